@@ -108,7 +108,7 @@ def compare_runs(first: Run, second: Run) -> RunDifference:
     return RunDifference(
         folders=(str(first[0]), str(second[0])),
         experiments=(results[0].experiment, results[1].experiment),
-        settings=tuple(_changes(_settings(results[0]), _settings(results[1]))),
+        settings=(*_parameters(*results), *_changes(_settings(results[0]), _settings(results[1]))),
         claims=tuple(_changes(*({claim.id: claim.verdict for claim in result.claims} for result in results))),
         times=tuple(_times(first, second, notes)),
         only=tuple(only),
@@ -118,11 +118,17 @@ def compare_runs(first: Run, second: Run) -> RunDifference:
     )
 
 
+def _parameters(first: Result, second: Result) -> Iterator[Change]:
+    """Yield the parameters that differ, with their values as `lab7 run --set` takes them."""
+    for change in _changes(first.parameters, second.parameters):
+        name = change.name
+        yield Change(f"parameter {name}", first.settings.get(name), second.settings.get(name))
+
+
 def _settings(result: Result) -> dict[str, Any]:
-    """Return the settings that determine a run, such as parameters, seed, clock, programs and faults, keyed by name."""
+    """Return what determines a run besides its parameters, such as seed, clock, programs and faults, keyed by name."""
     return {
         "experiment": result.experiment,
-        **{f"parameter {name}": value for name, value in result.parameters.items()},
         "seed": result.seed,
         "time": result.clock.word,
         "kernel": result.clock.kernel,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 
@@ -12,6 +13,12 @@ from lab7.experiments.diff.runs import Change, RunDifference, TimeDifference
 WIDTH = 80
 # Terms that moved by less than this in both runs are left out of the table.
 SMALL_S = 1e-6
+
+
+class _Folding(textwrap.TextWrapper):
+    """Folding of lines at blanks, and within lists of values (`0,1,2`) after a comma."""
+
+    wordsep_simple_re = re.compile(r"(\s+|(?<=,)(?=\S))")
 
 
 def render_difference(difference: RunDifference) -> str:
@@ -35,7 +42,7 @@ def _folded(line: str) -> list[str]:
     if len(line) <= WIDTH:
         return [line]
     indent = " " * (len(line) - len(line.lstrip()) + 3)
-    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+    return _Folding(WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False).wrap(line)
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

@@ -112,8 +112,8 @@ def _topology_classes(module: ModuleType) -> dict[str, type]:
     return {kind.__name__: kind for kind in own if kind not in bases}
 
 
-def load_topology(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...]]:
-    """Load the topology that a file exports as `topos`; return (name, constructor, docstring, example commands).
+def load_topology(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...], tuple[str, ...]]:
+    """Load the topology that a file exports as `topos`; return the first fields of its TopologyEntry.
 
     A file without `topos` exports the subclasses of Topo that it defines. `chosen`: name of one of several topologies,
     or empty. Raises UserFileError.
@@ -135,7 +135,8 @@ def load_topology(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...
     if not callable(topos[name]):
         kind = type(topos[name]).__name__
         raise UserFileError(f"{file}: topos[{name!r}] is of type {kind}; name the class itself, not an instance")
-    return name, topos[name], *module_description(module)
+    tests = getattr(module, "tests", None)
+    return name, topos[name], *module_description(module), tuple(tests) if isinstance(tests, dict) else ()
 
 
 def module_description(module: ModuleType) -> tuple[str, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from lab7.experiments.harness.clock import Clock
 from lab7.experiments.harness.discovery import UnknownNameError
 from lab7.experiments.harness.experiment import ParameterError
 from lab7.experiments.harness.implementations.registry import ReplacementError
+from lab7.experiments.harness.results.run_folder import SWEEPS
 from lab7.experiments.harness.template_engine import render
 from lab7.experiments.sweep.definition import Definition, DefinitionError, parse_definition
 from lab7.experiments.sweep.engines import Engine, dask_engine, local_engine
@@ -25,7 +26,7 @@ from lab7.experiments.sweep.figures import plots_of
 from lab7.experiments.sweep.grid import varying
 from lab7.experiments.sweep.intervals import METHOD
 from lab7.experiments.sweep.run_table import mean_table
-from lab7.experiments.sweep.store import SWEEPS, Store
+from lab7.experiments.sweep.store import Store
 from lab7.experiments.sweep.sweep import Callbacks, Plan, Progress, make_plan, run_sweep, table_runs
 from lab7.experiments.sweep.table import Row, rows_of, table_of, table_schema
 from lab7.topologies.emulation import watch
@@ -105,6 +106,7 @@ def sweep_command(
             # Ctrl-C and errors leave a table of the cells that are finished.
             rows, files = _write_tables(plan, store)
         _write_report(file.stem, plan, store, progress, rows, files)
+    common.write_results_index(results)
     _conclude(plan, store, progress, rows, files, as_json)
 
 

@@ -26,7 +26,7 @@ from lab7.experiments.sweep.cell import Cell
 from lab7.topologies.emulation.errors import EmulationError
 
 FORMAT = 1
-SWEEPS, CELLS, RUNNING, LOCK = "sweeps", "cells", "running", "lock"
+CELLS, RUNNING, LOCK = "cells", "running", "lock"
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class TestNetwork:
             return "no capture, since the mark says capture=False"
         folder = artifacts_folder(item)
         if folder not in self._kept:
-            self._kept[folder] = _stored(self._recording, folder)
+            self._kept[folder] = stored(self._recording, folder)
         return self._kept[folder]
 
 
@@ -88,17 +88,22 @@ def artifacts_folder(item: pytest.Item) -> Path:
     return root / re.sub(r"[^\w.=-]+", "-", item.nodeid).strip("-")
 
 
-def _stored(recording: Recording, folder: Path) -> str:
+def stored(recording: Recording, folder: Path) -> str:
+    """Store the capture of a failed test, and its ladder diagram, in a folder; return a text for pytest's report."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Exclude the folder from version control, as pytest does with its cache.
         (folder.parent / ".gitignore").write_text("*\n")
         (folder / "capture.pcapng").write_bytes(recording.stop().read_bytes())
-        picture = draw_ladder(folder / "capture.pcapng", first=None)
-        text = draw_ladder(folder / "capture.pcapng", first=LADDER_LINES).text
+        captured = read_capture(folder / "capture.pcapng")
+        # Without a message, the ladder has the segments of TCP, such as a connection that was refused.
+        tcp = not draw_ladder(captured).ladder.arrows
+        picture = draw_ladder(captured, first=None, tcp=tcp, title="capture.pcapng")
+        if not picture.ladder.arrows:
+            return f"capture: {folder}\nno ladder, since the capture has no message and no TCP segment"
+        text = draw_ladder(captured, first=LADDER_LINES, tcp=tcp).text
         picture.save(folder / "ladder.txt")
-        if picture.svg:
-            picture.save(folder / "ladder.svg")
+        picture.save(folder / "ladder.svg")
     except (OSError, EmulationError) as error:
         return f"the capture cannot be kept in {folder}: {error}"
     return f"capture and ladder: {folder}\n{text}"

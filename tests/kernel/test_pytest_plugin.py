@@ -20,7 +20,8 @@ import pytest
 @pytest.mark.lab7(topology="web", delay="1s", time="virtual")
 def test_an_hour(testbed, capture):
     began_s = time.time()
-    time.sleep(3600)
+    time.sleep(1800)
+    testbed.host("client").run(["sleep", "1800"])
     assert testbed.host("client").run(["curl", "-sf", "http://www.example.com/"]).returncode == 0
     assert 3602 < time.time() - began_s < 3610
     times = [arrow.received_ns - arrow.sent_ns for arrow in capture.ladder().ladder.arrows]

@@ -276,6 +276,12 @@ def test_a_mininet_script_runs_and_is_repeatable(tmp_path: Path) -> None:
     assert (tmp_path / "other" / "shell.txt").read_text() == "kept\n"
 
 
+def test_the_queue_of_a_link_is_read_by_a_script(tmp_path: Path) -> None:
+    example = REPOSITORY / "docs" / "examples" / "mininet" / "queue_length.py"
+    done = lab7("script", "--time", "virtual", str(example), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "longest queue: 100 dropped: True\n"), done.stderr
+
+
 def test_the_command_line_of_a_script_cannot_be_typed(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(
         "from mininet.net import Mininet\nfrom mininet.cli import CLI\nCLI(Mininet())\n"

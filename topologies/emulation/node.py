@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,22 @@ from lab7.topologies.emulation.process.holder import Holder
 from lab7.topologies.emulation.process.host_process import NAMED
 from lab7.topologies.emulation.process.launcher import ForkServer, Service, split_command, start_service
 from lab7.topologies.emulation.process.program import Program
+from lab7.topologies.emulation.virtual import alignment
 from lab7.topologies.emulation.watch import program_of
 
-RUN_TIMEOUT_S = 60.0
+# Default time limits of run(), in real and in virtual time, where a program that waits in vain reaches a limit at once.
+RUN_TIMEOUT_S, RUN_TIMEOUT_VIRTUAL_S = 60.0, 86_400.0
 # Commands that shape a link by netem, in a shell's line or a list of words.
 BY_NETEM = re.compile(r"\btc\b[^;|&\n]{0,200}\bnetem\b[^;|&\n'\]]*")
 # Programs that control Open vSwitch.
 OPEN_VSWITCH = re.compile(r"\bovs-(?:vsctl|ofctl|appctl|dpctl)\b")
 # Spanning tree times in 1/100 s for ip-link(8): the minima of IEEE 802.1D-1998 table 8-3.
 SPANNING_TREE = "forward_delay 400 hello_time 100 max_age 600"
+
+
+def run_timeout_s(environment: Mapping[str, str] = os.environ) -> float:
+    """Return the default time limit of Host.run() in seconds, by the clock of this process."""
+    return RUN_TIMEOUT_VIRTUAL_S if alignment.VARIABLE in environment else RUN_TIMEOUT_S
 
 
 # Attributes of a Mininet Node that belong to its bash.
@@ -130,6 +137,29 @@ class LazyShell(Node):  # type: ignore[misc]
     workdir: Path = Path("/")
     # Current directory of the shell and of programs in this node; None stands for `workdir`.
     folder: Path | None = None
+
+
+# Shell script that creates the folder $1. The file system's root cannot be replaced: processes of the host keep theirs.
+# `mount -c` does not resolve the path of ./NAME, which leads to the folder below the new mount.
+_MAKE_FOLDER = """
+mkdir -p -- "$1" 2>/dev/null && exit
+above=$1
+until [ -d "$above" ]; do above=$(dirname -- "$above"); done
+cd -- "$above" && above=$(pwd -P)
+if ! [ -w "$above" ] && [ "$above" != / ]; then
+    mount -n -t tmpfs -o "mode=$(stat -c %a .)" tmpfs "$above" || exit
+    for name in * .[!.]* ..?*; do
+        if [ -L "$name" ]; then
+            ln -s -- "$(readlink -- "$name")" "$above/$name"
+        elif [ -d "$name" ]; then
+            mkdir -- "$above/$name" && mount -n -c --rbind "./$name" "$above/$name"
+        elif [ -e "$name" ]; then
+            : > "$above/$name" && mount -n -c --bind "./$name" "$above/$name"
+        fi
+    done
+fi
+mkdir -p -- "$1"
+"""
 
 
 class Host(LazyShell):
@@ -233,15 +263,40 @@ class Host(LazyShell):
         return [f"--net={network}", f"--uts={names}", f"--mount={mounts}"]
 
     def mountPrivateDirs(self) -> None:  # noqa: N802
-        """Mount Mininet's private folders of the host; if /run is one, the testbed's folder in it stays visible."""
+        """Mount Mininet's private folders of the host; if /run is one, the testbed's folder in it stays visible.
+
+        Raises EmulationError if a folder cannot be made.
+        """
         if self.privateDirs:
             self.cmd(f"cd {self.workdir}")
+        for entry in self.privateDirs:
+            folder, *source = [entry] if isinstance(entry, str) else entry
+            for path in (*(each % self.__dict__ for each in source), folder):
+                self._make_folder(path)
         super().mountPrivateDirs()
         if self.privateDirs and not self.run_in_namespaces(["test", "-d", str(self.workdir)]):
             # `mount -c` does not resolve the path of `..` again, which would fail below the new mount.
             self.cmd(f"mkdir -p {self._testbed_folder}; mount -c --bind .. {self._testbed_folder}")
         if self.privateDirs:
             self.cmd(f"cd {self.folder or self.workdir}")
+
+    def _make_folder(self, path: str) -> None:
+        """Create a folder, given by its absolute path, in the host. Raises EmulationError.
+
+        If an ordinary user may not write to the folder above, that folder is replaced, in this host only, by one in
+        memory with the same contents.
+        """
+        if not path.startswith("/"):
+            return
+        done = subprocess.run(
+            [*self.entering("/"), "sh", "-c", _MAKE_FOLDER, "sh", path], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+            raise EmulationError(
+                f"the host {self.name}: the private folder {path} cannot be made ({reason}): choose a folder below an "
+                "existing one"
+            )
 
     def run_in_namespaces(self, words: Sequence[str]) -> bool:
         """Run a program in the host's namespaces, in directory /; return whether it exited with code 0."""
@@ -294,17 +349,21 @@ class Host(LazyShell):
         return subprocess.Popen([*self.entering(), *words], **kwargs)
 
     def run(
-        self, words: Sequence[str], timeout_s: float = RUN_TIMEOUT_S, **kwargs: Any
+        self, words: Sequence[str], timeout_s: float | None = None, **kwargs: Any
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a program in the host to completion; return the output and the exit code.
 
-        Raises EmulationError on a timeout.
+        timeout_s: time limit, by default a minute, in virtual time a day. Raises EmulationError on a timeout.
         """
         kwargs.setdefault("capture_output", True)
+        if timeout_s is None:
+            timeout_s = run_timeout_s()
         try:
             return subprocess.run([*self.entering(), *words], timeout=timeout_s, check=False, **kwargs)
         except subprocess.TimeoutExpired:
-            raise EmulationError(f"`{shlex.join(words)}` in {self.name} took longer than {timeout_s:g} s") from None
+            raise EmulationError(
+                f"`{shlex.join(words)}` in {self.name} took longer than {timeout_s:g} s: give run() another timeout_s"
+            ) from None
 
     def set_up(self) -> None:
         """Run the shell command lines of `setup`. Raises EmulationError with the error of the first that fails."""

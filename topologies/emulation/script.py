@@ -15,6 +15,7 @@ without Mininet(), from Node() and Link() objects only; they are refused with an
 """
 
 import ast
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -137,6 +138,8 @@ class ScriptNetwork(Network):
 
 # Networks that the script has started and not yet stopped.
 _open: list[ScriptNetwork] = []
+# A forked child that exits, such as a process of multiprocessing, leaves the networks as they are.
+os.register_at_fork(after_in_child=_open.clear)
 
 
 def is_file(name: str) -> bool:

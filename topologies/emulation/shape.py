@@ -39,6 +39,18 @@ class Shape:
     trace: str | None = None
 
 
+@dataclass(frozen=True)
+class Queue:
+    """Transmit queue of one direction of a link at a time.
+
+    frames: frames in the queue, with the one in transmission; dropped: frames that were lost or found the queue full,
+    since the link has its shape.
+    """
+
+    frames: int
+    dropped: int
+
+
 def parse_time_s(text: str | float, name: str = "delay") -> float:
     """Parse a time in tc's format ('5ms', '.3MS', '1s'; a bare number is in microseconds) and return it in seconds.
 

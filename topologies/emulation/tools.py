@@ -64,6 +64,15 @@ def batch(tool: str, lines: Iterable[str], pid: int = 0, *, all_of_them: bool = 
         raise EmulationError(f"`{tool}` refused a command ({reason}): {line}")
 
 
+def output(words: list[str], pid: int = 0) -> str:
+    """Return what a tool prints in the network namespace of a process (0: this one's). Raises EmulationError."""
+    completed = _run(words, pid)
+    if completed.returncode != 0:
+        reason = (completed.stderr.strip() or f"exit code {completed.returncode}").splitlines()[0]
+        raise EmulationError(f"`{' '.join(words)}` failed: {reason}")
+    return completed.stdout
+
+
 def _run(words: list[str], pid: int, text: str = "") -> subprocess.CompletedProcess[str]:
     """Run a tool in the network namespace of a process, by setns(2) instead of nsenter, which would double the cost."""
     try:

@@ -1,7 +1,8 @@
 """User modules: Python files with a topology, an experiment or a service, loaded by path.
 
 Modules beside such a file can be imported, as beside a script, but never shadow the standard library, this project or
-an installed package. Errors in such a file are reported as one sentence with the file and the line.
+an installed package. Errors in such a file are reported as one sentence with the file and the line, errors of a script
+by a traceback of the user's own files.
 """
 
 import importlib.util
@@ -13,11 +14,15 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
+import lab7
 from lab7.topologies.emulation.errors import EmulationError, UserFileError
 
 SUFFIX = ".py"
-# Folders of the loaded user files; exceptions raised in files there are reported as the user's errors.
+# Folders of the loaded user files; exceptions raised in files below them are reported as the user's errors.
 _folders: set[Path] = set()
+_PACKAGE = Path(lab7.__file__).parent
+# Names of folders of installed packages (a virtual environment may be in the folder of a user file).
+_INSTALLED = frozenset(("site-packages", "dist-packages"))
 
 
 class _FinderBesideFiles(MetaPathFinder):
@@ -62,14 +67,25 @@ def load(name: str, kind: str) -> ModuleType:
 
 
 def run_as_main(name: str) -> None:
-    """Execute a file as the module __main__. Raises UserFileError, lab7's errors, and the script's SystemExit."""
+    """Execute a file as the module __main__. Raises UserFileError, lab7's errors, and the script's SystemExit.
+
+    For any other exception, print the traceback, and raise SystemExit with code 1, as `python3 FILE` does.
+    """
     path = _find(name, "is a script")
     spec = importlib.util.spec_from_file_location("__main__", path)
     assert spec is not None
+    assert spec.loader is not None
     before = sys.modules["__main__"]
     module = sys.modules["__main__"] = importlib.util.module_from_spec(spec)
     try:
-        _execute(name, spec, module, kept=(EmulationError, SystemExit))
+        spec.loader.exec_module(module)
+    except (EmulationError, SystemExit):
+        raise
+    except Exception as error:
+        if not _lines(error):
+            raise UserFileError(_without_line(name, error)) from error
+        sys.stderr.write(own_traceback(error))
+        raise SystemExit(1) from error
     finally:
         sys.modules["__main__"] = before
 
@@ -85,31 +101,54 @@ def _find(name: str, kind: str) -> Path:
     return path
 
 
-def _execute(
-    name: str, spec: ModuleSpec, module: ModuleType, kept: tuple[type[BaseException], ...] = (UserFileError,)
-) -> None:
-    """Execute a user's file; convert its errors to UserFileError with the line, except errors of the classes `kept`."""
+def _execute(name: str, spec: ModuleSpec, module: ModuleType) -> None:
+    """Execute a user's file; convert its errors, except UserFileError, to UserFileError with the line."""
     assert spec.loader is not None
     try:
         spec.loader.exec_module(module)
-    except kept:
+    except UserFileError:
         raise
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise UserFileError(f"{name} cannot be read as Python: {type(error).__name__}: {error}") from error
     except (Exception, SystemExit) as error:
-        # Python before 3.11.4 raises ValueError for a file that contains NUL, before any line runs.
-        if isinstance(error, ValueError) and explain(error) is None:
-            raise UserFileError(f"{name} cannot be read as Python: {_named(error)}") from error
-        raise UserFileError(explain(error) or f"{name} fails: {_named(error)}") from error
+        raise UserFileError(explain(error) or _without_line(name, error)) from error
 
 
 def explain(error: BaseException) -> str | None:
     """Return a description of an error with its line in a user file; None if its traceback has no user file."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if path.parent in _folders:
-            return f"{path.name}, line {frame.lineno}, fails: {_named(error)}"
-    return None
+    lines = _lines(error)
+    return f"{Path(lines[-1].filename).name}, line {lines[-1].lineno}, fails: {_named(error)}" if lines else None
+
+
+def own_traceback(error: BaseException) -> str:
+    """Return the traceback of an error as Python prints it, with the calls in user files only."""
+    whole = traceback.TracebackException.from_exception(error)
+    pending = [whole]
+    while pending:
+        part = pending.pop()
+        part.stack[:] = filter(_is_of_user, part.stack)
+        # `exceptions`: the parts of an ExceptionGroup.
+        pending += [one for one in (part.__cause__, part.__context__, *(part.exceptions or ())) if one is not None]
+    return "".join(whole.format())
+
+
+def _lines(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return the calls in user files of an error's traceback, outermost first."""
+    return list(filter(_is_of_user, traceback.extract_tb(error.__traceback__)))
+
+
+def _is_of_user(call: traceback.FrameSummary) -> bool:
+    path = Path(call.filename)
+    return (
+        any(path.is_relative_to(folder) for folder in _folders)
+        and not path.is_relative_to(_PACKAGE)
+        and _INSTALLED.isdisjoint(path.parts)
+    )
+
+
+def _without_line(name: str, error: BaseException) -> str:
+    """Return a description of an error that was raised before any line of the file ran."""
+    # Python before 3.11.4 raises ValueError for a file that contains NUL.
+    unreadable = isinstance(error, SyntaxError | ValueError)
+    return f"{name} {'cannot be read as Python' if unreadable else 'fails'}: {_named(error)}"
 
 
 def _named(error: BaseException) -> str:

@@ -301,6 +301,36 @@ def stop_by_signals() -> None:
             signal.signal(number, _on_stop)
 
 
+class _Fork(threading.local):
+    """Handling of STOPPING around os.fork(), for instance of multiprocessing in a script.
+
+    A forked child must not raise Stopped, because the networks that Stopped takes down are not the child's. The signals
+    are blocked meanwhile: Python would discard one that reaches the child before its handlers are reset.
+    """
+
+    def __init__(self) -> None:
+        self._mask: set[int] = set()
+
+    def before(self) -> None:
+        """Block STOPPING in the calling thread."""
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+
+    def after_in_parent(self) -> None:
+        """Restore the signal mask."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def after_in_child(self) -> None:
+        """Restore the default actions of STOPPING, then the signal mask."""
+        for number in STOPPING:
+            if signal.getsignal(number) is _on_stop:
+                signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+
+_fork = _Fork()
+os.register_at_fork(before=_fork.before, after_in_parent=_fork.after_in_parent, after_in_child=_fork.after_in_child)
+
+
 def _on_stop(number: int, _frame: Any) -> None:
     for each in STOPPING:
         signal.signal(each, signal.SIG_IGN)

@@ -7,13 +7,25 @@ from collections.abc import Iterable
 
 # Least similarity of a suggestion (difflib.SequenceMatcher.ratio), which accepts two exchanged letters in a short word.
 SIMILAR = 0.6
+# The same for the first word of names with hyphens: one wrong letter in a word of three.
+SIMILAR_START = 0.65
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean NAME?)` for the most similar known name; an empty text if none is similar."""
+    """Return ` (did you mean NAME?)` for the most similar known name; an empty text if none is similar.
+
+    If only the first word of names is similar (`htp` of http-versions), all names with this word are suggested.
+    """
     by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=SIMILAR)
-    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
+    if not near:
+        first_words = dict.fromkeys(name.partition("-")[0] for name in by_lower if "-" in name)
+        start = difflib.get_close_matches(word.lower(), first_words, n=1, cutoff=SIMILAR_START)
+        near = [name for name in by_lower if start and name.startswith(f"{start[0]}-")]
+    if not near:
+        return ""
+    *others, last = (by_lower[name] for name in near)
+    return f" (did you mean {', '.join(others)}{' or ' if others else ''}{last}?)"
 
 
 def by_prefix(word: str, known: Iterable[str]) -> list[str]:

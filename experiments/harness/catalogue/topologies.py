@@ -34,13 +34,15 @@ class UnknownNameError(ValueError):
 class TopologyEntry:
     """Topology with its name, constructor, module docstring, and example commands.
 
-    `called` is the file name as typed on the command line for a topology from a user's file, and empty for all others.
+    `tests`: names of the functions that a user's file exports for `mn --test`; lab7 does not call them. `called` is
+    the file name as typed on the command line for a topology from a user's file, and empty for all others.
     """
 
     name: str
     make: Any
     text: str
     tries: tuple[str, ...]
+    tests: tuple[str, ...] = ()
     called: str = ""
 
 

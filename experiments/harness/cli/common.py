@@ -118,9 +118,12 @@ def verdict(word: str) -> str:
 
 
 class Bars:
-    """Context manager for progress bars on standard error; no effect if standard error is not a terminal."""
+    """Context manager for progress bars on standard error, if it is a terminal.
 
-    def __init__(self) -> None:
+    Elsewhere, such as in a file, each bar that begins is a line if `announced`, and nothing otherwise.
+    """
+
+    def __init__(self, *, announced: bool = False) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -132,6 +135,7 @@ class Bars:
             TimeElapsedColumn(),
         )
         self._shown = console.is_terminal
+        self._announced = announced and not self._shown
         # Leave standard output and standard error unchanged, so that results do not pass through the progress bar.
         self._progress = Progress(
             *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
@@ -152,6 +156,8 @@ class Bars:
 
         The share is the completed part of the work, from 0 to 1.
         """
+        if self._announced:
+            click.echo(f"{name} starts", err=True)
         task = self._progress.add_task("starting", total=1.0, name=name)
         try:
             yield lambda what, share: self._progress.update(task, description=what, completed=share)
@@ -169,9 +175,9 @@ class Bars:
 
 
 @contextmanager
-def progress(name: str) -> Iterator[Step]:
-    """Show one progress bar on standard error; yield a function (text, share from 0 to 1) that updates it."""
-    with Bars() as bars, bars.bar(name) as step:
+def progress(name: str, *, announced: bool = False) -> Iterator[Step]:
+    """Show one progress bar (see Bars); yield a function (text, share from 0 to 1) that updates it."""
+    with Bars(announced=announced) as bars, bars.bar(name) as step:
         yield step
 
 
@@ -309,6 +315,16 @@ def _mark_failed(folder: Path, reason: str) -> bool:
     from lab7.experiments.harness.results.incomplete import mark_failed
 
     return mark_failed(folder, reason)
+
+
+def write_results_index(results: Path) -> Path:
+    """Write the index over the runs and sweeps in a results folder; return its path."""
+    from lab7.experiments.harness.catalogue.known_claims import known_claims
+    from lab7.experiments.harness.report.page import write_index
+    from lab7.experiments.harness.results.incomplete import writing
+
+    with writing(results):
+        return write_index(results, known_claims())
 
 
 def run_clock(timed: str, links: str, sandboxed: bool) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from lab7.experiments.harness import clock
 from lab7.experiments.harness.catalogue import topology_parameters
 from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.experiments.harness.catalogue.topologies import TopologyEntry, UnknownNameError, find_topology
@@ -25,7 +26,7 @@ from lab7.experiments.harness.cli.running import session
 from lab7.experiments.harness.cli.running.choice import new_option, running_network, say_running
 from lab7.experiments.harness.cli.running.publication import default_name, served
 from lab7.experiments.harness.cli.start_progress import start_progress
-from lab7.topologies.emulation import script, tools
+from lab7.topologies.emulation import sandbox, script, tools
 from lab7.topologies.emulation.control import registry
 from lab7.topologies.emulation.control.server import ControlServer
 from lab7.topologies.emulation.process.interpreter import module_command
@@ -203,6 +204,13 @@ class _testbed:  # noqa: N801 - used as a function
             self._entry = find_topology(topology)
         except UnknownNameError as error:
             raise click.UsageError(str(error)) from error
+        # The sandbox and the kernel of virtual time run the command once more.
+        if self._entry.tests and not sandbox.inside() and clock.current().word == "real":
+            click.echo(
+                f"lab7: `tests` of {topology} ({', '.join(self._entry.tests)}) has no effect: call such a function "
+                "from a script that calls Mininet(), by `lab7 script FILE`",
+                err=True,
+            )
         # Pass IPv6 to the topology's constructor as well, which then adds AAAA records to the DNS zones.
         if options.get("ipv6") is not None and "ipv6" in topology_parameters.parameters_of(self._entry.make):
             given = {"ipv6": "yes" if options["ipv6"] else "no", **given}

@@ -139,7 +139,7 @@ def run_command(
     from lab7.experiments.harness.runner import run_experiment
 
     def run_once(one: Chosen, attempt: int) -> tuple[Path, Result]:
-        with common.progress(one.experiment.name) as step, _user_file_errors():
+        with common.progress(one.experiment.name, announced=len(chosen) > 1) as step, _user_file_errors():
             done = run_experiment(
                 one.experiment,
                 one.given,
@@ -205,21 +205,13 @@ class _Finished:
             return
         # Only the error that ended the command is reported, not a failure to write the index as well.
         with suppress(EmulationError, OSError):
-            report = _write_index(self._results)
+            report = common.write_results_index(self._results)
             if self._found and self._as_json:
                 failure = {"kind": "stopped", "message": str(error) or type(error).__name__}
                 common.print_json({"results": [result.to_json() for _, result in self._found], "error": failure})
             elif self._found:
                 click.echo("finished before the end of the command:")
                 _say_where(self._found, report)
-
-
-def _write_index(results: Path) -> Path:
-    from lab7.experiments.harness.report.page import write_index
-    from lab7.experiments.harness.results.incomplete import writing
-
-    with writing(results):
-        return write_index(results, known_claims())
 
 
 def _run_again(
@@ -277,7 +269,7 @@ def _conclude(
     `different`: number of runs whose repetition had a different result (exit code 1 unless 0). Several runs of one
     experiment with different parameter values are printed as a table.
     """
-    report = _write_index(results)
+    report = common.write_results_index(results)
     tables = _tables(chosen, found)
     if as_json:
         folders = [str(folder) for folder, _ in found]

@@ -59,7 +59,7 @@ def run_in_parallel(
     done = ParallelRuns()
     with (
         _scratch(results, twice) as seconds,
-        common.Bars() as bars,
+        common.Bars(announced=len(wanted) > 1) as bars,
         ThreadPoolExecutor(jobs) as pool,
     ):
 

@@ -29,6 +29,7 @@ from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.incomplete import INCOMPLETE_NAME, find_incomplete
 from lab7.experiments.harness.results.latest import OWN, Latest, find_latest_by_variant
 from lab7.experiments.harness.results.result import Comparison, Result, furthest_term, read_results
+from lab7.experiments.harness.results.run_folder import SWEEPS
 from lab7.experiments.harness.template_engine import environment, render
 
 REPORT_NAME = "report.html"
@@ -242,11 +243,13 @@ def render_index(
     hrefs: Mapping[Path, str],
     incomplete: Sequence[IncompleteRow] = (),
     others: Mapping[str, Mapping[str, Latest]] | None = None,
+    sweeps: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the HTML index over runs: every claim with its newest verdict, then the runs, newest first.
+    """Return the HTML index over runs: every claim with its newest verdict, then the runs, newest first, and sweeps.
 
     `hrefs`: folder of a run -> link to its report. `incomplete`: runs that did not end. `others`: latest verdicts in
-    runs with replaced programs or faults, as text about these (Result.variant) -> claim id -> verdict.
+    runs with replaced programs or faults, as text about these (Result.variant) -> claim id -> verdict. `sweeps`: name
+    of a sweep -> link to its report.
     """
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
@@ -266,6 +269,7 @@ def render_index(
         total=len(claims) + len(own),
         incomplete=incomplete,
         others=others or {},
+        sweeps=sweeps or {},
     )
 
 
@@ -288,7 +292,11 @@ def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
     ]
     latest = find_latest_by_variant(results)
     others = {name: found for name, found in latest.items() if name != OWN}
-    page = render_index(rows, latest[OWN], claims, hrefs, unfinished, others)
+    sweeps = {
+        path.parent.name: path.relative_to(results).as_posix()
+        for path in sorted((results / SWEEPS).glob(f"*/{REPORT_NAME}"))
+    }
+    page = render_index(rows, latest[OWN], claims, hrefs, unfinished, others, sweeps)
     return write_atomically(results / REPORT_NAME, page)
 
 

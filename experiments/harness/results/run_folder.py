@@ -10,6 +10,8 @@ from lab7.experiments.harness.results.result import RESULT_NAME, Result, ResultE
 
 LATEST = "latest"
 CAPTURES = "*.pcapng"
+# Folder of the sweeps in the results folder.
+SWEEPS = "sweeps"
 
 
 class RunNotFoundError(ValueError):
@@ -56,10 +58,11 @@ def _latest(experiment: str, results: Path, name: str) -> tuple[Path, Result]:
         )
     found = [(folder, result) for folder, result in runs if result.experiment in names]
     if not found:
-        # Suggest an experiment with results first, then one that has none yet.
         every = listing().experiments
-        near = did_you_mean(experiment, known) or did_you_mean(experiment, every)
-        makes = experiment if by_prefix(experiment, every) else "EXPERIMENT"
+        exists = bool(by_prefix(experiment, every))
+        # Of a misspelt name, suggest an experiment with results first, then one that has none yet.
+        near = "" if exists else did_you_mean(experiment, known) or did_you_mean(experiment, every)
+        makes = experiment if exists else "EXPERIMENT"
         raise RunNotFoundError(
             f"no result of a run at {name}{near}: give the folder of a {RESULT_NAME}, or EXPERIMENT/{LATEST} for the "
             f"newest run below {results}; `lab7 run {makes}` makes one"

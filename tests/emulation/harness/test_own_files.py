@@ -55,6 +55,17 @@ def write_topology(folder: Path, body: str = "pass", make: str = "Own", server: 
     write(folder, "server_words.py", "GREETING = 'hello'")
 
 
+def test_a_file_s_tests_for_mn_are_not_passed_over_in_silence(tmp_path: Path) -> None:
+    text = "from mininet.topo import SingleSwitchTopo\ntopos = {'own': SingleSwitchTopo}\ntests = {'mytest': print}\n"
+    (tmp_path / "mine.py").write_text(text)
+    done = lab7("exec", "mine.py", "h1", "--", "hostname", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "h1\n")
+    assert done.stderr == (
+        "lab7: `tests` of mine.py (mytest) has no effect: call such a function from a script that calls Mininet(), by "
+        "`lab7 script FILE`\n"
+    )
+
+
 @pytest.mark.parametrize("make", ["Own", "lambda word='mine': Own(word=word)"])
 def test_a_host_serves_a_file_with_a_main_as_it_does_a_module(make: str, tmp_path: Path) -> None:
     write_topology(tmp_path, make=make)

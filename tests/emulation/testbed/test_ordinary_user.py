@@ -40,6 +40,24 @@ open("of-script.txt", "w").close()
 net["h1"].cmd("touch of-h1.txt")
 net.stop()
 """
+# Folders that this user cannot make in the machine; the others in the same place stay visible.
+PRIVATE_FOLDERS = """
+import os
+from mininet.net import Mininet
+net = Mininet()
+folders = ["/var/mn", "/srv/x/y", ("/opt/q", "/var/private/%(name)s/q"), "/etc/foo", "/var/log"]
+hosts = [net.addHost(name, privateDirs=folders) for name in ("h1", "h2")]
+net.addLink(*hosts)
+net.start()
+for folder in ("/var/mn", "/srv/x/y", "/opt/q", "/etc/foo", "/var/log", "/var/private/h1/q"):
+    hosts[0].cmd(f"echo mine > {folder}/file")
+    print(folder, *(host.cmd(f"cat {folder}/file 2>&1 | grep -c mine").strip() for host in hosts))
+for folder in ("/var", "/etc"):
+    unlike = set(os.listdir(folder)) ^ set(hosts[0].cmd(f"ls -A {folder}").split())
+    mode = f"{os.stat(folder).st_mode & 0o7777:o}"
+    print(folder, sorted(unlike), hosts[0].cmd(f"stat -c %a {folder}").strip() == mode)
+print(hosts[0].cmd("getent hosts h2").split(), hosts[0].cmd("ls -l /var/run").split()[-1], os.path.exists("/var/mn"))
+"""
 LAB7 = "from lab7.experiments.harness.cli import main; main()"
 
 
@@ -66,11 +84,12 @@ def as_nobody(*words: str, cwd: str | Path = "/") -> subprocess.CompletedProcess
     )
 
 
-def find_python() -> str:
+def find_python(*, wires: bool = True) -> str:
     """An interpreter that another user can run, with the packages that lab7 needs; without one the test is skipped."""
     if as_nobody("true").returncode != 0:
         pytest.skip("this user cannot become another one")
-    if as_nobody("test", "-w", "/dev/net/tun").returncode != 0:
+    # The links of a kernel without netem, if they have a shape.
+    if wires and as_nobody("test", "-w", "/dev/net/tun").returncode != 0:
         pytest.skip("/dev/net/tun is closed to ordinary users on this machine")
     # The second is for an environment whose own interpreter lies in a folder that others may not enter.
     for candidate in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
@@ -82,6 +101,11 @@ def find_python() -> str:
 @pytest.fixture(scope="module")
 def python() -> str:
     return find_python()
+
+
+@pytest.fixture(scope="module")
+def python_without_wires() -> str:
+    return find_python(wires=False)
 
 
 def test_lab7_runs_with_the_path_of_an_ordinary_user(tmp_path: Path) -> None:
@@ -122,3 +146,32 @@ def test_a_script_for_mininet_runs_and_its_files_are_the_user_s(python: str) -> 
         assert done.stdout == "0.0\n"
         owners = {path.name: str(path.stat().st_uid) for path in Path(folder).glob("*.txt")}
     assert owners == {"of-script.txt": NOBODY, "of-h1.txt": NOBODY}
+
+
+def test_private_folders_are_made_where_the_user_cannot_write(python_without_wires: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        Path(folder, "mytopo.py").write_text(PRIVATE_FOLDERS)
+        done = as_nobody(python_without_wires, "-c", LAB7, "script", "mytopo.py", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "/var/mn 1 0",
+        "/srv/x/y 1 0",
+        "/opt/q 1 0",
+        "/etc/foo 1 0",
+        "/var/log 1 0",
+        "/var/private/h1/q 1 0",
+        "/var ['mn', 'private'] True",
+        "/etc ['foo'] True",
+        "['10.0.0.2', 'h2'] /run False",
+    ]
+
+
+def test_a_private_folder_that_cannot_be_made_is_one_sentence(python_without_wires: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        Path(folder, "mytopo.py").write_text(PRIVATE_FOLDERS.replace("/var/mn", "/mn"))
+        done = as_nobody(python_without_wires, "-c", LAB7, "script", "mytopo.py", cwd=folder)
+    assert done.returncode == 3
+    assert done.stderr.startswith("lab7: the host h1: the private folder /mn cannot be made (mkdir: ")
+    assert done.stderr.endswith("): choose a folder below an existing one\n")

@@ -59,6 +59,20 @@ def test_a_link_is_reshaped_and_cut(bed: Testbed) -> None:
     assert reaches(bed, "h1", "h2", count=3)
 
 
+def test_the_queue_of_a_link_is_read(bed: Testbed) -> None:
+    near, far = bed.host("h1").defaultIntf(), bed.host("h2").defaultIntf()
+    # A frame of 1000 octets takes 2 s, so that few leave while ping runs.
+    near.config(bw=0.004, max_queue_size=5)
+    before = near.queue()
+    bed.host("h1").run(["ping", "-n", "-q", "-l", "20", "-c", "20", "-w", "1", "-s", "958", bed.host("h2").IP()])
+    after = near.queue()
+    assert before.frames == 0
+    assert 1 <= after.frames <= 5
+    # The kernel may drop some of the burst in front of the link.
+    assert after.dropped - before.dropped >= 10
+    assert far.queue().frames == 0
+
+
 @pytest.mark.parametrize("wrong", [{"delay": "soon"}, {"loss": 101}, {"bw": -1}], ids=str)
 def test_a_wrong_shape_is_refused_and_changes_nothing(bed: Testbed, wrong: dict[str, object]) -> None:
     near = bed.host("h1").defaultIntf()

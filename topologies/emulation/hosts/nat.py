@@ -83,7 +83,10 @@ class NAT(Host):
     def _iptables(self, *words: str) -> None:
         done = self.run(["iptables", "-w", *words])
         if done.returncode == NOT_FOUND:
-            raise MachineError(f"the host {self.name} is a NAT, which needs iptables: `sudo apt-get install iptables`")
+            raise MachineError(
+                f"the host {self.name} is a NAT, which needs iptables: run `lab7 doctor --fix`, or "
+                "`sudo apt-get install iptables`"
+            )
         if done.returncode != 0:
             lines = done.stderr.decode(errors="replace").strip().splitlines()
             raise EmulationError(

@@ -15,7 +15,7 @@ from lab7.topologies.emulation.links import device, netem
 from lab7.topologies.emulation.links.interface import ipv6_off, remove
 from lab7.topologies.emulation.links.plan import Plan
 from lab7.topologies.emulation.links.wires import End
-from lab7.topologies.emulation.shape import Shape
+from lab7.topologies.emulation.shape import Queue, Shape
 
 
 class Cable:
@@ -33,6 +33,10 @@ class Cable:
             plan.shaping += netem.commands(leaving, shape) if shape else []
         for inner in self.interfaces:
             plan.calls += [partial(ipv6_off, inner), partial(device.bring_up, inner, arp=False)]
+
+    def queue(self, direction: int) -> Queue:
+        """Return the queue of one direction. Raises EmulationError."""
+        return netem.queue(self._leaving[direction])
 
     def reshape(self, direction: int, shape: Shape) -> None:
         """Replace the shape of one direction: 0 from end 1 to end 2, 1 back. Frames in flight are lost."""

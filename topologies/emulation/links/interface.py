@@ -11,6 +11,7 @@ from mininet.link import TCIntf
 
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.shape import Queue
 
 
 class Interface(TCIntf):  # type: ignore[misc]
@@ -71,6 +72,12 @@ class Interface(TCIntf):  # type: ignore[misc]
         self.ip6 = ip6 or self.ip6
         plan.made()
         return {}
+
+    def queue(self) -> Queue:
+        """Return the queue of the frames that this interface sends, in front of its link. Raises EmulationError."""
+        if self.link is None:
+            raise EmulationError(f"{self.name} has been deleted, and has no queue: ask an interface of the network")
+        return self.link.queue(self)  # type: ignore[no-any-return]
 
     def setIP(self, ipstr: str, prefixLen: int | None = None) -> str:  # noqa: N802, N803
         """Set the IPv4 address: '10.0.0.1/24', or an address and a prefix length. Raises EmulationError."""

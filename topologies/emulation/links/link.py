@@ -18,7 +18,7 @@ from lab7.topologies.emulation.links.plan import Plan
 from lab7.topologies.emulation.links.wires import End, Wire
 from lab7.topologies.emulation.node import Host
 from lab7.topologies.emulation.process.launcher import ForkServer
-from lab7.topologies.emulation.shape import SHAPING, Shape, parse_shape
+from lab7.topologies.emulation.shape import SHAPING, Queue, Shape, parse_shape
 from lab7.topologies.emulation.wire.trace import read_trace
 
 
@@ -120,6 +120,16 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
                 "addLink(..., delay='0ms') or a parameter of the topology (`lab7 list` shows them)"
             )
         self.shapes = tuple(shape if number == place else old for number, old in enumerate(self.shapes))
+
+    def queue(self, interface: Interface) -> Queue:
+        """Return the queue of the frames that an interface of this link sends. Raises EmulationError."""
+        self._wiring.plan.flush()
+        place = self._ends.index(interface)
+        if self.wire is not None:
+            return self.wire.queue(place)
+        if self._cable is not None:
+            return self._cable.queue(place)
+        return netem.queue(interface.name, interface.node.namespace_pid)
 
     @property
     def inner_interfaces(self) -> tuple[str, ...]:

@@ -10,10 +10,12 @@ link. A capture at the sender would show frames only after the delay, since an o
 left the qdisc. The two extra interfaces of a cable shape the frames instead (see cable).
 """
 
+import json
 import subprocess
 import sys
 
-from lab7.topologies.emulation.shape import Shape
+from lab7.topologies.emulation import tools
+from lab7.topologies.emulation.shape import Queue, Shape
 
 # Maximum number of propagating frames per direction, as many as on a user-space link (wire.carrier).
 FLYING_FRAMES = 100_000
@@ -47,6 +49,14 @@ def _flight(shape: Shape) -> str:
     jitter = f" {shape.jitter_s * 1e6:.0f}us" if shape.jitter_s else ""
     reorder = f" reorder {shape.reorder * 100:.5f}%" if shape.reorder else ""
     return f"delay {shape.delay_s * 1e6:.0f}us{jitter}{reorder} limit {FLYING_FRAMES}"
+
+
+def queue(interface: str, pid: int = 0) -> Queue:
+    """Return the queue at an interface in the network namespace of a process (0: this one's). Raises EmulationError."""
+    found = json.loads(tools.output(["tc", "-s", "-json", "qdisc", "show", "dev", interface], pid))
+    # The stage of the delay, below the root, holds the frames that propagate.
+    roots = [qdisc for qdisc in found if qdisc.get("root")]
+    return Queue(sum(each["qlen"] for each in roots), sum(each["drops"] for each in roots))
 
 
 def passing_on(source: str, target: str) -> list[str]:

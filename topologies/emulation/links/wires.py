@@ -7,20 +7,22 @@ processes would only take turns. If a process would carry more than LINKS_MAX li
 import json
 import os
 import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 from lab7.topologies.emulation.process.launcher import ForkServer, Service, await_ready, start_service
-from lab7.topologies.emulation.shape import Shape
+from lab7.topologies.emulation.shape import Queue, Shape
 
 CARRIER = "lab7.topologies.emulation.wire.carrier"
-RESHAPE_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 5.0
 # Maximum number of links that one process carries: its request then fits a datagram to the fork server.
 LINKS_MAX = 128
 # Number of links that the description of a process names.
 NAMED_MAX = 3
+_one_command = threading.Lock()
 
 
 class InNamespace(Protocol):
@@ -78,7 +80,13 @@ class Wire:
     def reshape(self, direction: int, shape: Shape, seed: int) -> None:
         """Replace the shape of one direction; frames in flight keep their due times. Raises EmulationError."""
         self.shapes[direction], self.seeds[direction] = shape, seed
-        self._command({"direction": 2 * self.place + direction, "shape": asdict(shape), "seed": seed})
+        if self.carrier is not None:
+            self._command({"direction": 2 * self.place + direction, "shape": asdict(shape), "seed": seed})
+
+    def queue(self, direction: int) -> Queue:
+        """Return the queue of one direction. Raises EmulationError."""
+        waiting, dropped = self._command({"queue": 2 * self.place + direction}).split()
+        return Queue(int(waiting), int(dropped))
 
     def delete(self) -> None:
         """Remove both interfaces; idempotent."""
@@ -86,10 +94,13 @@ class Wire:
             self._command({"delete": self.place})
         self.carrier = None
 
-    def _command(self, command: dict[str, object]) -> None:
-        if self.carrier is not None:
+    def _command(self, command: dict[str, object]) -> bytes:
+        """Send a command to the carrier, and return its answer."""
+        assert self.carrier is not None
+        # A carrier has many links, and scripts read queues in threads.
+        with _one_command:
             self.carrier.write_line(json.dumps(command))
-            self.carrier.read_line(RESHAPE_TIMEOUT_S)
+            return self.carrier.read_line(COMMAND_TIMEOUT_S)
 
     def request(self) -> dict[str, object]:
         """Return the link as a JSON object for the arguments of its carrier."""

@@ -10,10 +10,12 @@ The fork server runs it with one argument, a JSON list with an object per link:
 The TAP device of an end is made in the network namespace of process `pid`, 0 for the namespace of the carrier.
 
 Directions are numbered across all links: 0 and 1 belong to the first link, 2 and 3 to the second. A line on standard
-input changes the shape of one direction, or deletes a link; the carrier replies with the line DONE:
+input changes the shape of one direction, or deletes a link; the carrier replies with the line DONE. It replies to a
+question about the queue of one direction with the numbers of frames in it and of those dropped until now:
 
     {"direction": 2, "shape": {...}, "seed": 3}
     {"delete": 1}
+    {"queue": 2}
 
 The time that reading, waking up and writing take is not added to the delays: see the module clock.
 """
@@ -55,6 +57,11 @@ class Direction:
         self._chain = chain
         self._record = record
         self.flying = 0
+        self._dropped = 0
+
+    def queue(self) -> tuple[int, int]:
+        """Return the number of frames in the queue, and of frames that were lost or found the queue full."""
+        return effects.waiting(self._chain, time.monotonic_ns()), self._dropped
 
     def reshape(self, chain: effects.Effect) -> None:
         """Replace the effects (delay, loss ...) on frames; frames in flight keep their due times."""
@@ -81,6 +88,8 @@ class Direction:
             if due_ns is not None and self.flying < FRAMES_MAX:
                 self.flying += 1
                 yield due_ns, frame
+            else:
+                self._dropped += 1
 
     def send(self, due_ns: int, frame: bytes) -> int:
         """Write a frame that is due, record due time and departure, and return the departure in ns."""
@@ -150,13 +159,16 @@ class Carrier:
         return now_ns
 
     def _obey(self, commands: IO[bytes], sleeper: Sleeper) -> None:
-        """Process one JSON command, which replaces a shape or deletes a link, and print DONE."""
+        """Process one JSON command: print a queue, or replace a shape or delete a link and print DONE."""
         line = commands.readline()
         if not line:
             # At end of file the testbed has ended, and the kernel kills this process next.
             signal.pause()
         command = json.loads(line)
-        if "delete" in command:
+        answer = "DONE"
+        if "queue" in command:
+            answer = "{} {}".format(*self._directions[command["queue"]].queue())
+        elif "delete" in command:
             first = 2 * command["delete"]
             for direction in self._directions[first : first + 2]:
                 sleeper.forget(direction.source)
@@ -165,7 +177,7 @@ class Carrier:
         else:
             chain = effects.build(Shape(**command["shape"]), Random(command["seed"]))
             self._directions[command["direction"]].reshape(chain)
-        print("DONE", flush=True)
+        print(answer, flush=True)
 
 
 def open_ends(ends: list[dict[str, object]]) -> list[int]:

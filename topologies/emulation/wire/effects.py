@@ -55,6 +55,10 @@ class Rate:
         ends.append(end_ns)
         return end_ns
 
+    def waiting(self, now_ns: int) -> int:
+        """Return the number of frames in the queue at a time, with the frame in transmission."""
+        return sum(end_ns > now_ns for end_ns in self._ends_ns)
+
 
 class Delay:
     """Propagation: a fixed delay plus jitter, uniform in [-jitter, +jitter]; frames may overtake, as in netem."""
@@ -89,16 +93,22 @@ class Chain:
     """Effects in sequence: the exit time of a frame from one is its arrival time at the next."""
 
     def __init__(self, effects: Sequence[Effect]) -> None:
-        self._effects = effects
+        self.effects = effects
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
         """Return the time in ns at which a frame that enters at `now_ns` leaves, None if it is lost."""
-        for effect in self._effects:
+        for effect in self.effects:
             out_ns = effect.exit_ns(size_bytes, now_ns)
             if out_ns is None:
                 return None
             now_ns = out_ns
         return now_ns
+
+
+def waiting(effect: Effect, now_ns: int) -> int:
+    """Return the number of frames in the queue of a direction at a time, 0 for one without a rate."""
+    parts = effect.effects if isinstance(effect, Chain) else [effect]
+    return sum(part.waiting(now_ns) for part in parts if isinstance(part, Rate | TraceRate))
 
 
 def build(shape: Shape, random: Random) -> Effect:

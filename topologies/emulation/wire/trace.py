@@ -83,6 +83,10 @@ class TraceRate:
         ends.append(end_ns)
         return end_ns
 
+    def waiting(self, now_ns: int) -> int:
+        """Return the number of frames in the queue at a time, with the frame in transmission."""
+        return sum(end_ns > now_ns for end_ns in self._ends_ns)
+
     def _time_ns(self, number: int) -> int:
         """Return the time of an opportunity in ns since the start; numbers continue over repetitions of the trace."""
         rounds, place = divmod(number, len(self._times_ns))

@@ -58,6 +58,21 @@ def test_settings_and_claims_that_changed(tmp_path: Path) -> None:
         assert f"  {line}\n" in found.output
 
 
+def test_parameters_are_written_as_they_are_set(tmp_path: Path) -> None:
+    runs = [
+        sample_run(tmp_path / name, persistent(Wire()), parameters={"rtt": value}, parameter_texts=texts)
+        for name, value, texts in (
+            ("a", 0.1, {"rtt": "100ms"}),
+            ("b", 0.05, {"rtt": "50ms"}),
+            ("c", 0.1, {"rtt": "0.1s"}),
+            ("older", 0.1, {}),
+        )
+    ]
+    assert "  parameter rtt: 100ms -> 50ms\n" in diff(runs[0], runs[1]).output
+    # The value decides, not how it was typed.
+    assert [diff(runs[0], other).exit_code for other in runs[2:]] == [0, 0]
+
+
 def test_the_first_message_that_only_one_run_has(tmp_path: Path) -> None:
     first = sample_run(tmp_path / "a", persistent(Wire(), ("/", "/a", "/b")))
     second = sample_run(tmp_path / "b", persistent(Wire(), ("/", "/a", "/c")))

@@ -138,6 +138,15 @@ def test_the_index_counts_the_claims_that_an_experiment_declares(tmp_path: Path)
     assert re.search(r">\s*3 shown", page)
 
 
+def test_the_index_links_the_report_of_each_sweep(tmp_path: Path) -> None:
+    for name in ("rtt", "no-report"):
+        (tmp_path / "sweeps" / name).mkdir(parents=True)
+    (tmp_path / "sweeps" / "rtt" / "report.html").write_text("")
+    page = write_index(tmp_path, load_claims()).read_text(encoding="utf-8")
+    assert '<h2 id="sweeps">Sweeps</h2>' in page
+    assert re.findall(r'href="(sweeps/.*?)"', page) == ["sweeps/rtt/report.html"]
+
+
 def test_an_index_of_nothing_says_so(tmp_path: Path) -> None:
     assert "No experiment has been run yet" in write_index(tmp_path, load_claims()).read_text(encoding="utf-8")
 

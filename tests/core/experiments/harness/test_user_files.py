@@ -141,6 +141,12 @@ def test_a_topology_says_what_it_is_and_what_to_try(tmp_path: Path) -> None:
     assert topology.make().hosts() == ["anna"]
 
 
+def test_tests_for_mn_are_listed_with_the_topology(tmp_path: Path) -> None:
+    exports = "\n    topos = {'own': Own}\n    tests = {'mytest': lambda net: None}"
+    assert find_topology(written(tmp_path, OWN_TOPOLOGY + exports)).tests == ("mytest",)
+    assert find_topology(written(tmp_path, OWN_TOPOLOGY)).tests == ()
+
+
 def test_one_of_several_topologies_is_chosen_by_its_name(tmp_path: Path) -> None:
     file = written(tmp_path, OWN_TOPOLOGY + "\n    topos = {'one': Own, 'two': lambda: Own()}")
     assert [find_topology(f"{file}:{name}").name for name in ("one", "two")] == ["one", "two"]

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from lab7.experiments.testing.fixtures import Recording, stored
 from lab7.experiments.testing.judging import Judge
 from lab7.experiments.testing.services import ServiceStarter
 from lab7.topologies.emulation.errors import EmulationError
-from tests.core.experiments.harness.wire import Wire
+from tests.core.experiments.harness.wire import Tcp, Wire
 from tests.core.experiments.http.pages import persistent
 
 REFUSED = """
@@ -134,3 +135,31 @@ def test_a_judge_decides_about_any_capture_and_names_each_fault(tmp_path: Path) 
         judge("H9", capture=path)
     with pytest.raises(ValueError, match="no rules for smb, only for dns"):
         judge(capture=path, protocols=("smb",))
+
+
+@pytest.mark.parametrize(
+    ("kind", "files", "texts"),
+    [
+        ("message", ["capture.pcapng", "ladder.svg", "ladder.txt"], ["capture and ladder: ", "GET /"]),
+        ("segments", ["capture.pcapng", "ladder.svg", "ladder.txt"], ["capture and ladder: ", "SYN"]),
+        (
+            "nothing",
+            ["capture.pcapng"],
+            ["capture: ", "no ladder, since the capture has no message and no TCP segment"],
+        ),
+    ],
+)
+def test_a_failed_test_leaves_the_files_that_its_report_names(
+    kind: str, files: list[str], texts: list[str], tmp_path: Path
+) -> None:
+    wire = Wire()
+    if kind == "message":
+        persistent(wire)
+    elif kind == "segments":
+        Tcp(wire).open()
+    wire.capture(tmp_path)
+    report = stored(Recording(tmp_path / "capture.pcapng", None), tmp_path / "failures" / "test_own")
+    assert sorted(path.name for path in (tmp_path / "failures" / "test_own").iterdir()) == files
+    assert all(text in report for text in texts)
+    # A ladder with a header and no arrow is no ladder.
+    assert ("sent, ms" in report) == (kind != "nothing")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab7.topologies.emulation.shape import Shape
-from lab7.topologies.emulation.wire.effects import NS, Chain, Delay, Effect, Loss, Rate, Reorder, build
+from lab7.topologies.emulation.wire.effects import NS, Chain, Delay, Effect, Loss, Rate, Reorder, build, waiting
 
 FRAME_BYTES = 1500
 MBIT = 1e6
@@ -53,6 +55,26 @@ def test_the_queue_counts_the_frame_being_sent_and_drops_the_last_to_come(queue_
     found = fates(rate, [(FRAME_BYTES, 0)] * (queue_frames + 2))
     assert found[:queue_frames] == [(number + 1) * 1_000_000 for number in range(queue_frames)]
     assert found[queue_frames:] == [None, None]
+
+
+@pytest.mark.parametrize("trace", [False, True])
+def test_the_queue_holds_what_is_not_sent_yet_and_not_what_propagates(trace: bool, tmp_path: Path) -> None:
+    file = tmp_path / "rate.trace"
+    # An opportunity of a full frame each millisecond, as 12 Mbit/s.
+    file.write_text("1\n")
+    shape = Shape(trace=str(file)) if trace else Shape(rate_bps=1514 * 8000)
+    direction = build(replace(shape, delay_s=0.5, queue_frames=3), Random(1))
+    assert waiting(direction, 0) == 0
+    found = fates(direction, [(1514, 0)] * 4)
+    assert found.count(None) == 1
+    sent_ns = [time_ns - NS // 2 for time_ns in found if time_ns is not None]
+    assert [waiting(direction, time_ns) for time_ns in sent_ns] == [2, 1, 0]
+
+
+def test_a_direction_without_a_rate_has_no_queue() -> None:
+    direction = build(Shape(delay_s=0.5, loss=0.1), Random(1))
+    fates(direction, [(FRAME_BYTES, 0)] * 4)
+    assert waiting(direction, 0) == 0
 
 
 def test_a_place_in_the_queue_is_free_the_moment_a_frame_has_been_sent() -> None:

@@ -134,6 +134,12 @@ def test_every_implementation_with_a_package_is_in_the_list() -> None:
     assert named - listed == set()
 
 
+def test_set_up_installs_what_the_objects_of_mininet_need() -> None:
+    installed = {one.name for one in packages.of_groups(packages.NEEDED, packages.NETWORK)}
+    # mininet.nodelib.NAT, LinuxBridge and the command line of Mininet.
+    assert {"iptables", "brctl", "ifconfig", "killall", "sysctl"} <= installed
+
+
 def test_set_up_of_a_checkout_takes_the_same_list() -> None:
     text = (REPOSITORY / "scripts" / "provision.sh").read_text()
     assert "source topologies/emulation/provisioning/packages.sh" in text

@@ -146,6 +146,12 @@ def test_an_unknown_name_has_a_suggestion() -> None:
         UnknownNameError, match=r"^unknown experiment 'htpt-versions' \(did you mean http-versions\?\):"
     ):
         find_experiments(["htpt-versions"])
+    with pytest.raises(
+        UnknownNameError,
+        match=r"^unknown experiment 'htp' \(did you mean http-keep-alive, http-multiplexing, http-rtt-sweep or "
+        r"http-versions\?\):",
+    ):
+        find_experiments(["htp"])
     with pytest.raises(UnknownNameError, match=r"^unknown topology 'wbe' \(did you mean web\?\): the topologies are"):
         discovery.find_topology("wbe")
     with pytest.raises(UnknownNameError, match=r"^unknown matrix 'fpt' \(did you mean ftp\?\): the matrices are"):

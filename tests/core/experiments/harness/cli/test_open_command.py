@@ -58,6 +58,13 @@ def test_what_is_no_run_is_one_sentence(results: Path, name: str, says: str) -> 
         load_run(name, results)
 
 
+@pytest.mark.parametrize("name", ["http-keep-alive/latest", "http-keep-alive", "cdn"])
+def test_an_experiment_without_a_run_is_not_taken_for_a_misspelt_name(results: Path, name: str) -> None:
+    experiment = name.removesuffix("/latest")
+    with pytest.raises(RunNotFoundError, match=f"^no result of a run at {name}: .*`lab7 run {experiment}` makes one$"):
+        load_run(name, results)
+
+
 def opened(*words: str) -> Result:
     return CliRunner().invoke(load_command("open"), words)
 
