@@ -41,6 +41,7 @@ RTT_PARAMETER = "rtt"
 class Picture:
     """Ladder diagram as SVG, one sentence per arrow for readers without the image, and the number of omitted messages.
 
+    `svg` has two elements, of which the style of the report shows one: for a page, and for the screen of a phone.
     `name`: the part of the run that is drawn, such as the name of the measured time.
     """
 
@@ -258,7 +259,8 @@ def _picture(
         number = next((number for number in (*arrow.frames, *arrow.arrivals) if number in known), None)
         return None if number is None else f"#frame-{number}"
 
-    svg = render_svg(part, Drawing(title=title, marks=marks, link=link, grid_ns=grid_ns))
+    drawing = Drawing(title=title, marks=marks, link=link, grid_ns=grid_ns, words="on-page")
+    svg = render_svg(part, drawing) + render_svg(part, replace(drawing, phone=True, words="on-phone"))
     return Picture(
         svg,
         tuple(describe(part, arrow, start_ns) for arrow in part.arrows),
