@@ -96,7 +96,8 @@ PHONE = Layout(310.0, EDGE_PX, EDGE_PX, ROW_PX + TEXT_PX, TEXT_PX + 3, 26, 4, "o
 class TermBar:
     """Row of a diagram of terms: start and length in s, measured and predicted.
 
-    `mark` is `off` or `furthest` for the term that differs most from its prediction (see term_bars), else empty.
+    `only_theory`: True for a correction to the formula, which has no measured time of its own. `mark` is `off` or
+    `furthest` for the term that differs most from its prediction (see term_bars), else empty.
     """
 
     name: str
@@ -105,6 +106,7 @@ class TermBar:
     theory_start_s: float
     theory_s: float
     mark: str = ""
+    only_theory: bool = False
 
     @property
     def difference_s(self) -> float:
@@ -122,18 +124,20 @@ def render_terms(title: str, rows: Sequence[TermBar], layout: Layout = PAGE) -> 
     for place, row in enumerate(rows):
         y = TOP_PX + layout.row * place
         bar = y + layout.bar_top
-        text = (
-            f"{row.name}: measured {_ms(row.length_s)} ms, theory {_ms(row.theory_s)} ms, "
-            f"difference {_signed(row.difference_s)} ms"
-        )
+        difference = f"{_signed(row.difference_s)} to theory"
+        text = f"{row.name}: measured {_ms(row.length_s)} ms, {difference} {_ms(row.theory_s)} ms"
+        if row.only_theory:
+            difference = f"theory {_signed(row.theory_s)}"
+            text = f"{row.name}: {difference} ms, measured within the other terms"
+        fill = f'fill="{_colour(row.name, rows)}"'
         words = {"off": " \N{BLACK UP-POINTING TRIANGLE} off", "furthest": " furthest"}.get(row.mark, "")
         parts += [
             f"<g><title>{escape(text)}</title>",
             layout.label(y + 17, _cut(row.name, layout)),
-            axis.bar(row.start_s, row.length_s, bar + 4, 12, f'fill="{_colour(row.name, rows)}"'),
+            "" if row.only_theory else axis.bar(row.start_s, row.length_s, bar + 4, 12, fill),
             axis.bar(row.theory_start_s, row.theory_s, bar + 18, 6, 'class="theory"'),
-            layout.number(y + 14, f"{_ms(row.length_s)}{words}", row.mark),
-            layout.number(y + 26, f"{_signed(row.difference_s)} to theory", "soft"),
+            layout.number(y + 14, ("\N{EN DASH}" if row.only_theory else _ms(row.length_s)) + words, row.mark),
+            layout.number(y + 26, difference, "soft"),
             "</g>",
         ]
     return "\n".join([*parts, "</svg>", ""])
@@ -275,7 +279,8 @@ def term_bars(terms: Mapping[str, float], theory: Mapping[str, float], within: b
     rows, start_s, theory_start_s = [], 0.0, 0.0
     for name in names:
         mark = "" if name != furthest else "furthest" if within else "off"
-        rows.append(TermBar(name, start_s, terms.get(name, 0.0), theory_start_s, theory.get(name, 0.0), mark))
+        times = (start_s, terms.get(name, 0.0), theory_start_s, theory.get(name, 0.0))
+        rows.append(TermBar(name, *times, mark, only_theory=name not in terms))
         start_s += terms.get(name, 0.0)
         theory_start_s += theory.get(name, 0.0)
     return rows
