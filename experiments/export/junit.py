@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from xml.etree import ElementTree
 
 from lab7.experiments.harness.claims import Claim
+from lab7.experiments.harness.judge.verdict import evidence_of
 from lab7.experiments.harness.results.result import Result
 
 # Characters that XML 1.0 (section 2.2) excludes.
@@ -34,7 +35,7 @@ def junit_of(result: Result, claims: Mapping[str, Claim]) -> str:
         statement = claims[claim.id].statement if claim.id in claims else ""
         name = _text(f"{claim.id} {statement}".strip())
         case = ElementTree.SubElement(suite, "testcase", name=name, classname=f"lab7.{result.experiment}", time="0")
-        evidence = _text(claim.evidence)
+        evidence = _text(evidence_of(claim, result.files.capture))
         if claim.verdict == "failed":
             ElementTree.SubElement(case, "failure", message=evidence, type="failed").text = evidence
         elif claim.verdict == "undecided":

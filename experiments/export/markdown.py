@@ -11,6 +11,7 @@ from pathlib import Path
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.claims import Claim
 from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.judge.verdict import evidence_of
 from lab7.experiments.harness.results.result import Result
 from lab7.experiments.ladder.ladder import ladder_of
 from lab7.experiments.ladder.text import render_mermaid
@@ -35,7 +36,12 @@ def markdown_of(folder: Path, result: Result, claims: Mapping[str, Claim]) -> st
         *_table(
             ["", "claim", "statement", "evidence"],
             [
-                [SIGNS[one.verdict], one.id, claims[one.id].statement if one.id in claims else "", one.evidence]
+                [
+                    SIGNS[one.verdict],
+                    one.id,
+                    claims[one.id].statement if one.id in claims else "",
+                    evidence_of(one, result.files.capture),
+                ]
                 for one in result.claims
             ],
         ),

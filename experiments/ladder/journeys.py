@@ -7,8 +7,8 @@
 Two frames are the same packet if their octets from the IP header on are equal, apart from the fields that routers and
 network cards change: TTL (hop limit), DSCP and ECN, and checksums. Several equal packets (repeated datagrams) are
 matched in order. In lab7's captures, the label of an interface is HOST:INTERFACE. An address belongs to the host at
-which packets from it appear first, or packets to it arrive last. In a capture of one interface, every packet is sent
-and received at the same time.
+which packets from it appear first, or packets to it arrive last, unless the topology of the run names its host. In a
+capture of one interface, every packet is sent and received at the same time.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Journeys:
         for frames in groups:
             for frame in frames:
                 self._places[frame.number] = frames
+        self._captured_hosts = {host_of(interface) for interface in captured.counts}
         self._longest_ns = max((frames[-1].time_ns - frames[0].time_ns for frames in groups), default=0)
         self._end_ns = max((frame.time_ns for frame in captured.frames), default=0)
 
@@ -72,8 +73,11 @@ class Journeys:
         ends = self._ends.get(number)
         if ends is None or len(self._captured.counts) == 1:
             return Journey(sent, received)
-        arrives = self.hosts.get(ends[1])
-        if arrives is None:
+        leaves, arrives = (self.hosts.get(address) for address in ends)
+        # On a link without delay, the frames at both ends have the same time, in any order.
+        first = (one for one in frames if one.time_ns == sent.time_ns and host_of(one.interface) == leaves)
+        sent = next(first, sent)
+        if arrives not in self._captured_hosts:
             # The receiver's interface was not captured.
             return Journey(sent, None if len(frames) == 1 else received)
         there = [one for one in frames if host_of(one.interface) == arrives]
@@ -94,13 +98,15 @@ class Journeys:
         return groups
 
     def _hosts_of(self, groups: list[tuple[Frame, ...]]) -> dict[str, str]:
+        """Return address -> host for the addresses of packets that were captured at several interfaces."""
         votes: dict[str, Counter[str]] = defaultdict(Counter)
         for frames in groups:
             ends = self._ends.get(frames[0].number)
             if ends is not None and len(frames) > 1:
                 votes[ends[0]][host_of(frames[0].interface)] += 1
                 votes[ends[1]][host_of(frames[-1].interface)] += 1
-        return {address: count.most_common(1)[0][0] for address, count in votes.items()}
+        named = self._captured.host_names
+        return {address: named.get(address) or count.most_common(1)[0][0] for address, count in votes.items()}
 
 
 def host_of(interface: str) -> str:

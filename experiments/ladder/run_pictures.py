@@ -1,10 +1,12 @@
 """Ladder diagrams for the report of a run, and the frames that its evidence cites.
 
-Frame numbers are those of the capture that the result names. Only parts of the capture are drawn:
+A run may have several captures, and a frame number counts through one of them. Only parts of the captures are drawn:
 
-- for each measured time, one of its samples (repetitions); warm-ups and checks before the measurement are left out;
-- for a run without samples, its first messages that count as evidence;
-- for each claim (statement of the course), the messages in the first frames that its evidence cites.
+- for each measured time, one of its samples (repetitions) in the capture that the result names; warm-ups and checks
+  before the measurement are left out;
+- for a run without samples, the first messages of that capture that count as evidence;
+- for each claim (statement of the course), and each capture that its evidence cites, the messages in the first frames
+  cited.
 
 The cited frames and the first frame of each arrow, up to FRAMES_MAX frames, are listed as decoded by scapy and as
 octets.
@@ -12,14 +14,14 @@ octets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.judge.frames import CaptureFile, Frame
-from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Result
 from lab7.experiments.ladder.ladder import Arrow, Ladder, in_order, ladder_of
 from lab7.experiments.ladder.messages import printable
@@ -55,10 +57,13 @@ class Picture:
 class CitedFrame:
     """Frame in a report: number, time in s since the first frame, interface, summary, decoded layers, octets.
 
-    `claims`: ids of the claims whose evidence cites the frame.
+    `anchor`: id of the frame in the page, which links lead to. `claims`: ids of the claims whose evidence cites the
+    frame.
     """
 
+    capture: str
     number: int
+    anchor: str
     time_s: float
     interface: str
     summary: str
@@ -71,60 +76,100 @@ class CitedFrame:
 class RunPictures:
     """Ladder diagrams of a run, for its parts and for its claims (keyed by claim id), and the frames to list.
 
-    `parts`: one measured sample of each comparison, or else the first messages (empty without a message). `sampled`:
-    True if the parts are samples. `grid`: True if the parts have grid lines one round-trip time apart. `elsewhere`:
-    comparison -> capture, for the comparisons whose samples are in other captures.
+    `capture`: the capture of the parts. `captures`: this one, and the others that evidence cites. A claim has one
+    picture for each capture that its evidence cites, with the capture as its name. `parts`: one measured sample of each
+    comparison, or else the first messages (empty without a message). `sampled`: True if the parts are samples. `grid`:
+    True if the parts have grid lines one round-trip time apart. `elsewhere`: comparison -> capture, for the comparisons
+    whose samples are in other captures.
     """
 
     capture: str
+    captures: tuple[str, ...]
     parts: tuple[Picture, ...]
-    by_claim: dict[str, Picture]
+    by_claim: dict[str, tuple[Picture, ...]]
     frames: tuple[CitedFrame, ...]
     grid: bool = False
     sampled: bool = False
     elsewhere: dict[str, str] = field(default_factory=dict)
 
+    @cached_property
+    def anchors(self) -> dict[tuple[str, int], str]:
+        """Return (capture, frame number) -> anchor, for the frames that are listed."""
+        return {(frame.capture, frame.number): frame.anchor for frame in self.frames}
+
+
+# Claim id -> numbers of the frames in one capture that its evidence cites.
+_Cited = dict[str, list[int]]
+
 
 def run_pictures(folder: Path, result: Result) -> RunPictures | None:
-    """Return the ladder diagrams of a result from the capture in its folder; None without a readable capture."""
-    if result.files.capture is None:
+    """Return the ladder diagrams of a result from the captures in its folder.
+
+    None if the capture that the result names is not readable; other captures that are not readable are left out.
+    """
+    main = result.files.capture
+    if main is None:
         return None
-    try:
-        captured = read_named_capture(folder / result.files.capture, result)
-    except (CaptureReadError, OSError):
+    names = dict.fromkeys([main, *(name for claim in result.claims for name in claim.cited(main))])
+    read = {name: captured for name in names if (captured := _read(folder / Path(name).name, result)) is not None}
+    if main not in read:
         return None
-    if not captured.frames:
-        return None
-    cited = {claim.id: _cited(claim, captured) for claim in result.claims}
-    part = conversations_with(captured, {number for numbers in cited.values() for number in numbers})
-    ladder = ladder_of(part, with_tcp=True) if part.frames else Ladder((), ())
-    drawn = _samples(captured, result, cited)
+    cited = {
+        name: {claim.id: _cited(claim.cited(main).get(name, ()), captured) for claim in result.claims}
+        for name, captured in read.items()
+    }
+    ladders = {name: _ladder_with(captured, cited[name]) for name, captured in read.items()}
+    drawn = _samples(read[main], result, cited[main])
     sampled = bool(drawn)
     if not drawn:
-        drawn = {"The first messages of the run": _head(captured, cited)}
+        drawn = {"The first messages of the run": _head(read[main], cited[main])}
     grid_ns = _grid_ns(result)
-    heads = [arrow for part in drawn.values() for arrow in part.arrows[:FIRST_MESSAGES]]
-    shown = _shown(cited, [*heads, *ladder.of_level("message").arrows])
-    by_claim: dict[str, Picture] = {}
+    arrows = [(main, arrow) for part in drawn.values() for arrow in part.arrows[:FIRST_MESSAGES]]
+    arrows += [(name, arrow) for name, ladder in ladders.items() for arrow in ladder.of_level("message").arrows]
+    shown = _shown(cited, arrows)
+    anchors = {name: {number: _anchor(name, number, main) for place, number in shown if place == name} for name in read}
+    by_claim: dict[str, tuple[Picture, ...]] = {}
     for claim in result.claims:
-        if picture := _claim_picture(ladder, claim.id, cited[claim.id], shown):
-            by_claim[claim.id] = picture
-    marks = {number: claim for claim, numbers in reversed(cited.items()) for number in numbers}
+        pictures = (
+            _claim_picture(ladder, claim.id, cited[name][claim.id], name, anchors[name])
+            for name, ladder in ladders.items()
+        )
+        if found := tuple(picture for picture in pictures if picture is not None):
+            by_claim[claim.id] = found
+    marks = {number: claim for claim, numbers in reversed(cited[main].items()) for number in numbers}
     parts = [
         replace(picture, name=name)
         for name, some in drawn.items()
-        if (picture := _picture(some, FIRST_MESSAGES, name, lambda one: _marks(one, marks), shown, grid_ns))
+        if (picture := _picture(some, FIRST_MESSAGES, name, lambda one: _marks(one, marks), anchors[main], grid_ns))
     ]
-    frames = tuple(_frame(captured, number, claims) for number, claims in sorted(shown.items()))
-    elsewhere = {
-        one.name: one.span.capture
-        for one in result.comparisons
-        if one.span and one.span.capture != result.files.capture
-    }
-    return RunPictures(result.files.capture, tuple(parts), by_claim, frames, grid_ns > 0, sampled, elsewhere)
+    frames = (
+        _frame(read[name], name, number, anchors[name][number], claims)
+        for (name, number), claims in sorted(shown.items(), key=lambda one: (list(read).index(one[0][0]), one[0][1]))
+    )
+    elsewhere = {one.name: one.span.capture for one in result.comparisons if one.span and one.span.capture != main}
+    return RunPictures(main, tuple(read), tuple(parts), by_claim, tuple(frames), grid_ns > 0, sampled, elsewhere)
 
 
-def _samples(captured: CaptureFile, result: Result, cited: dict[str, list[int]]) -> dict[str, Ladder]:
+def _read(path: Path, result: Result) -> CaptureFile | None:
+    try:
+        captured = read_named_capture(path, result)
+    except (CaptureReadError, OSError):
+        return None
+    return captured if captured.frames else None
+
+
+def _ladder_with(captured: CaptureFile, cited: _Cited) -> Ladder:
+    """Return the ladder of the conversations that have cited frames."""
+    part = conversations_with(captured, {number for numbers in cited.values() for number in numbers})
+    return ladder_of(part, with_tcp=True) if part.frames else Ladder((), ())
+
+
+def _anchor(capture: str, number: int, main: str) -> str:
+    """Return the id of a frame in the page; in the capture that the result names first, it is the number alone."""
+    return f"frame-{number}" if capture == main else f"frame-{number}-{Path(capture).stem}"
+
+
+def _samples(captured: CaptureFile, result: Result, cited: _Cited) -> dict[str, Ladder]:
     """Return comparison -> ladder of one sample: the sample with most of the cited frames, or else the first one."""
     first_ns = captured.frames[0].time_ns
     times_ns = [captured.frames[number - 1].time_ns - first_ns for numbers in cited.values() for number in numbers]
@@ -155,13 +200,12 @@ def _spans(comparison: Comparison) -> tuple[CaptureSpan, ...]:
     return comparison.spans or (() if comparison.span is None else (comparison.span,))
 
 
-def _cited(claim: Verdict, captured: CaptureFile) -> list[int]:
-    """Return the numbers of the first frames that a claim's evidence cites and that the capture contains."""
-    numbers = [number for number in dict.fromkeys(claim.frames) if 1 <= number <= len(captured.frames)]
-    return numbers[:CLAIM_FRAMES]
+def _cited(frames: Iterable[int], captured: CaptureFile) -> list[int]:
+    """Return the first of the cited frames' numbers that the capture contains."""
+    return [number for number in dict.fromkeys(frames) if 1 <= number <= len(captured.frames)][:CLAIM_FRAMES]
 
 
-def _head(captured: CaptureFile, cited: dict[str, list[int]]) -> Ladder:
+def _head(captured: CaptureFile, cited: _Cited) -> Ladder:
     """Return the ladder of the first frames, without acknowledgements.
 
     If evidence cites none of these messages, the ladder begins with the first conversation that evidence cites.
@@ -192,23 +236,26 @@ def _grid_ns(result: Result) -> int:
     return round(rtt_s * 1e9) if isinstance(rtt_s, int | float) and not isinstance(rtt_s, bool) and rtt_s > 0 else 0
 
 
-def _shown(cited: dict[str, list[int]], arrows: Sequence[Arrow]) -> dict[int, tuple[str, ...]]:
-    """Return frame number -> ids of the claims that cite it, for at most FRAMES_MAX frames to list.
+def _shown(cited: Mapping[str, _Cited], arrows: Iterable[tuple[str, Arrow]]) -> dict[tuple[str, int], tuple[str, ...]]:
+    """Return (capture, frame number) -> ids of the claims that cite it, for at most FRAMES_MAX frames to list.
 
-    Cited frames come first, then the first frame of each arrow.
+    Cited frames come first, then the first frame of each arrow, which is given with its capture.
     """
-    shown: dict[int, tuple[str, ...]] = {}
-    for claim, numbers in cited.items():
-        for number in numbers:
-            shown[number] = (*shown.get(number, ()), claim)
-    for arrow in arrows:
+    shown: dict[tuple[str, int], tuple[str, ...]] = {}
+    for name, claims in cited.items():
+        for claim, numbers in claims.items():
+            for number in numbers:
+                shown[name, number] = (*shown.get((name, number), ()), claim)
+    for name, arrow in arrows:
         if len(shown) >= FRAMES_MAX:
             break
-        shown.setdefault(arrow.frames[0], ())
+        shown.setdefault((name, arrow.frames[0]), ())
     return shown
 
 
-def _claim_picture(ladder: Ladder, claim: str, numbers: Sequence[int], known: Collection[int]) -> Picture | None:
+def _claim_picture(
+    ladder: Ladder, claim: str, numbers: Sequence[int], capture: str, anchors: Mapping[int, str]
+) -> Picture | None:
     """Return the ladder diagram for a claim: the messages in the cited frames, and those between them if they are few.
 
     None if no arrow belongs to a cited frame.
@@ -228,13 +275,14 @@ def _claim_picture(ladder: Ladder, claim: str, numbers: Sequence[int], known: Co
         and (arrow.level == "message" or wanted & {*arrow.frames, *arrow.arrivals})
     )
     shown = around if len(around.arrows) <= CLAIM_MESSAGES else part
-    return _picture(
+    picture = _picture(
         shown,
         CLAIM_MESSAGES,
         f"Messages of the evidence for {claim}",
         lambda arrow: [claim] if wanted & {*arrow.frames, *arrow.arrivals} and shown is around else [],
-        known,
+        anchors,
     )
+    return picture and replace(picture, name=capture)
 
 
 def _marks(arrow: Arrow, marks: dict[int, str]) -> list[str]:
@@ -246,7 +294,7 @@ def _picture(
     most: int,
     title: str,
     marked: Callable[[Arrow], list[str]],
-    known: Collection[int],
+    anchors: Mapping[int, str],
     grid_ns: int = 0,
 ) -> Picture | None:
     if not ladder.arrows:
@@ -256,8 +304,8 @@ def _picture(
     start_ns = part.arrows[0].sent_ns
 
     def link(arrow: Arrow) -> str | None:
-        number = next((number for number in (*arrow.frames, *arrow.arrivals) if number in known), None)
-        return None if number is None else f"#frame-{number}"
+        number = next((number for number in (*arrow.frames, *arrow.arrivals) if number in anchors), None)
+        return None if number is None else f"#{anchors[number]}"
 
     drawing = Drawing(title=title, marks=marks, link=link, grid_ns=grid_ns, words="on-page")
     svg = render_svg(part, drawing) + render_svg(part, replace(drawing, phone=True, words="on-phone"))
@@ -268,12 +316,18 @@ def _picture(
     )
 
 
-def _frame(captured: CaptureFile, number: int, claims: tuple[str, ...]) -> CitedFrame:
+def _frame(captured: CaptureFile, capture: str, number: int, anchor: str, claims: tuple[str, ...]) -> CitedFrame:
     frame = captured.frames[number - 1]
-    time_s = (frame.time_ns - captured.frames[0].time_ns) / 1e9
-    decoded = "\n".join(_layers(frame.packet))
     return CitedFrame(
-        number, time_s, frame.interface, printable(frame.packet.summary()), decoded, "\n".join(_dump(frame)), claims
+        capture=capture,
+        number=number,
+        anchor=anchor,
+        time_s=(frame.time_ns - captured.frames[0].time_ns) / 1e9,
+        interface=frame.interface,
+        summary=printable(frame.packet.summary()),
+        layers="\n".join(_layers(frame.packet)),
+        dump="\n".join(_dump(frame)),
+        claims=claims,
     )
 
 

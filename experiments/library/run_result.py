@@ -15,9 +15,9 @@ from typing import Any
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
-from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.judge.verdict import Verdict, evidence_of
 from lab7.experiments.harness.results.result import Comparison, Result
-from lab7.experiments.harness.results.run_folder import load_run
+from lab7.experiments.harness.results.run_folder import capture_names, load_run
 from lab7.experiments.harness.template_engine import render
 from lab7.experiments.library.pictures import ARROWS, LadderPicture, draw_ladder
 from lab7.experiments.library.tables import rows_of, table_of
@@ -42,7 +42,10 @@ class RunResult:
 
     @cached_property
     def claims(self) -> dict[str, Verdict]:
-        """Claim id -> verdict, with `.verdict` (shown, failed or undecided), `.evidence` (a sentence) and `.frames`."""
+        """Claim id -> verdict, with `.verdict` (shown, failed or undecided), `.evidence` (a sentence), and `.frames`.
+
+        A frame number counts through one capture: `.captures` has the numbers keyed by the name of the capture.
+        """
         return {claim.id: claim for claim in self.result.claims}
 
     @cached_property
@@ -71,7 +74,7 @@ class RunResult:
     @cached_property
     def captures(self) -> dict[str, Path]:
         """Paths of the run's capture files, keyed by file name."""
-        return {path.name: path for path in sorted(self.folder.glob("*.pcapng"))}
+        return {name: self.folder / name for name in sorted(capture_names(self.folder, self.result))}
 
     @property
     def report(self) -> Path | None:
@@ -79,7 +82,7 @@ class RunResult:
         return None if self.result.files.report is None else self.folder / self.result.files.report
 
     def read_capture(self, name: str | None = None) -> CaptureFile:
-        """Return the frames of a capture, by default of the one that the evidence cites. Raises CaptureReadError."""
+        """Return the frames of a capture, by default of the one that the result names. Raises CaptureReadError."""
         return read_capture(self._capture(name))
 
     def ladder(
@@ -93,10 +96,19 @@ class RunResult:
     ) -> LadderPicture:
         """Return the ladder diagram of the run's first messages, or with `claim`, of the messages its evidence cites.
 
-        The other arguments are those of draw_ladder(). Raises KeyError for an unknown claim, CaptureReadError.
+        `capture`: name of the capture, by default the one that the result names, or with `claim`, the first one that
+        its evidence cites. The other arguments are those of draw_ladder(). Raises KeyError for an unknown claim,
+        ValueError for a capture that its evidence does not cite, CaptureReadError.
         """
-        frames = self.claims[claim].frames if claim is not None else ()
-        title = f"Messages of the evidence for {claim}" if claim else f"Messages of {self.experiment}"
+        frames: tuple[int, ...] = ()
+        title = f"Messages of {self.experiment}"
+        if claim is not None:
+            title = f"Messages of the evidence for {claim}"
+            cited = self.claims[claim].cited(self.result.files.capture)
+            capture = capture or next(iter(cited), None)
+            if cited and capture not in cited:
+                raise ValueError(f"the evidence for {claim} cites no frame of {capture}, only of {', '.join(cited)}")
+            frames = cited.get(capture or "", ())
         path = self._capture(capture)
         return draw_ladder(path, frames=frames, protocols=protocols, first=first, tcp=tcp, title=title)
 
@@ -119,7 +131,14 @@ class RunResult:
             picture = ""
         known = load_claims()
         statements = {name: known[name].statement if name in known else "" for name in self.claims}
-        return render("run_result.html.j2", run=self, result=self.result, statements=statements, picture=picture)
+        return render(
+            "run_result.html.j2",
+            run=self,
+            result=self.result,
+            statements=statements,
+            evidence_of=evidence_of,
+            picture=picture,
+        )
 
 
 def open_run(run: str | Path, results: str | Path = "results") -> RunResult:

@@ -1,8 +1,8 @@
-"""Copies of a run's capture for Wireshark, with comments on the frames that verdicts cite, and with host names.
+"""Copies of a run's captures for Wireshark, with comments on the frames that verdicts cite, and with host names.
 
-The merged copy has all interfaces, and therefore the frame numbers of the evidence. It contains a packet once for each
-interface that the packet passed; Wireshark reports the repetitions as retransmissions. A copy of one interface shows
-TCP as the interface's host saw it.
+Of each capture, the merged copy has all interfaces, and therefore the frame numbers of the evidence. It contains a
+packet once for each interface that the packet passed; Wireshark reports the repetitions as retransmissions. A copy of
+one interface shows TCP as the interface's host saw it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ FOLDER = "wireshark"
 COMMENT_MAX = 240
 
 
-def comments_of(result: Result) -> dict[int, list[str]]:
-    """Return frame number -> comments, one for each claim that cites the frame: `H5: shown. ` and the evidence."""
+def comments_of(result: Result, capture: str) -> dict[int, list[str]]:
+    """Return frame number -> comments on a capture's frames, one for each claim that cites the frame.
+
+    A comment is `H5: shown. ` and the evidence.
+    """
     found: dict[int, list[str]] = defaultdict(list)
     for claim in result.claims:
         text = f"{claim.id}: {claim.verdict}. {claim.evidence}"
         comment = text if len(text) <= COMMENT_MAX else text[: COMMENT_MAX - 1] + "\N{HORIZONTAL ELLIPSIS}"
-        for number in dict.fromkeys(claim.frames):
+        for number in claim.cited(result.files.capture).get(capture, ()):
             found[number].append(comment)
     return dict(found)
 
@@ -37,13 +40,13 @@ def comments_of(result: Result) -> dict[int, list[str]]:
 def write_captures(folder: Path, result: Result, name: str, secrets: bytes = b"") -> list[Path]:
     """Write the copies of a capture below the result folder; return their paths, the merged one first.
 
-    `name`: the capture that the evidence cites; `secrets`: TLS secrets in the format of SSLKEYLOGFILE. Raises
+    `name`: the file name of the capture; `secrets`: TLS secrets in the format of SSLKEYLOGFILE. Raises
     CaptureReadError, OSError.
     """
-    captured = read_named_capture(folder / name)
+    captured = read_named_capture(folder / name, result)
     target = folder / FOLDER
     target.mkdir(exist_ok=True)
-    hosts, comments = {**captured.host_names, **Journeys(captured).hosts}, comments_of(result)
+    hosts, comments = {**captured.host_names, **Journeys(captured).hosts}, comments_of(result, name)
     stem = Path(name).stem
     written = [_write(target / f"{stem}.pcapng", captured, list(captured.counts), hosts, comments, secrets)]
     for interface in captured.counts:

@@ -12,7 +12,7 @@ import click
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.cli import common
-from lab7.experiments.harness.results.run_folder import RunNotFoundError, load_run
+from lab7.experiments.harness.results.run_folder import RunNotFoundError, capture_names, load_run
 from lab7.experiments.wireshark.captures import FOLDER, write_captures
 from lab7.experiments.wireshark.configuration import VARIABLE, write_configuration
 from lab7.topologies.emulation import tools
@@ -32,7 +32,7 @@ DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 def wireshark_command(run: str, keys: Path | None, start: bool, results: Path) -> None:
     """Prepare a run for Wireshark, print the command line, and start Wireshark if there is a display.
 
-    The folder `wireshark` of the run gets its capture with a comment on each frame of a verdict and with host names,
+    The folder `wireshark` of the run gets each capture with a comment on each frame of a verdict and with host names,
     one such file per interface (in which TCP is as that host saw it, without false retransmissions), and a
     configuration with columns, colours and a filter button per claim.
 
@@ -40,10 +40,11 @@ def wireshark_command(run: str, keys: Path | None, start: bool, results: Path) -
     """
     try:
         folder, result = load_run(run, results)
-        if result.files.capture is None:
+        names = capture_names(folder, result)
+        if not names:
             raise click.UsageError(f"{folder} has no capture")
         secrets = b"" if keys is None else keys.read_bytes()
-        files = write_captures(folder, result, Path(result.files.capture).name, secrets)
+        files = [path for name in names for path in write_captures(folder, result, name, secrets)]
         configuration = write_configuration(folder / FOLDER / "configuration", result, load_claims())
     except (RunNotFoundError, CaptureReadError) as error:
         raise click.UsageError(str(error)) from error

@@ -236,7 +236,7 @@ def decide_response_time_under_load(claim: str, without: CaseFigures, cached: Ca
         f"(theory: {without.theory_s * 1e3:.1f} and {cached.theory_s * 1e3:.1f} ms), {without.requests} requests each"
     )
     decide = shown if cached.delay_s < without.delay_s and _near(cached) and _near(without) else failed
-    return decide(claim, f"The {said}.", cached.frames)
+    return decide(claim, f"The {said}.", (*without.frames, *cached.frames))
 
 
 @decides("W2")
@@ -253,7 +253,7 @@ def decide_link_use_under_load(claim: str, without: CaseFigures, cached: CaseFig
         f"{1 - cached.hit_rate:.1%}"
     )
     decide = shown if kept < 1 and abs(kept / (1 - cached.hit_rate) - 1) <= WITHIN else failed
-    return decide(claim, f"{said}.", cached.frames)
+    return decide(claim, f"{said}.", (*without.frames, *cached.frames))
 
 
 @decides("W8")
@@ -270,8 +270,7 @@ def decide_queueing_theory(claim: str, cases: Mapping[str, CaseFigures]) -> Verd
         for name, one in cases.items()
     )
     good = all(_near(one) and abs(one.utilisation / one.queue.utilisation - 1) <= WITHIN for one in cases.values())
-    # Cite frames of the last case only, since every case has a capture and the run keeps only the last one.
-    frames = list(cases.values())[-1].frames
+    frames = [frame for one in cases.values() for frame in one.frames]
     return (shown if good else failed)(claim, f"{said[0].upper()}{said[1:]}.", frames)
 
 

@@ -59,16 +59,14 @@ def require(exchanges: Iterable[Exchange], objects: Objects) -> None:
             raise found
 
 
-def confirm(
-    verdict: Verdict, objects: Objects, loads: Sequence[PageLoad], elsewhere: Sequence[PageLoad] = ()
-) -> Verdict:
+def confirm(verdict: Verdict, objects: Objects, *captured: Sequence[PageLoad]) -> Verdict:
     """Return the verdict unchanged if all clients got the origin's objects; otherwise change it to failed or undecided.
 
-    `elsewhere`: page loads in another capture, whose frame numbers the verdict cannot cite.
+    `captured`: the page loads of each capture.
     """
     if verdict.verdict == "failed":
         return verdict
-    for those, is_own in ((loads, True), (elsewhere, False)):
+    for those in captured:
         unfit = insufficiency(those) if those else None
         if unfit is not None:
             return undecided(verdict.id, f"Not decidable: {unfit}.")
@@ -77,7 +75,7 @@ def confirm(
                 load.require_valid()
                 require(load.exchanges, objects)
         except Contradiction as found:
-            return failed(verdict.id, found.evidence, found.frames if is_own else ())
+            return failed(verdict.id, found.evidence, found.frames)
     return verdict
 
 

@@ -174,7 +174,7 @@ def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
             f"{_terms(episodes)}. With the last TTL the first failed request is in frame {last.first.frame}, "
             f"the last in frame {last.last.frame}, and {last.served.address} served the next one (frame "
             f"{last.served.frame}){''.join(one.back for one in found)}."
-        ), dict.fromkeys([last.named.frame, last.first.frame, last.last.frame, last.served.frame])
+        ), [last.named.frame, last.first.frame, last.last.frame, last.served.frame]
 
     return decide(claim, [*loads, merged(traffics)], check)
 

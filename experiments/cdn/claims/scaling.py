@@ -183,8 +183,7 @@ def decide_response_time_under_load(claim: str, alone: Sequence[Point], through:
         f"{one.who}: {one.response_s * 1e3:.1f} ms from the origin, {other.response_s * 1e3:.1f} ms from replicas"
         for one, other in pairs
     )
-    # Cite frames of the capture of the single origin, since the run keeps only that capture.
-    frames = [frame for point in alone for frame in point.frames]
+    frames = [frame for point in (*alone, *through) for frame in point.frames]
     decide = shown if all(other.response_s < one.response_s for one, other in pairs) else failed
     return decide(claim, f"Mean response time of {figures}.", frames)
 
@@ -205,8 +204,7 @@ def decide_link_use_under_load(claim: str, alone: Sequence[Point], through: Sequ
         for one, other in pairs
     )
     good = all(other.link.octets / other.responses < one.link.octets / one.responses for one, other in pairs)
-    # Cite frames of the capture of the single origin, since the run keeps only that capture.
-    frames = [frame for point in alone for frame in point.frames]
+    frames = [frame for point in (*alone, *through) for frame in point.frames]
     return (shown if good else failed)(claim, f"On the origin's link, {figures}.", frames)
 
 

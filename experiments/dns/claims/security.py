@@ -198,8 +198,9 @@ def decide_forgery_refused(
                 )
             return (
                 f"The local server receives the forged address {forged} in frame {received.frame}, and returns "
-                f"SERVFAIL without AD in frame {response.frame}; without validation the client gets the forged address."
-            ), dict.fromkeys([received.frame, response.frame])
+                f"SERVFAIL without AD in frame {response.frame}; without validation, in a capture of its own, the "
+                f"client gets the forged address in frame {believed.frame}."
+            ), [received.frame, response.frame, believed.frame]
         raise Inconclusive(f"No response for {canonical(name)} A at the client.")
 
     return decide(claim, [merged([validating["client"], validating["local"]])], check)

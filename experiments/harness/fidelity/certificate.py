@@ -26,7 +26,7 @@ from lab7.experiments.harness.fidelity.disturbance import NS, RETAKES, Disturban
 from lab7.experiments.harness.fidelity.sampler import Sampler
 from lab7.experiments.harness.fidelity.turns import Turn, turns_of
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
-from lab7.experiments.harness.judge.verdict import Verdict, undecided
+from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.results.partial import add_measurement
 from lab7.experiments.harness.results.result import CaptureSpan, Check, Comparison, Fidelity, FidelityWord, Timing
 from lab7.topologies.emulation.errors import EmulationError
@@ -471,7 +471,7 @@ def without_standstill(claims: Iterable[Verdict], checks: Iterable[Check]) -> tu
         return tuple(claims)
     why = "; ".join(f"{one.name}: {one.measured}" for one in stood)
     return tuple(
-        undecided(one.id, f"{one.evidence} But the run was suspended ({why}).", one.frames)
+        replace(one, verdict="undecided", evidence=f"{one.evidence} But the run was suspended ({why}).")
         if one.verdict == "failed"
         else one
         for one in claims

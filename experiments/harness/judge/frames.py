@@ -28,6 +28,7 @@ from lab7.experiments.harness.capture.pcapng import InterfaceCounts
 from lab7.experiments.harness.capture.reader import Packet, read_packets, read_readable
 from lab7.experiments.harness.judge import layers
 from lab7.experiments.harness.judge.fragments import TAG_BYTES, TYPE_AT, VLAN_TAGS, Reassembler, ipv4_offset
+from lab7.experiments.harness.judge.frame_number import FrameNumber
 from lab7.experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
 
 # EtherType, protocol numbers and offsets within the frame for IPv4 (RFC 894; RFC 791 section 3.1; RFC 768).
@@ -85,8 +86,9 @@ class UdpDatagram:
 class Frame:
     """Captured Ethernet frame.
 
-    `number` counts from 1 through the file, as Wireshark counts; `interface` is its label in the capture; `wire_length`
-    is the original length in octets, greater than `len(data)` for a truncated frame.
+    `number` counts from 1 through the file, as Wireshark counts (FrameNumber if it was read from a file); `interface`
+    is its label in the capture; `wire_length` is the original length in octets, greater than `len(data)` for a
+    truncated frame.
     """
 
     number: int
@@ -271,18 +273,18 @@ class CaptureFile:
 
 def read_capture(path: Path) -> CaptureFile:
     """Read a pcap or pcapng file of any program. Raises CaptureReadError with a one-sentence message."""
-    return _capture_file(*read_packets(path))
+    return _capture_file(path, *read_packets(path))
 
 
 def read_readable_capture(path: Path) -> CaptureFile:
     """Read a capture file up to its first defect, which is described in `damage`. Raises CaptureReadError."""
     packets, counts, damage = read_readable(path)
-    return replace(_capture_file(packets, counts), damage=damage)
+    return replace(_capture_file(path, packets, counts), damage=damage)
 
 
-def _capture_file(packets: Sequence[Packet], counts: Mapping[str, InterfaceCounts]) -> CaptureFile:
+def _capture_file(path: Path, packets: Sequence[Packet], counts: Mapping[str, InterfaceCounts]) -> CaptureFile:
     frames = (
-        Frame(number, packet.interface, packet.time_ns, packet.data, packet.wire_length)
+        Frame(FrameNumber(number, path.name), packet.interface, packet.time_ns, packet.data, packet.wire_length)
         for number, packet in enumerate(packets, start=1)
     )
     return CaptureFile(tuple(frames), counts)

@@ -6,9 +6,11 @@ A claim is a statement of the course that captured packets confirm or contradict
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Concatenate, Generic, Literal, ParamSpec, Protocol, get_args
+
+from lab7.experiments.harness.judge.frame_number import by_capture
 
 Word = Literal["shown", "failed", "undecided"]
 P = ParamSpec("P")
@@ -22,28 +24,45 @@ class Verdict:
     """Verdict on one claim: shown, failed or undecided.
 
     `evidence` is one sentence with the measured values; `frames` are the numbers of the frames that it cites, counted
-    from 1 through the whole capture, as Wireshark and tcpdump --number count.
+    from 1 through the whole capture, as Wireshark and tcpdump --number count. `captures`: file name of a capture ->
+    those of the numbers that count through it; empty in results of older versions, and for frames of unknown origin.
     """
 
     id: str
     verdict: Word
     evidence: str
     frames: tuple[int, ...] = ()
+    captures: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def cited(self, default: str | None) -> Mapping[str, tuple[int, ...]]:
+        """Return file name of a capture -> numbers of the frames that the evidence cites in it.
+
+        `default`: the capture of a verdict without `captures`, such as one of an older version.
+        """
+        if self.captures or default is None or not self.frames:
+            return self.captures
+        return {default: tuple(dict.fromkeys(self.frames))}
+
+
+def judged(claim_id: str, word: Word, evidence: str, frames: Iterable[int] = ()) -> Verdict:
+    """Return a verdict whose frames were read from captures, with the capture of each."""
+    numbers = tuple(frames)
+    return Verdict(claim_id, word, evidence, numbers, by_capture(numbers))
 
 
 def shown(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
     """Return the verdict `shown`: the capture confirms the claim."""
-    return Verdict(claim_id, "shown", evidence, tuple(frames))
+    return judged(claim_id, "shown", evidence, frames)
 
 
 def failed(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
     """Return the verdict `failed`: the capture contradicts the claim."""
-    return Verdict(claim_id, "failed", evidence, tuple(frames))
+    return judged(claim_id, "failed", evidence, frames)
 
 
 def undecided(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdict:
     """Return the verdict `undecided`: the capture has gaps, or lacks the traffic that the claim is about."""
-    return Verdict(claim_id, "undecided", evidence, tuple(frames))
+    return judged(claim_id, "undecided", evidence, frames)
 
 
 class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
@@ -126,6 +145,33 @@ def figures(values: Sequence[int], most: int = 8) -> str:
     return f"{text} and {len(values) - most} more" if len(values) > most else text
 
 
+def in_frames(frames: Iterable[int], most: int = 8) -> str:
+    """Format frame numbers as `frame 3` or `frames 3, 4`, with the list of listed()."""
+    single = tuple(dict.fromkeys(frames))
+    return f"frame{'' if len(single) == 1 else 's'} {listed(single, most)}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Format a count with its noun: 1 message, 2 messages; 1 query, 2 queries."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{count} {noun if count == 1 else plural}"
+
+
+def citation(cited: Mapping[str, Iterable[int]], main: str | None, most: int = 8) -> str:
+    """Format cited frames by capture: `frames 3, 4`, or `frames 3, 4 of capture-kept.pcapng; frame 2 of ...`.
+
+    The names are left out if `main`, the capture that a result names first, has all of the frames.
+    """
+    if cited.keys() <= {main}:
+        return "; ".join(in_frames(numbers, most) for numbers in cited.values())
+    return "; ".join(f"{in_frames(numbers, most)} of {capture}" for capture, numbers in cited.items())
+
+
+def evidence_of(verdict: Verdict, main: str | None) -> str:
+    """Return the evidence of a verdict and the frames that it cites, as text; `main` is that of citation()."""
+    return f"{verdict.evidence} [{citation(verdict.cited(main), main)}]" if verdict.frames else verdict.evidence
+
+
 def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float) -> Verdict:
     """Combine a claim's verdict from packets with the comparison of a measured and a predicted time.
 
@@ -135,12 +181,12 @@ def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float
     ratio = measured_s / theory_s
     figures = f"measured {measured_s * 1e3:.1f} ms, theory {theory_s * 1e3:.1f} ms, ratio {ratio:.3f}"
     if packets.verdict != "shown":
-        return Verdict(packets.id, packets.verdict, f"{packets.evidence} ({figures}.)", packets.frames)
+        return replace(packets, evidence=f"{packets.evidence} ({figures}.)")
     if abs(ratio - 1) > tolerance:
         evidence = f"{packets.evidence} But {figures}, outside the tolerance of {tolerance * 100:.3g}%."
-        return failed(packets.id, evidence, packets.frames)
+        return replace(packets, verdict="failed", evidence=evidence)
     evidence = f"{packets.evidence} And {figures}, within the tolerance of {tolerance * 100:.3g}%."
-    return Verdict(packets.id, "shown", evidence, packets.frames)
+    return replace(packets, evidence=evidence)
 
 
 class ClaimDecider(Generic[P]):

@@ -15,7 +15,7 @@ import importlib
 import io
 import statistics
 import textwrap
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from markupsafe import Markup
 
 from lab7.experiments.harness.claims import Claim
 from lab7.experiments.harness.fidelity.disturbance import DISTURBED_SHARE
-from lab7.experiments.harness.judge.verdict import Verdict, listed
+from lab7.experiments.harness.judge.verdict import Verdict, citation, counted, listed
 from lab7.experiments.harness.parameters import written
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.incomplete import INCOMPLETE_NAME, find_incomplete
@@ -373,22 +373,32 @@ def _frames(numbers: Sequence[int]) -> str:
     return listed(numbers, MOST_FRAMES)
 
 
-def _linked_frames(numbers: Sequence[int], known: Collection[int]) -> Markup:
-    """Return at most MOST_FRAMES frame numbers as HTML text, and the count of the others.
+def _cited(verdict: Verdict, main: str | None, pictures: Any = None) -> str:
+    """Return the frames that a verdict cites, by capture; as HTML with links to the frames that the page lists.
 
-    Numbers in `known` become links to the frames at the end of the page.
+    `main`: the capture that the result names; `pictures`: RunPictures of the page. At most MOST_FRAMES of a capture.
     """
-    single = list(dict.fromkeys(numbers))
-    parts = [
-        Markup('<a href="#frame-{0}">{0}</a>').format(number) if number in known else Markup(number)
-        for number in single[:MOST_FRAMES]
-    ]
-    more = len(single) - MOST_FRAMES
-    return Markup(", ").join(parts) + (f" and {more} more" if more > 0 else "")
+    cited = verdict.cited(main)
+    if pictures is None:
+        return citation(cited, main, MOST_FRAMES)
+    anchors = pictures.anchors
+    parts = []
+    for capture, numbers in cited.items():
+        links = [
+            Markup('<a href="#{}">{}</a>').format(anchors[capture, number], number)
+            if (capture, number) in anchors
+            else Markup(number)
+            for number in numbers[:MOST_FRAMES]
+        ]
+        noun = "frame" if len(numbers) == 1 else "frames"
+        more = f" and {len(numbers) - MOST_FRAMES} more" if len(numbers) > MOST_FRAMES else ""
+        of = "" if cited.keys() <= {main} else f" of {capture}"
+        parts.append(Markup("{} {}{}{}").format(noun, Markup(", ").join(links), more, of))
+    return Markup("; ").join(parts)
 
 
 environment().filters.update(
-    shown=written, ms=_milliseconds, frames=_frames, term=_term, exact=_exact, linked_frames=_linked_frames
+    shown=written, ms=_milliseconds, frames=_frames, term=_term, exact=_exact, cited=_cited, counted=counted
 )
 environment().globals.update(
     legend=legend,

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import cast
 
 from lab7.experiments.harness.experiment import Experiment, Outcome, Run
-from lab7.experiments.harness.judge.verdict import Verdict, undecided
+from lab7.experiments.harness.judge.frame_number import FrameNumber
+from lab7.experiments.harness.judge.verdict import Verdict, judged, undecided
 from lab7.experiments.harness.results.result import Check, Fidelity, MessageViolation
 from lab7.topologies.emulation.watch import last_line
 
@@ -58,12 +59,9 @@ def explained(
     if at is None or not violations:
         return tuple(claims), tuple(violations)
     first, claim = violations[0], claims[at]
-    # Name the capture, since frame numbers refer to the capture of the violation.
     evidence = f"{claim.evidence.rstrip('.')}. First deviation in the messages ({first.capture}): {first.sentence}"
-    frames = tuple(dict.fromkeys((*claim.frames, first.frame)))
-    told = replace(claim, evidence=evidence, frames=frames)
-    if claim.verdict == "undecided" and first.level == "must":
-        told = replace(told, verdict="failed")
+    word = "failed" if claim.verdict == "undecided" and first.level == "must" else claim.verdict
+    told = judged(claim.id, word, evidence, (*claim.frames, FrameNumber(first.frame, first.capture)))
     return (
         (*claims[:at], told, *claims[at + 1 :]),
         tuple(replace(one, claim=claim.id) for one in violations),

@@ -18,13 +18,14 @@ OWN = ""
 
 @dataclass(frozen=True)
 class Latest:
-    """Latest verdict on a claim, with the experiment, start time, fidelity and folder of the run."""
+    """Latest verdict on a claim, with the experiment, start time, fidelity, folder and first capture of the run."""
 
     verdict: Verdict
     experiment: str
     started: str
     fidelity: FidelityWord
     folder: Path
+    capture: str | None
 
 
 def find_latest_by_variant(results: Path) -> dict[str, dict[str, Latest]]:
@@ -35,7 +36,9 @@ def find_latest_by_variant(results: Path) -> dict[str, dict[str, Latest]]:
     found: dict[str, dict[str, Latest]] = {OWN: {}}
     for folder, result in read_results(results):
         for verdict in result.claims:
-            latest = Latest(verdict, result.experiment, result.started, result.fidelity.verdict, folder)
+            latest = Latest(
+                verdict, result.experiment, result.started, result.fidelity.verdict, folder, result.files.capture
+            )
             found.setdefault(result.variant, {})[verdict.id] = latest
     return found
 

@@ -9,6 +9,7 @@ from lab7.experiments.harness.catalogue.suggestion import by_prefix, did_you_mea
 from lab7.experiments.harness.results.result import RESULT_NAME, Result, ResultError, read_results
 
 LATEST = "latest"
+CAPTURES = "*.pcapng"
 
 
 class RunNotFoundError(ValueError):
@@ -37,6 +38,11 @@ def load_run(name: str, results: Path) -> tuple[Path, Result]:
     # results/EXPERIMENT/latest names the results folder as well.
     elsewhere = place.parent != Path() and place.parent.is_dir()
     return _latest(place.name, place.parent if elsewhere else results, name)
+
+
+def capture_names(folder: Path, result: Result) -> list[str]:
+    """Return the file names of a run's captures: the one that the result names first, then the others by name."""
+    return sorted((path.name for path in folder.glob(CAPTURES)), key=lambda name: (name != result.files.capture, name))
 
 
 def _latest(experiment: str, results: Path, name: str) -> tuple[Path, Result]:

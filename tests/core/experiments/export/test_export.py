@@ -17,7 +17,8 @@ from click.testing import CliRunner
 from click.testing import Result as Done
 
 from lab7.experiments.export.cli import export_command
-from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.judge.frame_number import FrameNumber
+from lab7.experiments.harness.judge.verdict import Verdict, shown
 from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Result, ResultError, Timing
 from lab7.experiments.harness.results.schema import result_schema
 from tests.core.experiments.export.har_schema import HAR
@@ -176,12 +177,19 @@ def test_a_summary_in_markdown_has_claims_times_and_the_ladder(tmp_path: Path) -
     done = export(run(tmp_path / "run", claims=verdicts), "markdown")
     lines = done.output.splitlines()
     assert lines[0] == "## http_versions: 1 of 2 claims shown"
-    assert any(line.endswith(r"| Three \| back to \*back\*. |") for line in lines)
+    assert any(line.endswith(r"| Three \| back to \*back\*. [frame 5] |") for line in lines)
     assert any(line.endswith("| X1 |  | &lt;b&gt;No&lt;/b&gt;. |") for line in lines)
     assert any(line.startswith("| page | ") for line in lines)
     diagram = lines[lines.index("```mermaid") + 1 : lines.index("```")]
     assert diagram[0] == "sequenceDiagram"
     assert sum("GET /" in line for line in diagram) == 3
+
+
+def test_frames_of_another_capture_are_cited_with_its_name(tmp_path: Path) -> None:
+    claims = (shown("K1", "Kept.", [FrameNumber(1, "kept.pcapng"), FrameNumber(23, "kept.pcapng")]),)
+    folder = run(tmp_path / "run", claims=claims)
+    for form in ("markdown", "junit"):
+        assert "Kept. [frames 1, 23 of kept.pcapng]" in export(folder, form).output
 
 
 def test_a_summary_without_a_capture_has_no_ladder(tmp_path: Path) -> None:

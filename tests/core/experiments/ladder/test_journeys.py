@@ -130,7 +130,7 @@ def test_a_frame_without_an_ip_header_has_no_ends(frame: bytes) -> None:
 def test_a_host_that_was_not_captured_has_the_name_that_the_run_gives_its_address(tmp_path: Path) -> None:
     path = Path2()
     Tcp(path).open(2 * DELAY_MS)
-    names = {"192.0.2.1": "resolver", CLIENT: "another"}
+    names = {"192.0.2.1": "resolver"}
     journeys = Journeys(replace(path.capture(tmp_path), host_names=names))
     assert [journeys.host(address) for address in ("192.0.2.1", CLIENT, "192.0.2.2")] == [
         "resolver",
@@ -146,3 +146,28 @@ def test_a_packet_on_its_way_at_the_end_of_the_capture_is_not_lost(tmp_path: Pat
     path.after(DELAY_MS / 2).add(datagram(b"two"))
     captured = path.capture(tmp_path)
     assert [Journeys(captured).of(number).lost for number in sent_at(captured, CLIENT_AT)] == [False, False]
+
+
+def test_on_a_link_without_delay_the_addresses_of_the_topology_name_the_hosts(tmp_path: Path) -> None:
+    path = Path2(delay_ms=0)
+    tcp = Tcp(path).open(0)
+    tcp.client("PA", b"GET / HTTP/1.1\r\n\r\n")
+    # All frames have one time, and most are in the file at the receiver first.
+    path.seen = [*path.seen[:2], *(one for pair in zip(path.seen[3::2], path.seen[2::2], strict=True) for one in pair)]
+    captured = replace(path.capture(tmp_path), host_names={CLIENT: "client", SERVER: "server"})
+    assert Journeys(replace(captured, host_names={})).host(CLIENT) == "server"
+    journeys = Journeys(captured)
+    assert (journeys.host(CLIENT), journeys.host(SERVER)) == ("client", "server")
+    for frame in captured.frames:
+        (source, _), journey = journeys.ends(frame.number) or ("", ""), journeys.of(frame.number)
+        assert journey.received is not None
+        ends = [one.interface.partition(":")[0] for one in (journey.sent, journey.received)]
+        assert ends == (["client", "server"] if source == CLIENT else ["server", "client"])
+
+
+def test_a_host_of_the_topology_that_was_not_captured_has_lost_nothing(tmp_path: Path) -> None:
+    path = Path2()
+    path.add(datagram(b"passes"))
+    journeys = Journeys(replace(path.capture(tmp_path), host_names={SERVER: "behind"}))
+    assert journeys.host(SERVER) == "behind"
+    assert not journeys.of(1).lost

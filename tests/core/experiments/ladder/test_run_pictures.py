@@ -11,8 +11,9 @@ from scapy.layers.dns import DNS, DNSQR
 from scapy.layers.l2 import Ether
 
 from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.judge.frame_number import FrameNumber
 from lab7.experiments.harness.judge.frames import read_capture
-from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.judge.verdict import Verdict, shown
 from lab7.experiments.harness.report.page import render_report, write_report
 from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Files
 from lab7.experiments.http.theory import http_page_load
@@ -83,7 +84,7 @@ def test_the_ladder_of_a_claim_that_is_not_shown_is_open(tmp_path: Path, verdict
 
 def test_arrows_of_evidence_are_marked_with_the_claim(tmp_path: Path) -> None:
     _, found = pictures(tmp_path, Verdict("H5", "shown", "Shown.", (7,)))
-    assert '<tspan class="mark mark-0">H5 </tspan>' in found.by_claim["H5"].svg
+    assert '<tspan class="mark mark-0">H5 </tspan>' in found.by_claim["H5"][0].svg
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_the_grid_is_that_of_the_round_trip_time(tmp_path: Path, parameters: dic
 
 def test_the_ladder_of_a_claim_about_the_handshake_shows_its_segments(tmp_path: Path) -> None:
     _, found = pictures(tmp_path, Verdict("H1", "shown", "Shown.", (1, 3, 4, 5)))
-    words = [sentence.partition(";")[0].partition(": ")[2] for sentence in found.by_claim["H1"].sentences]
+    words = [sentence.partition(";")[0].partition(": ")[2] for sentence in found.by_claim["H1"][0].sentences]
     assert words == ["SYN", "SYN ACK", "ACK", "GET /"]
 
 
@@ -190,3 +191,58 @@ def test_the_main_ladder_has_the_messages_that_evidence_cites(tmp_path: Path, sp
     found = with_warm_up(tmp_path, Verdict("H9", "shown", "Shown.", (number,)), spanned=spanned)
     assert "HTTP, client to server: GET /load-2" in requests(found)
     assert any('<tspan class="mark mark-0">H9 </tspan>' in part.svg for part in found.parts)
+
+
+def test_the_frames_of_each_capture_are_shown_from_that_capture(tmp_path: Path) -> None:
+    page_of: dict[str, tuple[str, int]] = {}
+    for name, target in (("capture-kept", "/kept"), ("capture-closed", "/closed")):
+        path = Path2()
+        page_load(path, (target,))
+        path.write(tmp_path / "capture.pcapng")
+        number = frames_of(tmp_path, f"GET {target}".encode())
+        (tmp_path / "capture.pcapng").rename(tmp_path / f"{name}.pcapng")
+        page_of[f"{name}.pcapng"] = (target, number)
+    kept, closed = page_of
+    same = page_of[kept][1]
+    assert same == page_of[closed][1]
+    claims = (
+        shown("K1", "Kept.", [FrameNumber(same, kept)]),
+        shown("K2", "Both.", [FrameNumber(same, kept), FrameNumber(same, closed)]),
+        Verdict("K3", "shown", "As in a result of an older version.", (same,)),
+    )
+    result = sample_result(claims=claims, files=replace(FILES, capture=closed), comparisons=())
+    found = run_pictures(tmp_path, result)
+    assert found is not None
+    texts = {claim: [part.sentences[0] for part in pictures] for claim, pictures in found.by_claim.items()}
+    assert ["GET /kept" in text for text in texts["K1"]] == [True]
+    assert sorted("GET /kept" in text for text in texts["K2"]) == [False, True]
+    assert ["GET /closed" in text for text in texts["K3"]] == [True]
+    contents = {frame.capture: frame.layers for frame in found.frames if frame.number == same}
+    assert all(f"GET {page_of[name][0]}" in layers for name, layers in contents.items())
+    assert {frame.capture: frame.claims for frame in found.frames if frame.claims} == {
+        kept: ("K1", "K2"),
+        closed: ("K2", "K3"),
+    }
+    page = render_report(result, load_claims(), None, found)
+    link = f'<a href="#frame-{same}-capture-kept">{same}</a> of {kept}'
+    assert f"[frame {link}]" in page
+    assert f'[frame {link}; frame <a href="#frame-{same}">{same}</a> of {closed}]' in page
+    ids = re.findall(r'id="(frame-[^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#(frame-[^"]+)"', page)) <= set(ids)
+    assert f"wireshark {kept}" in page
+    assert f"wireshark {closed}" in page
+
+
+def test_a_rest_of_messages_is_inside_of_the_part_that_it_follows(tmp_path: Path) -> None:
+    path = Path2()
+    page_load(path, tuple(f"/{number}" for number in range(FIRST_MESSAGES)))
+    path.write(tmp_path / "capture.pcapng")
+    span = CaptureSpan("capture.pcapng", 0, round(path.now_ms * 1e6))
+    compared = tuple(replace(sample_result().comparisons[0], name=name, span=span) for name in ("first", "second"))
+    result = sample_result(claims=(), files=FILES, comparisons=compared)
+    page = render_report(result, load_claims(), None, run_pictures(tmp_path, result))
+    _, *parts = page.partition('<p class="soft small">One sample')[0].split('<details class="part"')
+    assert len(parts) == 2
+    for part in parts:
+        assert part.index("more messages follow") < part.rindex("</details>")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import pytest
 from lab7.experiments import library
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.cli import runs as run_command
-from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.judge.frame_number import FrameNumber
+from lab7.experiments.harness.judge.verdict import Verdict, shown
 from lab7.experiments.library import runs
 from lab7.experiments.library.tables import Table, table_of
 from tests.core.experiments.harness.samples import sample_run
@@ -74,6 +77,21 @@ def test_a_ladder_is_of_the_run_or_of_a_claims_frames(result: library.RunResult)
     with pytest.raises(KeyError):
         result.ladder("H99")
     assert result.ladder(protocols=("dns",))._repr_html_() == "<p>no message</p>"
+
+
+def test_a_ladder_of_a_claim_is_of_the_captures_that_its_evidence_cites(result: library.RunResult) -> None:
+    kept, closed, main = "capture-kept.pcapng", "capture-closed.pcapng", "capture.pcapng"
+    for name in (kept, closed):
+        shutil.copy(result.folder / main, result.folder / name)
+    verdict = shown("K1", "Kept.", [FrameNumber(4, kept), FrameNumber(6, closed)])
+    run = library.RunResult(result.folder, replace(result.result, claims=(verdict,)))
+    assert list(run.captures) == sorted([main, kept, closed])
+    for capture, number in ((None, 4), (kept, 4), (closed, 6)):
+        frames = {frame for arrow in run.ladder("K1", capture=capture).ladder.arrows for frame in arrow.frames}
+        assert frames & {4, 6} == {number}
+    with pytest.raises(ValueError, match=f"no frame of {main}, only of {kept}, {closed}"):
+        run.ladder("K1", capture=main)
+    assert f"Kept. [frame 4 of {kept}; frame 6 of {closed}]" in run._repr_html_()
 
 
 @pytest.mark.parametrize(("name", "begin"), [("a.svg", "<svg"), ("a.txt", "   sent, ms"), ("a.md", "```mermaid\n")])

@@ -13,8 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from lab7.experiments.harness.capture.pcapng import DECRYPTION_SECRETS, PcapngWriter
+from lab7.experiments.harness.judge.frame_number import FrameNumber
 from lab7.experiments.harness.judge.frames import read_capture
-from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.judge.verdict import Verdict, shown
 from lab7.experiments.wireshark.captures import COMMENT_MAX, comments_of
 from lab7.experiments.wireshark.cli import wireshark_command
 from lab7.experiments.wireshark.configuration import claim_filter
@@ -131,7 +132,7 @@ def blocks(path: Path, wanted: int) -> list[bytes]:
 
 def test_a_long_evidence_is_cut() -> None:
     result = replace(sample_result(), claims=(Verdict("H1", "shown", "word " * 200, (1, 1)),))
-    (comment,) = comments_of(result)[1]
+    (comment,) = comments_of(result, "capture.pcapng")[1]
     assert len(comment) == COMMENT_MAX
 
 
@@ -141,3 +142,32 @@ def test_a_run_without_a_capture_is_a_usage_error(tmp_path: Path) -> None:
         done = CliRunner().invoke(wireshark_command, [str(run), "--no-start"])
         assert done.exit_code == 2
         assert "Error: " in done.output
+
+
+@pytest.fixture
+def two_captures(tmp_path: Path) -> Path:
+    """A run whose evidence cites a frame of the first capture, and two of another one."""
+    kept, closed = "capture-kept.pcapng", "capture-closed.pcapng"
+    claims = (
+        shown("K1", "Kept.", [FrameNumber(2, kept), FrameNumber(4, kept)]),
+        shown("K2", "Closed.", [FrameNumber(1, closed)]),
+    )
+    files = replace(sample_result().files, capture=closed)
+    path = sample_run(tmp_path / "run", persistent(Wire()), claims=claims, files=files)
+    shutil.copy(path / "capture.pcapng", path / kept)
+    (path / "capture.pcapng").rename(path / closed)
+    done = CliRunner().invoke(wireshark_command, [str(path), "--no-start"])
+    assert done.exit_code == 0, done.output
+    # The capture that the result names is the one that Wireshark starts with.
+    assert [line.rpartition("/")[2] for line in done.output.splitlines()][::2] == [closed, kept]
+    return path / "wireshark"
+
+
+@needs_tshark
+def test_each_capture_of_a_run_has_the_comments_of_its_own_frames(two_captures: Path) -> None:
+    fields = ("-T", "fields", "-e", "frame.number", "-e", "frame.comment")
+    rows = {
+        name: tshark(two_captures, f"capture-{name}.pcapng", "-Y", "frame.comment", *fields)
+        for name in ("kept", "closed")
+    }
+    assert rows == {"kept": ["2\tK1: shown. Kept.", "4\tK1: shown. Kept."], "closed": ["1\tK2: shown. Closed."]}

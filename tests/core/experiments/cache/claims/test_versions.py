@@ -52,8 +52,8 @@ def test_what_the_origin_was_never_given_fails_the_claim(
 ) -> None:
     right, wrong = got(tmp_path / "right", ("/b", b"other", 200)), got(tmp_path / "wrong", (path, body, status))
     assert said(confirm(before, OBJECTS, [right, wrong]), "failed", part).frames
-    # The frames of another capture would be none of the verdict's.
-    assert said(confirm(before, OBJECTS, [right], [wrong]), "failed", part).frames == ()
+    # The response may be in another capture of the run.
+    assert said(confirm(before, OBJECTS, [right], [wrong]), "failed", part).captures == {"capture.pcapng": (10,)}
 
 
 def test_a_claim_that_failed_keeps_its_reason(tmp_path: Path) -> None:
