@@ -176,7 +176,8 @@ def _axis(ladder: Ladder, kind: Kind) -> TimeAxis:
     delay_ns = statistics.median([delay for delay in delays if delay > 0] or [0])
     labels = Counter(arrow.sent_ns for arrow in ladder.arrows)
     top = TOP_PX + LABEL_PX * (labels[ladder.arrows[0].sent_ns] - 1)
-    return TimeAxis(times, labels, delay_ns, top, kind)
+    flights = [(arrow.sent_ns, arrow.end_ns) for arrow in ladder.arrows if arrow.received_end_ns is not None]
+    return TimeAxis(times, labels, delay_ns, top, kind, flights)
 
 
 class _Across:

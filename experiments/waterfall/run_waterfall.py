@@ -24,6 +24,7 @@ class BarRow:
     """Row of the data table below a waterfall diagram: label, lane, start and end in s, frames, octets.
 
     `lane`: text that names the hosts, the connection and the stream. `phases`: (name in words, duration in s).
+    `outcome`: the octets of the response in words, or the reason why there are none.
     """
 
     label: str
@@ -33,6 +34,7 @@ class BarRow:
     phases: tuple[tuple[str, float], ...]
     frames: tuple[int, ...]
     octets: int | None
+    outcome: str
 
 
 @dataclass(frozen=True)
@@ -99,4 +101,5 @@ def _row(bar: Bar, start_ns: int) -> BarRow:
         tuple((PHASE_WORDS[phase.name], (phase.end_ns - phase.start_ns) / 1e9) for phase in bar.phases),
         bar.frames,
         bar.octets,
+        bar.outcome,
     )

@@ -162,10 +162,9 @@ def render_bars(title: str, bars: Sequence[Bar], start_ns: int, end_ns: int, lay
             span_s = (phase.end_ns - phase.start_ns) / 1e9
             fill = f'fill="{PHASE_COLOURS[phase.name]}"'
             parts.append(axis.bar((phase.start_ns - start_ns) / 1e9, span_s, y + layout.bar_top + 7, 14, fill))
-        octets = "no response" if bar.octets is None else f"{bar.octets:,} octets"
         parts += [
             layout.number(y + 14, _ms((bar.end_ns - bar.start_ns) / 1e9)),
-            layout.number(y + 26, octets, "soft"),
+            layout.number(y + 26, bar.outcome, "soft"),
             "</g>",
         ]
     parts += legend

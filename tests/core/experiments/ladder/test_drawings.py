@@ -7,6 +7,8 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lab7.experiments.ladder.ladder import Arrow, Ladder
 from lab7.experiments.ladder.svg import CHARACTER_PX, COLUMN_PX_MIN, PAGE_PX, PHONE_PAGE_PX, Drawing, render_svg
@@ -90,6 +92,36 @@ def test_a_long_wait_is_cut_and_its_length_is_kept() -> None:
     assert cut.length_ns == 4990 * MS
     assert axis.y(10 * MS) < cut.y < axis.bottom
     assert axis.bottom - axis.y(10 * MS) < CUT_PX
+
+
+def test_no_time_is_cut_while_a_message_is_on_its_way() -> None:
+    names = ("client", "near", "far")
+    arrows = (arrow(0, 1, 0, delay_ms=5), arrow(0, 1, 5, delay_ms=5), arrow(0, 2, 10, delay_ms=100), arrow(2, 0, 900))
+    svg = render_svg(Ladder(names, arrows))
+    cuts = [text for text in texts(svg) if text.startswith("+")]
+    assert cuts == ["+790.000"]
+    heights = [float(line["y2"]) - float(line["y1"]) for line in shapes(svg, "line") if "stroke-width" in line]
+    assert heights[2] <= CUT_PX
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**10), st.integers(1, 10**9)), min_size=2, max_size=8))
+def test_cuts_are_idle_times(messages: list[tuple[int, int]]) -> None:
+    flights = [(start, start + delay) for start, delay in messages]
+    times = {time for flight in flights for time in flight}
+    axis = TimeAxis(times, {}, 10 * MS, 0, flights=flights)
+    places = {axis.y(time): time for time in times}
+    for cut in axis.cuts:
+        earlier = max(time for place, time in places.items() if place < cut.y)
+        later = min(time for place, time in places.items() if place > cut.y)
+        assert later - earlier == cut.length_ns
+        assert not any(start <= earlier and later <= end for start, end in flights)
+
+
+def test_slopes_are_proportional_to_delays() -> None:
+    arrows = (arrow(0, 1, 0, delay_ms=10), arrow(0, 1, 10, delay_ms=10), arrow(0, 1, 20, delay_ms=40))
+    svg = render_svg(Ladder(("a", "b"), arrows))
+    heights = [float(line["y2"]) - float(line["y1"]) for line in shapes(svg, "line") if "stroke-width" in line]
+    assert heights[2] == pytest.approx(4 * heights[0], abs=1)
 
 
 def test_times_outside_of_the_axis_are_at_its_ends() -> None:
