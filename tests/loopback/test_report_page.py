@@ -122,7 +122,8 @@ def wide_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     svg = render_svg(ladder, drawing) + render_svg(ladder, replace(drawing, phone=True, words="on-phone"))
     result = sample_result()
     comparison = replace(result.comparisons[0], name="one by one, apart", formula="DNS + (m+c) RTT origin + " * 3 + "X")
-    pictures = RunPictures("capture.pcapng", (Picture(svg, ()),), {"H9": Picture(svg, ())}, ())
+    name = "capture.pcapng"
+    pictures = RunPictures(name, (name,), (Picture(svg, ()),), {"H9": (Picture(svg, ()),)}, ())
     bars = render_terms("Terms", term_bars({"dns": 0.3}, {"dns": 0.3}, True), PAGE)
     bars += render_terms("Terms", term_bars({"dns": 0.3}, {"dns": 0.3}, True), PHONE)
     page = render_report(
