@@ -83,8 +83,8 @@ class RunPictures:
 
     `capture`: the capture of the parts. `captures`: this one, and the others that evidence cites. A claim has one
     picture for each capture that its evidence cites, with the capture as its name. `parts`: one measured sample of each
-    comparison, and the cited messages that no sample shows; these are first if the samples show the evidence of less
-    than half of the claims. Without either, the first messages (empty without a message). `grid`: True if the parts
+    comparison, and the cited messages that no sample shows; these are first if the samples show the whole evidence
+    of no claim. Without either, the first messages (empty without a message). `grid`: True if the parts
     have grid lines one round-trip time apart. `elsewhere`: comparison -> capture, for the comparisons whose samples are
     in other captures.
     """
@@ -197,7 +197,7 @@ def _parts(
         if unseen[name] and (part := _evidence(read[name], ladders[name], unseen[name])).arrows
     ]
     missing = {claim for part in evidence for claim in unseen[part.capture]}
-    if 2 * len(missing) > sum(bool(claim.frames) for claim in result.claims):
+    if missing == {claim.id for claim in result.claims if claim.frames}:
         return evidence + samples
     if samples or evidence:
         return samples + evidence

@@ -245,7 +245,7 @@ def test_evidence_that_no_sample_shows_has_a_ladder_of_its_own(tmp_path: Path) -
     words = [sentence.partition(";")[0].partition(": ")[2] for sentence in found.parts[1].sentences]
     assert words[:4] == ["SYN", "SYN ACK", "GET /load-0", "200 OK, 4,000 octets"]
     assert {part.capture for part in found.parts} == {"capture.pcapng"}
-    # It opens the report if samples show the evidence of less than half of the claims.
+    # It opens the report if samples show the whole evidence of no claim.
     found = with_warm_up(tmp_path, Verdict("H4", "shown", "Shown.", (warm_up,)))
     assert [part.kind for part in found.parts] == ["evidence", "sample"]
 
@@ -279,10 +279,13 @@ def test_a_rest_of_messages_is_inside_of_the_part_that_it_follows(tmp_path: Path
     page_load(path, tuple(f"/{number}" for number in range(FIRST_MESSAGES)))
     path.write(tmp_path / "capture.pcapng")
     span = CaptureSpan("capture.pcapng", 0, round(path.now_ms * 1e6))
-    compared = tuple(replace(sample_result().comparisons[0], name=name, span=span) for name in ("first", "second"))
+    compared = tuple(
+        replace(sample_result().comparisons[0], name=name, span=span) for name in ("cold", "warm", "changed")
+    )
     result = sample_result(claims=(), files=FILES, comparisons=compared)
     page = render_report(result, load_claims(), None, run_pictures(tmp_path, result))
     _, *parts = page.partition('<p class="soft small">One sample')[0].split('<details class="part"')
-    assert len(parts) == 2
+    # Two parts are open: a comparison needs two, such as a page with a cold cache and with a warm one.
+    assert [part.startswith(" open>") for part in parts] == [True, True, False]
     for part in parts:
         assert part.index("more messages follow") < part.rindex("</details>")
