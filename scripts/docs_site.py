@@ -29,7 +29,8 @@ import click
 from lab7 import services
 from lab7.experiments import library, pytest_plugin
 from lab7.experiments.harness import cli, experiment, parameters
-from lab7.experiments.harness.claims import Claim, load_claims
+from lab7.experiments.harness.catalogue.known_claims import known_claims
+from lab7.experiments.harness.claims import Claim
 from lab7.experiments.harness.discovery import all_experiments
 from lab7.experiments.harness.judge import verdict
 from lab7.experiments.harness.results.result import read_results
@@ -123,7 +124,7 @@ def examples(folder: Path) -> None:
 
 def claims(results: Path | None) -> None:
     """Write one page per claim, and their list."""
-    known, every = load_claims(), all_experiments()
+    known, every = known_claims(), all_experiments()
     latest: dict[str, RunResult] = {}
     for folder, result in read_results(results) if results is not None and results.is_dir() else ():
         latest |= {claim.id: RunResult(folder, result) for claim in result.claims}

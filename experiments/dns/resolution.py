@@ -30,7 +30,7 @@ from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic
 from lab7.experiments.harness import clock
 from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
 from lab7.experiments.harness.fidelity.certificate import MachineWatch
-from lab7.experiments.harness.judge.verdict import Verdict, timed, undecided
+from lab7.experiments.harness.judge.verdict import Verdict, counted, timed, undecided
 from lab7.experiments.harness.measurement import Evidence, Window, measured
 from lab7.experiments.harness.parameters import factor
 from lab7.experiments.harness.results.result import Comparison, Timing
@@ -159,7 +159,7 @@ def _theory(kind: str, scale: float) -> Theory:
     elif kind == RECURSIVE:
         chain = ("local", *PATH)
         terms |= {f"{one}-{other}": leg_rtt_s(one, other, scale) for one, other in pairwise(chain)}
-    return Theory(sum(terms.values()), terms, f"RTTs of {len(terms)} legs", SOURCE)
+    return Theory(sum(terms.values()), terms, f"RTTs of {counted(len(terms), 'leg')}", SOURCE)
 
 
 def _verdicts(kinds: Mapping[str, Lookups], comparisons: Mapping[str, Comparison]) -> list[Verdict]:

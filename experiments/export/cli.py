@@ -16,7 +16,7 @@ from lab7.experiments.export.junit import junit_of
 from lab7.experiments.export.markdown import markdown_of
 from lab7.experiments.export.tables import ExtraMissingError, columns_of, csv_of, write_parquet
 from lab7.experiments.harness.capture.reader import CaptureReadError
-from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.catalogue.known_claims import known_claims
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.result import Result
@@ -106,9 +106,9 @@ def _export(folder: Path, result: Result, form: str, output: Path | None) -> Non
     elif form == "csv":
         text = csv_of(columns_of(result, samples_of(folder, result)))
     elif form == "markdown":
-        text = markdown_of(folder, result, load_claims())
+        text = markdown_of(folder, result, known_claims())
     else:
-        text = junit_of(result, load_claims())
+        text = junit_of(result, known_claims())
     _write(text, output)
 
 

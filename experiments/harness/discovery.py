@@ -76,6 +76,7 @@ def list_experiments() -> dict[str, ListedExperiment]:
             item.claims,
             item.roles,
             tuple(ParameterText(name, one.default, one.meaning) for name, one in item.parameters.items()),
+            item.own_claims,
         )
         for module, item in sorted(_experiments(), key=lambda pair: pair[1].name)
     }

@@ -25,7 +25,7 @@ from typing import Literal
 
 from lab7.experiments.harness import clock
 from lab7.experiments.harness.implementations.registry import OURS, Implementation
-from lab7.experiments.harness.judge.verdict import Verdict, Word
+from lab7.experiments.harness.judge.verdict import Verdict, Word, in_frames
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.incomplete import complete, make_folder, unfinished, writing
 from lab7.experiments.harness.template_engine import render
@@ -173,6 +173,7 @@ def run_matrix(
     servers, columns = axes(cells)
     page = render(
         "matrix.html.j2",
+        in_frames=in_frames,
         matrix=matrix,
         started=data["started"],
         servers=servers,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.judge.verdict import Verdict, counted
 from lab7.experiments.harness.results.result import Result
 
 # Default maximum number of reruns per experiment (`lab7 run --again N`).
@@ -40,11 +40,17 @@ def should_rerun(attempts: Sequence[Result]) -> bool:
 
 
 def summary(results: Sequence[tuple[Path, Result]]) -> list[str]:
-    """Return the closing lines of a command: number of claims shown, and the other claims with a remedy."""
+    """Return the closing lines of a command: number of claims shown, and the other claims with a remedy.
+
+    If several runs judge the same claim, the verdicts are counted, and the claims beside them.
+    """
     claims = [claim for _, result in results for claim in result.claims]
     shown = sum(claim.verdict == "shown" for claim in claims)
     rows = [row for folder, result in results for row in _open(folder, result)]
+    single = {claim.id for claim in claims}
     head = f"{shown} of {len(claims)} claims shown"
+    if len(single) < len(claims):
+        head = f"{shown} of {len(claims)} verdicts shown, on {counted(len(single), 'claim')}"
     if not rows:
         return [head]
     # Name each experiment once, in a command on a line of its own, so that the command can be pasted.

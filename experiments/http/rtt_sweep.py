@@ -18,7 +18,7 @@ from pathlib import Path
 from lab7.experiments.harness.clock import tolerance
 from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
 from lab7.experiments.harness.fidelity.certificate import MachineWatch
-from lab7.experiments.harness.judge.verdict import Verdict, failed
+from lab7.experiments.harness.judge.verdict import Verdict, counted, failed
 from lab7.experiments.harness.measurement import Evidence, LoadFailedError, Window, measured, site_folder
 from lab7.experiments.harness.parameters import choices, listed, megabits, seconds, whole
 from lab7.experiments.harness.report.line_plots import Panel, Series, plot_lines
@@ -211,7 +211,10 @@ def _point(
 
 
 def _panels(points: Sequence[Point], counts: Sequence[int]) -> list[Panel]:
-    return [Panel(f"a page of {count} objects", "RTT in ms", "time in ms", _series(points, count)) for count in counts]
+    return [
+        Panel(f"a page of {counted(count, 'object')}", "RTT in ms", "time in ms", _series(points, count))
+        for count in counts
+    ]
 
 
 def _series(points: Sequence[Point], count: int) -> list[Series]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lab7.experiments.harness.capture.reader import CaptureReadError
-from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.catalogue.known_claims import known_claims
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 from lab7.experiments.harness.judge.verdict import Verdict, evidence_of
 from lab7.experiments.harness.results.result import Comparison, Result
@@ -129,7 +129,7 @@ class RunResult:
             picture = self.ladder()._repr_html_()
         except (CaptureReadError, OSError):
             picture = ""
-        known = load_claims()
+        known = known_claims()
         statements = {name: known[name].statement if name in known else "" for name in self.claims}
         return render(
             "run_result.html.j2",

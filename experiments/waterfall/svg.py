@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from lab7.experiments.harness.judge.verdict import in_frames
 from lab7.experiments.harness.report.page import COLOURS, OTHER_COLOURS
 from lab7.experiments.harness.results.result import furthest_term
 from lab7.experiments.waterfall.bars import EXCHANGE, WAYS, Bar
@@ -22,6 +23,8 @@ ROW_PX, TOP_PX, BOTTOM_PX = 30.0, 30.0, 12.0
 THIN_PX = 1.5
 # Distance of a text from the edge, and height of the lines of text above a bar on a phone.
 EDGE_PX, TEXT_PX = 6.0, 24.0
+# Frame numbers in the text of a bar.
+FRAMES_MAX = 6
 PHASE_COLOURS = {
     "dns": "#CC79A7",
     "tcp_handshake": "#0072B2",
@@ -178,8 +181,7 @@ def describe(bar: Bar, start_ns: int) -> str:
         for phase in bar.phases
     ]
     phases = "; ".join(f"{PHASE_WORDS[name]} {start} to {end} ms" for name, start, end in times)
-    frames = ", ".join(map(str, bar.frames[:6])) + (" ..." if len(bar.frames) > 6 else "")
-    return f"{bar.label} ({bar.lane}): {phases}; frames {frames}"
+    return f"{bar.label} ({bar.lane}): {phases}; {in_frames(bar.frames, FRAMES_MAX)}"
 
 
 class _Axis:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from lab7.experiments.harness.capture.reader import CaptureReadError
-from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.catalogue.known_claims import known_claims
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.results.run_folder import RunNotFoundError, capture_names, load_run
 from lab7.experiments.wireshark.captures import FOLDER, write_captures
@@ -45,7 +45,7 @@ def wireshark_command(run: str, keys: Path | None, start: bool, results: Path) -
             raise click.UsageError(f"{folder} has no capture")
         secrets = b"" if keys is None else keys.read_bytes()
         files = [path for name in names for path in write_captures(folder, result, name, secrets)]
-        configuration = write_configuration(folder / FOLDER / "configuration", result, load_claims())
+        configuration = write_configuration(folder / FOLDER / "configuration", result, known_claims())
     except (RunNotFoundError, CaptureReadError) as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:

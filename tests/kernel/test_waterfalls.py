@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,25 +18,10 @@ from lab7.experiments.harness.results.timings import samples_of
 from lab7.experiments.waterfall.bars import Bar, bars_of
 
 pytestmark = pytest.mark.slow
-LAB7 = [sys.executable, "-m", "lab7.experiments.harness.cli"]
-# A results folder of `lab7 run --time virtual` with all experiments, in place of a run of this test's own.
-GIVEN = "LAB7_RESULTS"
-WITHIN_S = 3600.0
 NS = 1e9
 RESULTS_BYTES_MAX = 40_000_000
 # Protocols of which the experiments have exchanges.
 PROTOCOLS = {"HTTP", "DNS", "SMTP", "POP3", "IMAP", "FTP"}
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The latest run of each experiment in virtual time."""
-    results = Path(os.environ.get(GIVEN) or tmp_path_factory.mktemp("virtual") / "results")
-    if GIVEN not in os.environ:
-        words = [*LAB7, "run", "--time", "virtual", "--seed", "1", "--results", str(results)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=WITHIN_S, check=False)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return [max(folder.iterdir(), key=lambda run: run.name) for folder in sorted(results.iterdir()) if folder.is_dir()]
 
 
 def test_all_results_are_small(runs: list[Path]) -> None:

@@ -25,7 +25,7 @@ from lab7.experiments.cache.wire.legs import (
     validators_of,
 )
 from lab7.experiments.harness.judge.frames import Connection
-from lab7.experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, decides, listed
+from lab7.experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, decides, in_frames
 from lab7.experiments.http.claims.http1 import response_of
 from lab7.experiments.http.wire.http1 import Conversation, Exchange, Message
 
@@ -116,7 +116,7 @@ def decide_replaced_copy(
         return (
             f"{len(fresh)} changed objects: in frame {answer} the origin sends 200 with another body than in "
             f"frame {stored}{said}, the client gets it in frame {client}, and the next client gets it from "
-            f"the cache without a request to the origin (frames {listed(later)})."
+            f"the cache without a request to the origin ({in_frames(later)})."
         ), [*(frame for _, _, frames in found for frame in frames), *later]
 
     return decide(claim, [legs], check)

@@ -23,7 +23,7 @@ from lab7.experiments.harness.judge.verdict import (
     Verdict,
     decide,
     decides,
-    listed,
+    in_frames,
 )
 from lab7.experiments.http.claims.http1 import response_of
 from lab7.experiments.http.wire.http1 import Exchange, Message
@@ -240,7 +240,7 @@ def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[st
     if len(fetched) != 1:
         raise Contradiction(
             f"For {len(requests)} concurrent requests, the replica of {region.name} sent {len(fetched)} "
-            f"requests to the origin{f' (frames {listed(frames)})' if frames else ''}.",
+            f"requests to the origin{f' ({in_frames(frames)})' if frames else ''}.",
             *frames,
         )
     if bodies != {_succeeded(fetched[0]).body}:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from lab7.experiments.cache.claims.versions import Objects, bulk_difference
 from lab7.experiments.cache.wire.link_use import LinkUse
 from lab7.experiments.harness.judge.decomposition import CLOCK_READINGS, RESIDUAL, uncovered
-from lab7.experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
+from lab7.experiments.harness.judge.verdict import Verdict, counted, decides, failed, shown, undecided
 from lab7.experiments.harness.theory.tcp import transmission_time_s
 from lab7.experiments.http.wire.bulk import BulkExchange, Traffic
 
@@ -53,7 +53,7 @@ class Point:
     @property
     def who(self) -> str:
         """Return the number of clients as text, such as `1 client`."""
-        return f"{self.clients} client{'' if self.clients == 1 else 's'}"
+        return counted(self.clients, "client")
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,7 @@ def decide_origin_saturation(claim: str, alone: Sequence[Point]) -> Verdict:
         return failed(claim, f"{figures}{f'; not as theory says for {off}' if off else ''}.", frames)
     return shown(
         claim,
-        f"{figures}: the response time of {first.clients} clients for {last.clients} clients would need a "
-        f"link {last.needs:.1f} times as fast.",
+        f"{figures}: the response time of {first.who} for {last.who} would need a link {last.needs:.1f} times as fast.",
         frames,
     )
 

@@ -31,9 +31,10 @@ from lab7.experiments.harness.judge.verdict import (
     Finding,
     Inconclusive,
     Verdict,
+    counted,
     decide,
     decides,
-    listed,
+    in_frames,
 )
 
 # Permitted deviation of a cached TTL in seconds: TTLs are whole seconds, and a cache may round up or down.
@@ -116,7 +117,7 @@ def decide_cache_hit(
         queries = [one.query.frame for one in fetched]
         return (
             f"The first query for {canonical(name)} {qtype}, from {first.query.source} in frame "
-            f"{first.query.frame}, causes {len(queries)} queries upstream (frames {listed(queries)}) and "
+            f"{first.query.frame}, causes {counted(len(queries), 'query')} upstream ({in_frames(queries)}) and "
             f"takes {(first.duration_s or 0) * 1000.0:.1f} ms; the query from {later.query.source} in frame "
             f"{later.query.frame} causes none and takes {(later.duration_s or 0) * 1000.0:.1f} ms (answer in "
             f"frame {cached.frame}; {len(again)} such queries)."
@@ -348,10 +349,8 @@ def decide_root_relief(
             )
         if len(few) * ratio > len(many):
             raise Contradiction(f"{figures}: a reduction by less than the factor {ratio:g}.", *many, *few)
-        return (f"{figures} (frames {listed(few) or 'none'}): a reduction by at least the factor {ratio:g}."), [
-            *many,
-            *few,
-        ]
+        where = in_frames(few) if few else "no frame"
+        return f"{figures} ({where}): a reduction by at least the factor {ratio:g}.", [*many, *few]
 
     return decide(claim, [merged([*without.at_clients, without.at_root, *cached.at_clients, cached.at_root])], check)
 

@@ -37,7 +37,7 @@ from lab7.experiments.harness.judge.verdict import (
     Verdict,
     decide,
     decides,
-    listed,
+    in_frames,
 )
 
 # The order of n addresses is decided from at least FEWEST_ROUNDS * n answers; fewer leave claim D6 undecided.
@@ -354,10 +354,6 @@ def _only(response: DnsMessage, expected: Sequence[DnsRecord]) -> None:
 def _told(found: Sequence[tuple[DnsExchange, DnsMessage]], what: str) -> Finding:
     queries, responses = [one.query.frame for one, _ in found], [response.frame for _, response in found]
     question = found[0][0].query.question
-    return (f"The query for {question} in {_frames(queries)} is answered in {_frames(responses)} with {what}."), [
+    return (f"The query for {question} in {in_frames(queries)} is answered in {in_frames(responses)} with {what}."), [
         frame for pair in zip(queries, responses, strict=True) for frame in pair
     ]
-
-
-def _frames(frames: Sequence[int]) -> str:
-    return f"frame {frames[0]}" if len(frames) == 1 else f"frames {listed(frames)}"

@@ -32,9 +32,10 @@ from lab7.experiments.harness.judge.verdict import (
     Finding,
     Inconclusive,
     Verdict,
+    counted,
     decide,
     decides,
-    listed,
+    in_frames,
 )
 
 
@@ -65,9 +66,9 @@ def decide_resolution_path(
         frames = [outer.query.frame, *(one.query.frame for one in inner), answer_of(outer).frame]
         return (
             f"{count} queries of clients all go to the local server; for {canonical(name)} (frame "
-            f"{frames[0]}) it queries {', then '.join(path)} (frames {listed(frames[1:-1])}): each of them "
-            "but the last sends a referral to a zone below, and the last an authoritative answer; so for all "
-            f"{len(walks)} names ({words(lookups)})."
+            f"{frames[0]}) it queries {', then '.join(path)} ({in_frames(frames[1:-1])}): each of them "
+            "but the last sends a referral to a zone below, and the last an authoritative answer; so for "
+            f"{counted(len(walks), 'name')} ({words(lookups)})."
         ), dict.fromkeys(frames)
 
     return decide(claim, [merged([at_local, *at_clients])], check)
@@ -103,9 +104,9 @@ def decide_iterative_queries(
         times = ", ".join(f"{one.query.target} {(one.duration_s or 0) * 1e3:.1f} ms" for one in inner)
         queries, responses = [one.query.frame for one in inner], [answer_of(one).frame for one in inner]
         return (
-            f"For {canonical(name)} the local server sends all {len(inner)} queries itself (frames "
-            f"{listed(queries)}), to {', '.join(path)} in turn, each after the response to the one before "
-            f"(frames {listed(responses)}): {times}, of {(outer.duration_s or 0) * 1000.0:.1f} ms in all."
+            f"For {canonical(name)} the local server sends all {len(inner)} queries itself ("
+            f"{in_frames(queries)}), to {', '.join(path)} in turn, each after the response to the one before "
+            f"({in_frames(responses)}): {times}, of {(outer.duration_s or 0) * 1000.0:.1f} ms in all."
         ), dict.fromkeys([outer.query.frame, *sorted(queries + responses), answer_of(outer).frame])
 
     return decide(claim, [at_local], check)
@@ -142,8 +143,8 @@ def decide_recursive_queries(
         queries, responses = [one.query.frame for one in links], [answer_of(one).frame for one in links]
         return (
             f"The query for {canonical(name)} passes along {', '.join(chain)}: each exchange takes place "
-            f"during the one before (queries in frames {listed(queries)}), and the answer returns along the "
-            f"chain (frames {listed(responses[::-1])}); the {chain[1]} server queries only {chain[2]}."
+            f"during the one before (queries in {in_frames(queries)}), and the answer returns along the "
+            f"chain ({in_frames(responses[::-1])}); the {chain[1]} server queries only {chain[2]}."
         ), dict.fromkeys([*queries, *responses[::-1]])
 
     if len(chain) < 4:
@@ -184,9 +185,9 @@ def decide_zone_hosting(
             f"NS of {canonical(own[0])} is {canonical(own[1])}, within the domain (frame {own_frame}), which "
             f"gives authoritative answers (frame {own_answer}); NS of "
             f"{words((domain for domain, _ in hired))} is "
-            f"{words({canonical(server) for _, server in hired})}, outside of the domain (frames "
-            f"{listed(hired_frames)}), and {words(common)} gives authoritative answers for each of them "
-            f"(frames {listed(answer_frames)})."
+            f"{words({canonical(server) for _, server in hired})}, outside of the domain ("
+            f"{in_frames(hired_frames)}), and {words(common)} gives authoritative answers for each of them "
+            f"({in_frames(answer_frames)})."
         ), dict.fromkeys([own_frame, own_answer, *hired_frames, *answer_frames])
 
     return decide(claim, [traffic], check)

@@ -21,7 +21,7 @@ from lab7.experiments.harness.judge.verdict import (
     Verdict,
     decide,
     decides,
-    listed,
+    in_frames,
 )
 
 SERVFAIL = 2
@@ -234,7 +234,7 @@ def decide_cost(
         fetched = sorted(str(one.query.question.qname) for one in keys if one.query.question is not None)
         frames = [one.query.frame for one in keys]
         if fetched != sorted(zones):
-            raise Contradiction(f"DNSKEY is queried for {', '.join(fetched) or 'no zone'} (frames {listed(frames)}).")
+            raise Contradiction(f"DNSKEY is queried for {', '.join(fetched) or 'no zone'} ({in_frames(frames)}).")
         if [one.query.question for one in others] != [one.query.question for one in before]:
             raise Contradiction("With DNSSEC, the local server sends other queries besides those for DNSKEY.")
         signatures = 0
@@ -252,7 +252,7 @@ def decide_cost(
         sizes = [sum(_octets(one) for one in part) for part in (before, after, keys)]
         return (
             f"For {canonical(name)} the local server sends {len(before)} queries without DNSSEC and {len(after)} with "
-            f"it, one more for each of {len(zones)} zones (frames {listed(frames)}); queries and responses have "
+            f"it, one more for each of {len(zones)} zones ({in_frames(frames)}); queries and responses have "
             f"{sizes[0]} octets without and {sizes[1]} with it: {sizes[2]} for DNSKEY, {signatures} of RRSIG and DS "
             "records."
         ), dict.fromkeys(frames)

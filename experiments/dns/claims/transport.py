@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from lab7.experiments.dns.claims.evidence import GivenZones, answer_of
 from lab7.experiments.dns.wire.traffic import DNS_PORT, UDP_SIZE_BYTES, DnsExchange, DnsMessage, DnsTraffic, merged
-from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
+from lab7.experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Inconclusive,
+    Verdict,
+    counted,
+    decide,
+    decides,
+)
 
 
 @decides("D1")
@@ -40,11 +48,13 @@ def decide_transport(
         frames = [first.query.frame, answer_of(first).frame, answer_of(cut).frame]
         frames += [whole.query.frame, answer_of(whole).frame]
         return (
-            f"{len(plain)} queries to UDP port {DNS_PORT} are answered from that port (the first in frame "
-            f"{frames[0]}, its answer in frame {frames[1]}); {len(pairs)} answers are truncated (TC in frame "
-            f"{frames[2]}, {answer_of(cut).size_bytes} octets) and the queries repeated to TCP port "
-            f"{whole.query.target_port} (frame {frames[3]}): the answer has {len(answer_of(whole).answer)} "
-            f"records in {answer_of(whole).size_bytes} octets (frame {frames[4]})."
+            f"{counted(len(plain), 'query')} to UDP port {DNS_PORT} {'is' if len(plain) == 1 else 'are'} answered from "
+            f"that port (the first in frame {frames[0]}, its answer in frame {frames[1]}); "
+            f"{counted(len(pairs), 'answer')} {'is' if len(pairs) == 1 else 'are'} truncated (TC in frame "
+            f"{frames[2]}, {answer_of(cut).size_bytes} octets), and each such query is repeated to TCP port "
+            f"{whole.query.target_port} (frame {frames[3]}): the answer has "
+            f"{counted(len(answer_of(whole).answer), 'record')} in {answer_of(whole).size_bytes} octets "
+            f"(frame {frames[4]})."
         ), dict.fromkeys(frames)
 
     traffics = [traffic_udp, traffic_truncated, *([] if upstream is None else [upstream])]

@@ -36,8 +36,8 @@ from lab7.experiments.harness.judge.verdict import (
     decide,
     decides,
     failed,
+    in_frames,
     insufficiency,
-    listed,
     undecided,
 )
 
@@ -136,8 +136,8 @@ def decide_data_connections(
         listings = sum(1 for one in assignments if one.what == "list")
         beside = f", {listings} listings of the folder" if listings else ""
         return (
-            f"{len(done)} transfers use {len(done)} separate data connections (SYNs in frames "
-            f"{listed(frames)}), {whole} of them for files that arrive unaltered{beside}; the control "
+            f"{len(done)} transfers use {len(done)} separate data connections (SYNs in "
+            f"{in_frames(frames)}), {whole} of them for files that arrive unaltered{beside}; the control "
             "connection carries none of their octets."
         ), frames
 

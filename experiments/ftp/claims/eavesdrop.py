@@ -24,7 +24,7 @@ from lab7.experiments.harness.judge.verdict import (
     Verdict,
     decide,
     decides,
-    listed,
+    in_frames,
 )
 
 SAID = re.compile(rb"^(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
@@ -206,9 +206,9 @@ def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:
     for what, word in (("the user's name", secret.user), ("the password", secret.password)):
         # Skip names shorter than five octets, since short names occur in random octets by chance.
         frames = heard.words(word) if len(word) >= 5 else []
-        found += [(f"{what} in frames {listed(frames)}", frames)] if frames else []
+        found += [(f"{what} in {in_frames(frames)}", frames)] if frames else []
     frames = heard.words(secret.file_name)
-    found += [(f"the file's name in frames {listed(frames)}", frames)] if frames else []
+    found += [(f"the file's name in {in_frames(frames)}", frames)] if frames else []
     if heard.file(secret.digest) is not None:
         found.append(("the whole file", []))
     elif blocks := heard.blocks(secret.content):

@@ -11,7 +11,7 @@ from typing import get_args
 
 from lab7.experiments.ftp.claims.connections import VERBS, What, decide_active_mode, decide_passive_mode, is_listing
 from lab7.experiments.ftp.wire.sessions import FtpTraffic, Mode, Transfer
-from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, in_frames
 
 WHATS: tuple[str, ...] = get_args(What)
 
@@ -41,7 +41,7 @@ def transferred(
             _kept(wanted, files, stored)
         frames = [transfer.exchange.command.frame for transfer in wanted]
         done = {"list": "listed", "get": "downloaded completely", "put": "uploaded completely"}[what]
-        return f"{len(files)} files were {done} ({wanted[0].verb} in frames {listed(frames)}).", frames
+        return f"{len(files)} files were {done} ({wanted[0].verb} in {in_frames(frames)}).", frames
 
     verdict = decide(cell_id, [traffic], check)
     by_mode = (decide_active_mode if mode == "active" else decide_passive_mode)(traffic)

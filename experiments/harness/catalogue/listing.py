@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lab7.experiments.harness.catalogue import entry_points
+from lab7.experiments.harness.claims import Claim
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.topologies.emulation.virtual import kernel
 
@@ -28,7 +29,7 @@ PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 # Module that imports all experiments and topologies: imported by name, and only without a valid cache.
 DISCOVERY = "lab7.experiments.harness.discovery"
 # Version of the format of the cache file.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,10 @@ class ParameterText:
 
 @dataclass(frozen=True)
 class ListedExperiment:
-    """Experiment in the listing: name, module, question, claims, roles with an exchangeable program, parameters."""
+    """Experiment in the listing: name, module, question, claims, roles with an exchangeable program, parameters.
+
+    `own_claims`: those of the claims that the experiment declares itself.
+    """
 
     name: str
     module: str
@@ -50,6 +54,7 @@ class ListedExperiment:
     claims: tuple[str, ...]
     roles: tuple[str, ...]
     parameters: tuple[ParameterText, ...]
+    own_claims: tuple[Claim, ...]
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ def _decode(data: Any) -> Listing:
                 "claims": tuple(one["claims"]),
                 "roles": tuple(one["roles"]),
                 "parameters": tuple(ParameterText(**each) for each in one["parameters"]),
+                "own_claims": tuple(Claim(**each) for each in one["own_claims"]),
             }
         )
         for name, one in data["experiments"].items()

@@ -74,16 +74,16 @@ def _listing_of_names(whole: Listing, names: Sequence[str]) -> Listing:
 @common.results_option
 @common.json_option
 def claims_command(ids: tuple[str, ...], results: Path, as_json: bool) -> None:
-    """List the claims of the course with their latest verdicts; with ID, only these claims, and their evidence.
+    """List the claims of the course and of the experiments with their latest verdicts.
 
-    ID is a claim (H5), or the start of ids (H: all of HTTP). Verdicts (shown, failed or undecided) are those of runs
-    with lab7's own services; verdicts of runs with other programs (`lab7 run --replace`) or with faults are listed
-    separately.
+    With ID, only these claims, and their evidence. ID is a claim (H5), or the start of ids (H: all of HTTP). Verdicts
+    (shown, failed or undecided) are those of runs with lab7's own services; verdicts of runs with other programs
+    (`lab7 run --replace`) or with faults are listed separately.
     """
-    from lab7.experiments.harness.claims import load_claims
+    from lab7.experiments.harness.catalogue.known_claims import known_claims
     from lab7.experiments.harness.results.latest import find_latest_by_variant
 
-    claims, latest = _claims_of(ids, load_claims()), find_latest_by_variant(results)
+    claims, latest = _claims_of(ids, known_claims()), find_latest_by_variant(results)
     if as_json:
         common.print_json([_claim_as_json(claim, latest) for claim in claims])
     elif ids:
@@ -144,13 +144,16 @@ def _claim_as_json(claim: Claim, latest: Mapping[str, Mapping[str, Latest]]) -> 
 
 
 def _show_claims(claims: Sequence[Claim], latest: Mapping[str, Mapping[str, Latest]]) -> None:
+    from lab7.experiments.harness.judge.verdict import evidence_of
+
     console = common.out()
     for claim in claims:
         console.print(f"[bold]{claim.id}[/]  {escape(claim.statement)}")
         console.print(f"    decided by: {escape(claim.check)}", style="dim")
         runs = [(name or "lab7", found[claim.id]) for name, found in latest.items() if claim.id in found]
         for name, last in runs:
-            console.print(f"    {_word(last)} by {escape(name)} in {last.experiment}: {escape(last.verdict.evidence)}")
+            evidence = evidence_of(last.verdict, last.capture)
+            console.print(f"    {_word(last)} by {escape(name)} in {last.experiment}: {escape(evidence)}")
             console.print(f"    {last.folder}/report.html", style="dim", soft_wrap=True)
         if not runs:
             console.print("    no run has judged it")

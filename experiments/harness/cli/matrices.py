@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.discovery import UnknownNameError, find_matrix
+from lab7.experiments.harness.judge.verdict import in_frames
 from lab7.experiments.harness.matrix import Cell, Matrix, axes, level_counts, load_cells, run_matrix
 
 STYLES = {"pass": "green", "fail": "bold red", "unused": "dim", "unsupported": "dim", "not installed": "yellow"}
@@ -64,8 +65,7 @@ def _show(matrix: Matrix, cells: list[Cell]) -> None:
     console.print(common.table([matrix.rows, *servers], rows))
     for cell in _worth_telling(cells):
         if cell.verdict == "fail":
-            frames = ", ".join(str(frame) for frame in dict.fromkeys(cell.frames))
-            where = f" [{cell.capture}, frames {frames}]" if frames else ""
+            where = f" [{cell.capture}, {in_frames(cell.frames)}]" if cell.frames else ""
             console.print(f"[bold red]fail[/] {cell.server}, {cell.column}: {escape(cell.evidence + where)}")
             if cell.known_cause:
                 console.print(f"     known cause: {escape(cell.known_cause)}", style="dim")

@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.catalogue.known_claims import known_claims
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.cli.tables import Table
 from lab7.experiments.harness.cli.virtual_runs import Callbacks, run_in_parallel
@@ -189,7 +189,7 @@ class _Finished:
         """Start without finished runs. If `quiet`, results are not printed (--json, or a table over several runs)."""
         self._results, self._as_json, self._quiet = results, as_json, quiet
         own = [claim for experiment in chosen for claim in experiment.own_claims]
-        self._statements = {claim.id: claim.statement for claim in [*load_claims().values(), *own]}
+        self._statements = {claim.id: claim.statement for claim in [*known_claims().values(), *own]}
         self._found: list[tuple[Path, Result]] = []
 
     def add(self, found: tuple[Path, Result]) -> None:
@@ -220,7 +220,7 @@ def _write_index(results: Path) -> Path:
     from lab7.experiments.harness.results.incomplete import writing
 
     with writing(results):
-        return write_index(results, load_claims())
+        return write_index(results, known_claims())
 
 
 def _run_again(

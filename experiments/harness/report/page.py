@@ -39,7 +39,7 @@ PICTURES = "lab7.experiments.ladder.run_pictures"
 WATERFALLS = "lab7.experiments.waterfall.run_waterfall"
 NETWORK = "lab7.experiments.network.run_network"
 MOST_FRAMES = 12
-# Heading of the index section for claims that experiments declare themselves (`own_claims`).
+# Heading of the index section for claims that no installed experiment declares, such as those of a user's file.
 OWN_CLAIMS = "Claims of single experiments"
 COLOURS = {
     "dns": "#CC79A7",
@@ -259,7 +259,7 @@ def render_index(
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
         groups.setdefault(claim.group, []).append(claim)
-    # List claims of single experiments without their statements, which are in the reports of their runs.
+    # The statements of the claims of a user's file are in the reports of its runs.
     if own := [Claim(name, OWN_CLAIMS, "", "") for name in latest if name not in claims]:
         groups[OWN_CLAIMS] = own
     return render(

@@ -5,7 +5,7 @@
 result.json:
 
     experiment, question, parameters, seed, started, duration_s, implementations {role: name}
-    claims       [{id, verdict: shown | failed | undecided, evidence, frames}]
+    claims       [{id, verdict: shown | failed | undecided, evidence, frames, captures {capture: frames}}]
     comparisons  [{name, samples_s, measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance,
                    raw_s, disturbed, span {capture, start_ns, end_ns}, spans [span], symbols {symbol: text}}]
     fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
@@ -22,12 +22,13 @@ result.json:
     format       1: the version of this description; a reader rejects other versions
 
 A comparison is a repeatedly measured time beside its prediction; its fields are described in `Comparison`. In a
-fidelity check, `asked` is the configured value. `programs`: files with output of users' programs, each with its last
-line. `left_out`: a sentence on the octets that were removed from a capture.
+fidelity check, `asked` is the configured value. `frames`: the numbers of the frames that the evidence cites; a number
+counts through one capture, and `captures` has the numbers of each capture. `programs`: files with output of users'
+programs, each with its last line. `left_out`: a sentence on the octets that were removed from a capture.
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
-are optional for a reader: raw_s, disturbed, span, spans, symbols, capture_sha256, left_out, clock, attempt, faults,
-violations, replaced, environment, network.
+are optional for a reader: captures, raw_s, disturbed, span, spans, symbols, capture_sha256, left_out, clock, attempt,
+faults, violations, replaced, environment, network. Without `captures`, frames count through `files.capture`.
 """
 
 from __future__ import annotations

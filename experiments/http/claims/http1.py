@@ -22,8 +22,8 @@ from lab7.experiments.harness.judge.verdict import (
     decide,
     decides,
     failed,
+    in_frames,
     insufficiency,
-    listed,
     undecided,
 )
 from lab7.experiments.http.claims.delivery import content_of, undelivered
@@ -130,7 +130,7 @@ def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: 
         frames = [response_of(exchange).frames[0] for each in (before, after) for exchange in each.values()]
         return (
             f"{len(before)} objects requested in two orders: the responses are identical except for Date "
-            f"(frames {listed(frames)})."
+            f"({in_frames(frames)})."
         ), frames
 
     verdict = decide(claim, compared, check)
@@ -182,8 +182,8 @@ def decide_connection_per_object(claim: str, loads: Sequence[PageLoad]) -> Verdi
         fins = [fin.frame for one in every if (fin := one.connection.from_server.fin) is not None]
         syns = [one.connection.syn.frame for one in every]
         return (
-            f"{len(every)} objects on {len(syns)} connections: each has a SYN (frames {listed(syns)}) and, "
-            f"after the response, a FIN that the server sends first (frames {listed(fins)})."
+            f"{len(every)} objects on {len(syns)} connections: each has a SYN ({in_frames(syns)}) and, "
+            f"after the response, a FIN that the server sends first ({in_frames(fins)})."
         ), sorted(syns + fins)
 
     return decide_delivered(claim, loads, check)

@@ -16,10 +16,11 @@ from lab7.experiments.harness.judge.verdict import (
     Contradiction,
     Finding,
     Verdict,
+    counted,
     decide,
     decides,
     figures,
-    listed,
+    in_frames,
     undecided,
 )
 from lab7.experiments.http.claims.http1 import decide_delivered, of_version, response_of, sound, sound_requests
@@ -167,7 +168,7 @@ def _one_text(load: PageLoad) -> None:
     """Raise Contradiction unless a page load uses a single connection with valid HTTP/1.1."""
     syns = [conversation.connection.syn.frame for conversation in load.conversations]
     if len(syns) != 1:
-        raise Contradiction(f"{len(syns)} connections were opened (frames {listed(syns)}), not one.", *syns)
+        raise Contradiction(f"{len(syns)} connections were opened ({in_frames(syns)}), not one.", *syns)
     sound(load.conversations[0])
     for exchange in load.conversations[0].exchanges:
         of_version(exchange, b"HTTP/1.1")
@@ -251,7 +252,7 @@ def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary
         blocks, plain = _response_blocks(binary_loads)
         return (
             f"Header octets of the requests by HTTP/1.1: {figures(text)}; by HTTP/2 on one connection: "
-            f"{figures(binary)} (frames {listed(frames)}); header blocks of all responses: {blocks} octets, "
+            f"{figures(binary)} ({in_frames(frames)}); header blocks of all responses: {blocks} octets, "
             f"{plain} without compression."
         ), frames
 
@@ -287,7 +288,7 @@ def _with_objects(fewest: int, verdict: Verdict, loads: Sequence[PageLoad]) -> V
     if verdict.verdict == "shown" and objects < fewest:
         return undecided(
             verdict.id,
-            f"A page of {objects} {'object' if objects == 1 else 'objects'} is too small to show the difference.",
+            f"A page of {counted(objects, 'object')} is too small to show the difference.",
         )
     return verdict
 
@@ -327,7 +328,7 @@ def _pushed(load: PageLoad) -> tuple[str, list[int]]:
     pushed = [each for stream_id, each in conversation.streams if stream_id in conversation.promised]
     if len(asked) != 1:
         syn, requests = conversation.connection.syn.frame, [each.request.frames[0] for each in asked]
-        where = f"frames {listed(requests)}" if requests else f"connection opened in frame {syn}"
+        where = f"{in_frames(requests)}" if requests else f"connection opened in frame {syn}"
         raise Contradiction(f"The client sent {len(asked)} requests ({where}), not one.", *(requests or [syn]))
     if not pushed:
         raise Contradiction("The server pushed no object.", asked[0].request.frames[0])
@@ -340,7 +341,7 @@ def _pushed(load: PageLoad) -> tuple[str, list[int]]:
     promises = [each.request.frames[0] for each in pushed]
     return (
         f"After one request (frame {asked[0].request.frames[0]}), {len(pushed)} objects were promised "
-        f"(PUSH_PROMISE in frames {listed(promises)}) and delivered on the same connection without requests "
+        f"(PUSH_PROMISE in {in_frames(promises)}) and delivered on the same connection without requests "
         "for them."
     ), [asked[0].request.frames[0], *promises]
 
@@ -391,8 +392,8 @@ def _multiplexed(load: PageLoad) -> tuple[str, list[int]]:
     if early is not None:
         raise Contradiction(f"The request in frame {early.frames[0]} precedes the page.", early.frames[0])
     return (
-        f"the page is requested in frame {page.request.frames[0]}, and all its objects in frames "
-        f"{listed(requests)}, before the first of their responses."
+        f"the page is requested in frame {page.request.frames[0]}, and all its objects in "
+        f"{in_frames(requests)}, before the first of their responses."
     ), [page.request.frames[0], *requests]
 
 
@@ -400,5 +401,5 @@ def _one(load: PageLoad) -> list[Http2Conversation]:
     found = http2_conversations(load)
     if len(found) != 1:
         syns = [conversation.connection.syn.frame for conversation in found]
-        raise Contradiction(f"{len(syns)} connections were opened (frames {listed(syns)}), not one.", *syns)
+        raise Contradiction(f"{len(syns)} connections were opened ({in_frames(syns)}), not one.", *syns)
     return found

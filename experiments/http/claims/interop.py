@@ -7,7 +7,7 @@ but may request nothing else.
 
 from __future__ import annotations
 
-from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, in_frames
 from lab7.experiments.http.claims.delivery import difference, path_of
 from lab7.experiments.http.claims.http1 import response_of
 from lab7.experiments.http.wire.http1 import Conversation
@@ -28,7 +28,7 @@ def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdic
         _every_file(load, files)
         if protocol == "2-push":
             _all_pushed(load, files)
-        return f"{len(files)} objects were transferred completely (responses in frames {listed(frames)}).", frames
+        return f"{len(files)} objects were transferred completely (responses in {in_frames(frames)}).", frames
 
     return decide(cell_id, [load], check)
 

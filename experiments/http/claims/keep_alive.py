@@ -15,9 +15,10 @@ from lab7.experiments.harness.judge.verdict import (
     Contradiction,
     Finding,
     Verdict,
+    counted,
     decides,
+    in_frames,
     insufficiency,
-    listed,
     undecided,
 )
 from lab7.experiments.http.claims.http1 import decide_delivered, response_of
@@ -36,8 +37,9 @@ def decide_idle_connection_kept(claim: str, loads: Sequence[PageLoad], pause_s: 
     def check() -> Finding:
         frames = [frame for load in loads for frame in _kept(load, pause_s)]
         return (
-            f"{len(loads)} connections carry two requests each, {pause_s:g} s apart; in between neither side "
-            f"sends octets or closes (SYNs and second requests in frames {listed(frames)})."
+            f"{counted(len(loads), 'connection')} {'carries' if len(loads) == 1 else 'carry'} two requests each, "
+            f"{pause_s:g} s apart; in between neither side "
+            f"sends octets or closes (SYNs and second requests in {in_frames(frames)})."
         ), frames
 
     return decide_delivered(claim, loads, check, as_page=False)
@@ -53,7 +55,7 @@ def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, t
         frames = [frame for _, some in found for frame in some]
         return (
             f"The server sends FIN {waited} s after its response (time-out {timeout_s:g} s); the next request "
-            f"is the first one on another connection (FINs and SYNs in frames {listed(frames)})."
+            f"is the first one on another connection (FINs and SYNs in {in_frames(frames)})."
         ), frames
 
     return decide_delivered(claim, loads, check, as_page=False)
@@ -91,7 +93,7 @@ def decide_independent_hops(
         return (
             f"The client's connection to the proxy carries both requests, {pause_s:g} s apart; the proxy's "
             "connection to the origin is closed in between, and the proxy opens another one for the second "
-            f"request (frames {listed(frames)})."
+            f"request ({in_frames(frames)})."
         ), frames
 
     return decide_delivered(claim, at_client, check, as_page=False)
@@ -100,7 +102,7 @@ def decide_independent_hops(
 def _kept(load: PageLoad, pause_s: float) -> list[int]:
     if len(load.conversations) != 1:
         syns = [one.connection.syn.frame for one in load.conversations]
-        raise Contradiction(f"{len(syns)} connections were opened (SYNs in frames {listed(syns)}), not one.", *syns)
+        raise Contradiction(f"{len(syns)} connections were opened (SYNs in {in_frames(syns)}), not one.", *syns)
     conversation = load.conversations[0]
     if len(conversation.exchanges) != 2:
         frame = conversation.connection.syn.frame

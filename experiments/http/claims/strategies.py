@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decides, listed, undecided
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decides, in_frames, undecided
 from lab7.experiments.http.claims.http1 import decide_delivered, of_version, only_exchange, response_of, sound
 from lab7.experiments.http.wire.http1 import Exchange
 from lab7.experiments.http.wire.page_load import PageLoad
@@ -78,8 +78,8 @@ def _serial(load: PageLoad) -> tuple[str, list[int]]:
             raise Contradiction(f"The SYN in frame {syn.frame} precedes the end of the previous response.", syn.frame)
     frames = [conversation.connection.syn.frame for conversation in load.conversations]
     return (
-        f"{len(frames)} objects on {len(frames)} connections, one at a time: each SYN (frames "
-        f"{listed(frames)}) follows the complete previous response."
+        f"{len(frames)} objects on {len(frames)} connections, one at a time: each SYN ("
+        f"{in_frames(frames)}) follows the complete previous response."
     ), frames
 
 
@@ -112,7 +112,7 @@ def _parallel(load: PageLoad) -> tuple[str, list[int]]:
         )
     frames = [load.conversations[0].connection.syn.frame, *(syn.frame for syn in syns)]
     return (
-        f"{len(named)} connections for the named objects: their SYNs (frames {listed(frames[1:])}) follow "
+        f"{len(named)} connections for the named objects: their SYNs ({in_frames(frames[1:])}) follow "
         f"the base page and precede the first of their FINs ({f'frame {first_fin.frame}' if fins else 'none'})."
     ), frames
 
@@ -125,8 +125,8 @@ def _persistent(load: PageLoad) -> tuple[str, list[int]]:
             raise Contradiction(f"The request in frame {frame} precedes the end of the previous response.", frame)
     frames = [load.conversations[0].connection.syn.frame, *(exchange.request.frames[0] for exchange in exchanges)]
     return (
-        f"{len(exchanges)} objects on one connection (SYN in frame {frames[0]}): each request (frames "
-        f"{listed(frames[1:])}) follows the complete previous response."
+        f"{len(exchanges)} objects on one connection (SYN in frame {frames[0]}): each request ("
+        f"{in_frames(frames[1:])}) follows the complete previous response."
     ), frames
 
 
@@ -150,14 +150,14 @@ def _pipelined(load: PageLoad) -> tuple[str, list[int]]:
     requests = [one.request.frames[0] for one in named]
     return (
         f"{len(named) + 1} objects on one connection: the {len(named)} requests for the named objects "
-        f"(frames {listed(requests)}) all precede the first of their responses (frame {first.frames[0]})."
+        f"({in_frames(requests)}) all precede the first of their responses (frame {first.frames[0]})."
     ), [load.conversations[0].connection.syn.frame, *requests, first.frames[0]]
 
 
 def _one_connection(load: PageLoad) -> tuple[Exchange, ...]:
     syns = [one.connection.syn.frame for one in load.conversations]
     if len(syns) != 1:
-        raise Contradiction(f"{len(syns)} connections were opened (frames {listed(syns)}), not one.", *syns)
+        raise Contradiction(f"{len(syns)} connections were opened ({in_frames(syns)}), not one.", *syns)
     conversation = load.conversations[0]
     sound(conversation)
     if not conversation.exchanges:

@@ -23,8 +23,8 @@ from lab7.experiments.harness.judge.verdict import (
     Verdict,
     decide,
     decides,
+    in_frames,
     insufficiency,
-    listed,
     undecided,
 )
 from lab7.experiments.http.wire.http1 import converse
@@ -146,7 +146,7 @@ def decide_multipart(claim: str, legs: MailLegs, objects: Mapping[str, bytes]) -
             f"One message with a single end-of-data line and a single 250 (frame {message.sent.frames[-1]}) "
             f"contains {', '.join(objects)}, also when it is retrieved (frame {whole.frame}); by HTTP the "
             f"same {len(objects)} objects are transferred in {len(answers)} responses, each with its own "
-            f"status line and header (frames {listed(frames)})."
+            f"status line and header ({in_frames(frames)})."
         ), [*message.sent.frames, *frames]
 
     return decide(claim, [legs.relayed], check)
@@ -182,7 +182,7 @@ def decide_dot_stuffing(claim: str, legs: MailLegs, body: bytes) -> Verdict:
             f"{dotted} lines begin with a dot; each of them has one dot added on both SMTP legs, {edges} of "
             "these dots are at the edge of a TCP segment, and the text has the SHA-256 "
             f"{digest(body)[:16]}... at the sender's agent, between the servers and at the receiver's agent "
-            f"(frames {listed(frames)})."
+            f"({in_frames(frames)})."
         ), frames
 
     return decide(claim, [legs.retrieval, legs.submitted, legs.relayed], check)

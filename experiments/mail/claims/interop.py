@@ -11,7 +11,7 @@ from email.parser import BytesParser
 from email.policy import SMTP
 from typing import Any
 
-from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, in_frames
 from lab7.experiments.mail.claims.delivery import BLANK_LINE, why_altered, with_crlf
 from lab7.experiments.mail.claims.evidence import digest
 from lab7.experiments.mail.claims.imap import fetched_messages
@@ -119,7 +119,7 @@ def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes
         retr = [exchange for session in traffic.sessions for exchange in session.exchanges_of("RETR") if exchange.ok]
         _are(contents, [exchange.content for exchange in retr], traffic.sessions[0].frame)
         frames = [exchange.frames[0] for exchange in retr]
-        return f"{len(contents)} messages are retrieved completely (RETR in frames {listed(frames)}).", frames
+        return f"{len(contents)} messages are retrieved completely (RETR in {in_frames(frames)}).", frames
 
     return decide(cell_id, [traffic], check)
 
@@ -134,7 +134,7 @@ def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes
             raise Contradiction(f"A FETCH response violates the grammar: {error}.") from None
         _are(contents, got, traffic.sessions[0].frame)
         frames = [exchange.frames[0] for session in traffic.sessions for exchange in session.exchanges_of("FETCH")]
-        return f"{len(contents)} messages are retrieved completely (FETCH in frames {listed(frames)}).", frames
+        return f"{len(contents)} messages are retrieved completely (FETCH in {in_frames(frames)}).", frames
 
     return decide(cell_id, [traffic], check)
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lab7.experiments.harness.judge.frames import CaptureFile, Connection, ConnectionTraffic, connections
-from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, listed
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, counted, decide, decides, in_frames
 from lab7.experiments.mail.claims.delivery import Arrival, find_arrival, why_altered
 from lab7.experiments.mail.wire.smtp import (
     BLANK_LINE,
@@ -236,7 +236,7 @@ def decide_messages_per_connection(
             )
         return (
             f"One connection (SYN in frame {frames[0]}) carries {count} messages, each accepted with 250 "
-            f"(frames {listed(frames[1:])}), before QUIT."
+            f"({in_frames(frames[1:])}), before QUIT."
         ), frames
 
     return decide(claim, [traffic], check)
@@ -384,8 +384,3 @@ def _server_ends(session: SmtpSession) -> None:
             theirs.frame,
             ours.frame,
         )
-
-
-def counted(count: int, what: str) -> str:
-    """Format a count with its noun: 1 message, 2 messages."""
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -53,7 +53,7 @@ def test_pages_lead_to_each_other(script: ModuleType, tmp_path: Path, monkeypatc
 
 
 def test_a_claim_has_a_page_with_its_decider(script: ModuleType) -> None:
-    page = script.claim_page(script.load_claims()["D7"], ["dns-resolution"], None)
+    page = script.claim_page(script.known_claims()["D7"], ["dns-resolution"], None)
     assert page.startswith("# D7: DNS\n")
     assert "$ lab7 run dns-resolution" in page
     assert "Decided in `experiments/dns/claims/resolution.py:" in page

@@ -170,9 +170,9 @@ def _programs(_context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _claims(_context: click.Context, incomplete: str) -> list[CompletionItem]:
-    from lab7.experiments.harness.claims import load_claims
+    from lab7.experiments.harness.catalogue.known_claims import known_claims
 
-    return _starting(incomplete.upper(), ((one.id, one.statement) for one in load_claims().values()))
+    return _starting(incomplete.upper(), ((one.id, one.statement) for one in known_claims().values()))
 
 
 def _runs(context: click.Context, incomplete: str) -> list[CompletionItem]:

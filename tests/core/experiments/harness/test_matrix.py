@@ -112,7 +112,7 @@ def test_every_cell_opens_its_evidence(tmp_path: Path) -> None:
 def test_a_failing_cell_is_listed_with_its_evidence_its_frames_and_its_cause(tmp_path: Path) -> None:
     text = page(made(tmp_path))
     assert "nginx, asked by curl 2" in text
-    assert "gets no whole response. [nginx.pcapng, frames 9]" in text
+    assert "gets no whole response. [nginx.pcapng, frame 9]" in text
     assert re.search(r"Known cause: a bug", text)
     assert "None." not in text
 

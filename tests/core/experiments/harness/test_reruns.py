@@ -40,12 +40,16 @@ def test_a_second_undisturbed_run_with_the_same_undecided_claims_ends_the_reruns
 
 
 def test_all_shown_is_one_line() -> None:
-    assert summary([(FOLDER, GOOD), (FOLDER, GOOD)]) == ["2 of 2 claims shown"]
+    assert summary([(FOLDER, GOOD)]) == ["1 of 1 claims shown"]
+
+
+def test_a_claim_that_several_runs_judge_is_counted_once_beside_its_verdicts() -> None:
+    assert summary([(FOLDER, GOOD), (FOLDER, GOOD)]) == ["2 of 2 verdicts shown, on 1 claim"]
 
 
 def test_each_open_claim_has_a_line_that_says_what_to_do() -> None:
     assert summary([(FOLDER, UNDECIDED), (FOLDER, FAILED), (FOLDER, GOOD)]) == [
-        "1 of 3 claims shown; not shown:",
+        "1 of 3 verdicts shown, on 2 claims; not shown:",
         "  http_versions H8 undecided: see results/http_versions/1/report.html",
         "  http_versions H9 failed: see results/http_versions/1/report.html",
         "stop other programs, then run again what they may have disturbed:",

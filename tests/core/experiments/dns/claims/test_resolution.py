@@ -43,7 +43,7 @@ def test_a_hierarchy_walked_down_shows_d7() -> None:
     assert verdict.verdict == "shown", verdict.evidence
     assert "root, then com, then example" in verdict.evidence
     assert "2 queries of clients" in verdict.evidence
-    assert "all 2 names" in verdict.evidence
+    assert "for 2 names" in verdict.evidence
 
 
 def test_iterative_queries_show_d8() -> None:

@@ -387,7 +387,7 @@ def test_a_cell_passes_by_what_crossed(tmp_path: Path, mode: str) -> None:
 
 def test_a_listing_must_name_the_files(tmp_path: Path) -> None:
     traffic = FtpWire().log_in().passive("LIST", LISTING).quit().traffic(tmp_path)
-    said(transferred("cell", traffic, "list", "passive", FILES), "shown", "2 files were listed (LIST in frames 16)")
+    said(transferred("cell", traffic, "list", "passive", FILES), "shown", "2 files were listed (LIST in frame 16)")
     said(transferred("cell", traffic, "list", "passive", {"c": b""}), "failed", "lacks c")
     said(
         transferred("cell", traffic, "list", "passive", {"a": DATA}), "failed", "has 'b', which is not in the directory"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from lab7.experiments.harness.catalogue.known_claims import known_claims
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.cli import load_command
-from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.discovery import all_experiments
+from lab7.experiments.harness.judge.frame_number import FrameNumber
+from lab7.experiments.harness.judge.verdict import Verdict, shown
 from lab7.experiments.harness.report.page import write_index
 from lab7.experiments.harness.results.result import new_folder
 from tests.core.experiments.harness.samples import sample_result
@@ -57,6 +61,28 @@ def test_one_claim_is_shown_with_its_evidence_and_runs(results: Path) -> None:
 def test_the_start_of_ids_stands_for_a_group_and_a_whole_id_for_one(results: Path) -> None:
     ids = [one["id"] for one in json.loads(claims(results, "F", "H1", "--json").output)]
     assert ids == [name for name in load_claims() if name.startswith("F")] + ["H1"]
+
+
+@pytest.mark.parametrize("name", ["V1", "K1", "A1"])
+def test_a_claim_that_an_experiment_declares_is_known_before_and_after_its_run(tmp_path: Path, name: str) -> None:
+    claim = known_claims()[name]
+    (found,) = json.loads(claims(tmp_path, name, "--json").output)
+    assert (found["statement"], found["check"], found["verdict"]) == (claim.statement, claim.check, None)
+    verdict = shown(name, "It was seen.", [FrameNumber(1, "kept.pcapng"), FrameNumber(23, "kept.pcapng")])
+    sample_result(experiment="mine", claims=(verdict,)).save(new_folder(tmp_path, "mine"))
+    said = " ".join(claims(tmp_path, name).output.split())
+    assert claim.statement in said
+    assert "It was seen. [frames 1, 23 of kept.pcapng]" in said
+    assert name in {one["id"] for one in json.loads(claims(tmp_path, name[0], "--json").output)}
+    page = write_index(tmp_path, known_claims()).read_text(encoding="utf-8")
+    row = page[page.index(f'id="claim-{name}"') :].partition("</li>")[0]
+    assert f'<span class="statement">{claim.statement}</span>' in html.unescape(row)
+    assert f"1 of {len(known_claims())} claims have been judged" in page
+    assert "Claims of single experiments" not in page
+
+
+def test_every_claim_that_an_experiment_judges_is_known() -> None:
+    assert {claim for one in all_experiments().values() for claim in one.claims} <= known_claims().keys()
 
 
 def test_an_unknown_claim_is_a_usage_error(results: Path) -> None:

@@ -205,7 +205,7 @@ def test_h12_needs_a_second_request_by_both_versions(tmp_path: Path) -> None:
 
 def test_h13_objects_that_arrive_unasked_show_it(tmp_path: Path) -> None:
     found = load(pushed(Wire()), tmp_path)
-    verdict = said(decide_server_push([found]), "shown", "2 objects were promised (PUSH_PROMISE in frames 6")
+    verdict = said(decide_server_push([found]), "shown", "2 objects were promised (PUSH_PROMISE in frame 6)")
     asked, *promises = verdict.frames
     assert holds(found, asked, b"PRI * HTTP/2.0")
     (packet,) = set(promises)

@@ -79,7 +79,7 @@ def test_all_messages_are_fetched_whole(tmp_path: Path) -> None:
     pop3 = Pop3Wire().log_in().retrieve(*LETTERS).quit().traffic(tmp_path / "pop3")
     said(fetched_by_pop3("cell", pop3, LETTERS), "shown", "3 messages are retrieved completely (RETR in frames 9")
     imap = ImapWire().log_in().fetch("BODY[]", *LETTERS).quit().traffic(tmp_path / "imap")
-    said(fetched_by_imap("cell", imap, LETTERS), "shown", "3 messages are retrieved completely (FETCH in frames 9)")
+    said(fetched_by_imap("cell", imap, LETTERS), "shown", "3 messages are retrieved completely (FETCH in frame 9)")
 
 
 def test_a_message_that_is_missing_or_another_one_is_found(tmp_path: Path) -> None:
