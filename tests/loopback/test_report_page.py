@@ -123,7 +123,7 @@ def wide_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = sample_result()
     comparison = replace(result.comparisons[0], name="one by one, apart", formula="DNS + (m+c) RTT origin + " * 3 + "X")
     name = "capture.pcapng"
-    pictures = RunPictures(name, (name,), (Picture(svg, ()),), {"H9": (Picture(svg, ()),)}, ())
+    pictures = RunPictures(name, (name,), (Picture(svg, ()),), {"H9": (Picture(svg, ("a sentence",)),)}, ())
     bars = render_terms("Terms", term_bars({"dns": 0.3}, {"dns": 0.3}, True), PAGE)
     bars += render_terms("Terms", term_bars({"dns": 0.3}, {"dns": 0.3}, True), PHONE)
     page = render_report(
@@ -141,6 +141,8 @@ def test_wide_ladders_and_tables_take_the_width_of_the_window(wide_report: Path,
     assert browser.value(CUT) == []
     assert browser.value("document.documentElement.scrollWidth <= innerWidth")
     assert browser.value("document.querySelector('svg.ladder').getBoundingClientRect().width") > 1200
+    # Sentences have the width of the card, not that of a claim's id.
+    assert browser.value("document.querySelector('.picture li').getBoundingClientRect().width") > 400
     # Text keeps lines that can be read.
     assert browser.value("document.querySelector('h1').getBoundingClientRect().width") < 1000
 
@@ -162,7 +164,7 @@ def test_what_is_folded_opens_by_keyboard(report: Path, browser: Browser) -> Non
     browser.open(report.as_uri())
     for _ in range(200):
         browser.press("Tab")
-        if browser.value("document.activeElement.tagName") == "SUMMARY":
+        if browser.value("document.activeElement.matches('details:not([open]) > summary')"):
             break
     assert browser.value("document.activeElement.parentElement.open") is False
     browser.press("Enter")
@@ -180,7 +182,7 @@ def test_in_print_the_first_page_has_the_ladder_and_waterfalls_are_open(browser:
     page_load(path, tuple(f"/{number}.png" for number in range(30)))
     path.write(tmp_path / "capture.pcapng")
     files = Files("capture.pcapng", "timings.csv", "report.html")
-    page = write_report(tmp_path, sample_result(files=files), load_claims())
+    page = write_report(tmp_path, sample_result(claims=(), files=files), load_claims())
     browser.show_as(*PAPER)
     browser.open(page.as_uri())
     ladder = "document.querySelector('svg.ladder').getBoundingClientRect()"
