@@ -197,7 +197,7 @@ def _parts(
         if unseen[name] and (part := _evidence(read[name], ladders[name], unseen[name])).arrows
     ]
     missing = {claim for part in evidence for claim in unseen[part.capture]}
-    if missing == {claim.id for claim in result.claims if claim.frames}:
+    if evidence and missing == {claim.id for claim in result.claims if claim.frames}:
         return evidence + samples
     if samples or evidence:
         return samples + evidence
