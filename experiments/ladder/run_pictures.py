@@ -4,7 +4,8 @@ A run may have several captures, and a frame number counts through one of them. 
 
 - for each measured time, one of its samples (repetitions) in the capture that the result names; warm-ups and checks
   before the measurement are left out;
-- for a run without samples, the first messages of that capture that count as evidence;
+- the messages that evidence cites outside of these samples, with their neighbours in the same connections;
+- for a run without samples and without such evidence, the first messages of that capture;
 - for each claim (statement of the course), and each capture that its evidence cites, the messages in the first frames
   cited.
 
@@ -14,11 +15,12 @@ octets.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.judge.frames import CaptureFile, Frame
@@ -26,15 +28,15 @@ from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Res
 from lab7.experiments.ladder.ladder import Arrow, Ladder, in_order, ladder_of
 from lab7.experiments.ladder.messages import printable
 from lab7.experiments.ladder.named_capture import read_named_capture
-from lab7.experiments.ladder.selection import conversation_of, conversations_with
+from lab7.experiments.ladder.selection import Key, conversation_of, conversations_with
 from lab7.experiments.ladder.svg import Drawing, describe, render_svg
 
 # Limits of a report's diagrams: arrows of the first ladder and of a claim's, frames cited per claim, frames read for
 # the first ladder, frames shown, octets and lines of text shown of a frame, characters of a decoded layer.
 FIRST_MESSAGES, CLAIM_MESSAGES, CLAIM_FRAMES, FIRST_FRAMES, FRAMES_MAX = 30, 12, 12, 600, 150
 OCTETS_MAX, TEXT_LINES_MAX, LAYER_MAX = 256, 12, 400
-# Parts of a run that are drawn: one sample of each of the first comparisons.
-PARTS_MAX = 12
+# Samples that are drawn: one of each of the first comparisons. Messages before and behind a cited one.
+PARTS_MAX, NEIGHBOURS_MAX = 12, 6
 # Parameter of a run with the round-trip time in s, which is the distance of the grid's lines.
 RTT_PARAMETER = "rtt"
 
@@ -43,13 +45,17 @@ RTT_PARAMETER = "rtt"
 class Picture:
     """Ladder diagram as SVG, one sentence per arrow for readers without the image, and the number of omitted messages.
 
-    `name`: the part of the run that is drawn, such as the name of the measured time.
+    `svg` has two elements, of which the style of the report shows one: for a page, and for the screen of a phone.
+    `name`: the part of the run that is drawn, such as the name of the measured time, or the ids of claims. `kind`: what
+    the part is. `capture`: its capture.
     """
 
     svg: str
     sentences: tuple[str, ...]
     left_out: int = 0
     name: str = ""
+    kind: Literal["sample", "evidence", "first"] = "first"
+    capture: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,9 +83,10 @@ class RunPictures:
 
     `capture`: the capture of the parts. `captures`: this one, and the others that evidence cites. A claim has one
     picture for each capture that its evidence cites, with the capture as its name. `parts`: one measured sample of each
-    comparison, or else the first messages (empty without a message). `sampled`: True if the parts are samples. `grid`:
-    True if the parts have grid lines one round-trip time apart. `elsewhere`: comparison -> capture, for the comparisons
-    whose samples are in other captures.
+    comparison, and the cited messages that no sample shows; these are first if the samples show the whole evidence
+    of no claim. Without either, the first messages (empty without a message). `grid`: True if the parts
+    have grid lines one round-trip time apart. `elsewhere`: comparison -> capture, for the comparisons whose samples are
+    in other captures.
     """
 
     capture: str
@@ -88,8 +95,12 @@ class RunPictures:
     by_claim: dict[str, tuple[Picture, ...]]
     frames: tuple[CitedFrame, ...]
     grid: bool = False
-    sampled: bool = False
     elsewhere: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> set[str]:
+        """Return the kinds of the parts."""
+        return {part.kind for part in self.parts}
 
     @cached_property
     def anchors(self) -> dict[tuple[str, int], str]:
@@ -118,12 +129,9 @@ def run_pictures(folder: Path, result: Result) -> RunPictures | None:
         for name, captured in read.items()
     }
     ladders = {name: _ladder_with(captured, cited[name]) for name, captured in read.items()}
-    drawn = _samples(read[main], result, cited[main])
-    sampled = bool(drawn)
-    if not drawn:
-        drawn = {"The first messages of the run": _head(read[main], cited[main])}
+    drawn = _parts(read, main, result, cited, ladders)
     grid_ns = _grid_ns(result)
-    arrows = [(main, arrow) for part in drawn.values() for arrow in part.arrows[:FIRST_MESSAGES]]
+    arrows = [(part.capture, arrow) for part in drawn for arrow in part.ladder.arrows[:FIRST_MESSAGES]]
     arrows += [(name, arrow) for name, ladder in ladders.items() for arrow in ladder.of_level("message").arrows]
     shown = _shown(cited, arrows)
     anchors = {name: {number: _anchor(name, number, main) for place, number in shown if place == name} for name in read}
@@ -135,18 +143,98 @@ def run_pictures(folder: Path, result: Result) -> RunPictures | None:
         )
         if found := tuple(picture for picture in pictures if picture is not None):
             by_claim[claim.id] = found
-    marks = {number: claim for claim, numbers in reversed(cited[main].items()) for number in numbers}
     parts = [
-        replace(picture, name=name)
-        for name, some in drawn.items()
-        if (picture := _picture(some, FIRST_MESSAGES, name, lambda one: _marks(one, marks), anchors[main], grid_ns))
+        picture
+        for part in drawn
+        if (picture := _part_picture(part, cited[part.capture], anchors[part.capture], grid_ns))
     ]
     frames = (
         _frame(read[name], name, number, anchors[name][number], claims)
         for (name, number), claims in sorted(shown.items(), key=lambda one: (list(read).index(one[0][0]), one[0][1]))
     )
     elsewhere = {one.name: one.span.capture for one in result.comparisons if one.span and one.span.capture != main}
-    return RunPictures(main, tuple(read), tuple(parts), by_claim, tuple(frames), grid_ns > 0, sampled, elsewhere)
+    return RunPictures(main, tuple(read), tuple(parts), by_claim, tuple(frames), grid_ns > 0, elsewhere)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Part of a run to draw: the fields of its Picture, and its ladder."""
+
+    name: str
+    kind: Literal["sample", "evidence", "first"]
+    capture: str
+    ladder: Ladder
+
+
+def _parts(
+    read: Mapping[str, CaptureFile],
+    main: str,
+    result: Result,
+    cited: Mapping[str, _Cited],
+    ladders: Mapping[str, Ladder],
+) -> list[_Part]:
+    """Return the parts of a run to draw, in order (see RunPictures)."""
+    samples = [_Part(name, "sample", main, part) for name, part in _samples(read[main], result, cited[main]).items()]
+    seen = {
+        number
+        for part in samples
+        for arrow in part.ladder.arrows[:FIRST_MESSAGES]
+        for number in (*arrow.frames, *arrow.arrivals)
+    }
+    unseen = {
+        name: {
+            claim: numbers
+            for claim, numbers in claims.items()
+            if numbers and (name != main or not seen.issuperset(numbers))
+        }
+        for name, claims in cited.items()
+    }
+    # Captures are in the order in which evidence cites them.
+    order = dict.fromkeys(name for claim in result.claims for name in claim.cited(main) if name in read)
+    evidence = [
+        _Part(", ".join(unseen[name]), "evidence", name, part)
+        for name in order
+        if unseen[name] and (part := _evidence(read[name], ladders[name], unseen[name])).arrows
+    ]
+    missing = {claim for part in evidence for claim in unseen[part.capture]}
+    if evidence and missing == {claim.id for claim in result.claims if claim.frames}:
+        return evidence + samples
+    if samples or evidence:
+        return samples + evidence
+    return [_Part("The first messages of the run", "first", main, _head(read[main]))]
+
+
+def _evidence(captured: CaptureFile, ladder: Ladder, cited: _Cited) -> Ladder:
+    """Return the ladder of the cited messages, each with as many neighbours in its conversation as there is room for.
+
+    Empty if the cited messages are too many for one ladder.
+    """
+    wanted = {number for numbers in cited.values() for number in numbers}
+    conversations: dict[Key | None, list[Arrow]] = defaultdict(list)
+    for arrow in _without_acknowledgements(ladder).arrows:
+        conversations[conversation_of(captured.frames[arrow.frames[0] - 1].data)].append(arrow)
+    found: set[Arrow] = set()
+    for neighbours in range(NEIGHBOURS_MAX + 1):
+        kept = {
+            arrow
+            for arrows in conversations.values()
+            for place, arrow in enumerate(arrows)
+            if any(
+                wanted & {*near.frames, *near.arrivals}
+                for near in arrows[max(place - neighbours, 0) : place + neighbours + 1]
+            )
+        }
+        if len(kept) > FIRST_MESSAGES:
+            break
+        found = kept
+    return in_order(ladder.with_arrows(arrow for arrow in ladder.arrows if arrow in found))
+
+
+def _part_picture(part: _Part, cited: _Cited, anchors: Mapping[int, str], grid_ns: int) -> Picture | None:
+    marks = {number: claim for claim, numbers in reversed(cited.items()) for number in numbers}
+    title = f"Evidence of {part.name}" if part.kind == "evidence" else part.name
+    picture = _picture(part.ladder, FIRST_MESSAGES, title, lambda one: _marks(one, marks), anchors, grid_ns)
+    return picture and replace(picture, name=part.name, kind=part.kind, capture=part.capture)
 
 
 def _read(path: Path, result: Result) -> CaptureFile | None:
@@ -204,24 +292,10 @@ def _cited(frames: Iterable[int], captured: CaptureFile) -> list[int]:
     return [number for number in dict.fromkeys(frames) if 1 <= number <= len(captured.frames)][:CLAIM_FRAMES]
 
 
-def _head(captured: CaptureFile, cited: _Cited) -> Ladder:
-    """Return the ladder of the first frames, without acknowledgements.
-
-    If evidence cites none of these messages, the ladder begins with the first conversation that evidence cites.
-    """
-    ladder = _without_acknowledgements(
-        ladder_of(replace(captured, frames=captured.frames[:FIRST_FRAMES]), with_tcp=True)
-    )
-    numbers = {number for some in cited.values() for number in some}
-    early = {number for arrow in ladder.arrows[:FIRST_MESSAGES] for number in (*arrow.frames, *arrow.arrivals)}
-    if not numbers or early & numbers:
-        return ladder
-    start = conversations_with(captured, {min(numbers)}).frames
-    if not start:
-        return ladder
-    at = captured.frames.index(start[0])
-    later = replace(captured, frames=captured.frames[at : at + FIRST_FRAMES])
-    return _without_acknowledgements(ladder_of(later, with_tcp=True))
+def _head(captured: CaptureFile) -> Ladder:
+    """Return the ladder of the first frames, without acknowledgements."""
+    part = replace(captured, frames=captured.frames[:FIRST_FRAMES])
+    return _without_acknowledgements(ladder_of(part, with_tcp=True))
 
 
 def _without_acknowledgements(ladder: Ladder) -> Ladder:
@@ -306,7 +380,8 @@ def _picture(
         number = next((number for number in (*arrow.frames, *arrow.arrivals) if number in anchors), None)
         return None if number is None else f"#{anchors[number]}"
 
-    svg = render_svg(part, Drawing(title=title, marks=marks, link=link, grid_ns=grid_ns))
+    drawing = Drawing(title=title, marks=marks, link=link, grid_ns=grid_ns, words="on-page")
+    svg = render_svg(part, drawing) + render_svg(part, replace(drawing, phone=True, words="on-phone"))
     return Picture(
         svg,
         tuple(describe(part, arrow, start_ns) for arrow in part.arrows),

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax import saxutils
 
-from lab7.experiments.ladder.ladder import Arrow, Ladder
+from lab7.experiments.ladder.ladder import ELLIPSIS, Arrow, Ladder
 from lab7.experiments.ladder.messages import printable
 from lab7.experiments.ladder.time_axis import LABEL_PX, Kind, TimeAxis
 
 TOP_PX, BOTTOM_PX, LEFT_PX, MARGIN_PX = 64.0, 36.0, 92.0, 90.0
 # Distance of two columns: as far as PAGE_PX has room for all of them, within these bounds.
 COLUMN_PX, COLUMN_PX_MIN, PAGE_PX = 300.0, 150.0, 940.0
+# The same for the screen of a phone, on which times, labels and names have less room.
+PHONE_COLUMN_PX_MIN, PHONE_PAGE_PX, PHONE_MARGIN_PX = 72.0, 336.0, 34.0
 # A diagram shrinks to this share of its size on a narrow screen; on an even narrower one it scrolls.
 SHRINKS_TO = 0.8
 # Arrows thinner than THIN_PX are drawn as a line of this width.
@@ -29,8 +31,10 @@ GRID_LINES_MAX = 200
 HEAD_PX = 8.0
 # Arrow of a message without a known arrival: its slope in pixels, and the share of its way at which a loss is drawn.
 SLOPE_PX, LOST_AT = 16.0, 0.62
-CHARACTER_PX = 6.1
-LABEL_CHARACTERS_MIN = 12
+CHARACTER_PX, NAME_CHARACTER_PX, TIME_CHARACTER_PX = 6.1, 7.6, 7.4
+LABEL_CHARACTERS_MIN, PHONE_LABEL_CHARACTERS_MIN = 12, 5
+# Distances of a time from the first column, and of a label from the sender's.
+TIME_GAP_PX, LABEL_GAP_PX = 12.0, 10.0
 COLOURS = {
     "http": ("#0072B2", "#56B4E9"),
     "dns": ("#A8487F", "#DDA0C6"),
@@ -73,7 +77,8 @@ class Drawing:
 
     `marks`: words, such as claim ids, to show at an arrow, keyed by the arrow's index in the ladder. `link`: function
     that returns the target of an arrow's hyperlink, or None. `grid_ns`: distance of grid lines in ns, 0 for none.
-    `standalone`: True for a separate SVG file, whose style has light and dark colours.
+    `standalone`: True for a separate SVG file, whose style has light and dark colours. `phone`: True for the narrow
+    form of the screen of a phone. `words`: further classes of the element.
     """
 
     kind: Kind = "fitted"
@@ -82,6 +87,8 @@ class Drawing:
     link: Callable[[Arrow], str | None] | None = None
     grid_ns: int = 0
     standalone: bool = False
+    phone: bool = False
+    words: str = ""
 
 
 def render_svg(ladder: Ladder, options: Drawing | None = None) -> str:
@@ -90,12 +97,13 @@ def render_svg(ladder: Ladder, options: Drawing | None = None) -> str:
     if not ladder.arrows:
         raise ValueError("a ladder without messages cannot be drawn")
     axis = _axis(ladder, options.kind)
-    across = _Across(len(ladder.columns))
+    start_ns = ladder.arrows[0].sent_ns
+    across = _Across(len(ladder.columns), _times_px(ladder, axis, start_ns) if options.phone else None)
     width = across.width
     height = axis.bottom + BOTTOM_PX
-    start_ns = ladder.arrows[0].sent_ns
     parts = [
-        f'<svg class="ladder" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'<svg class="{f"ladder {options.words}".rstrip()}" xmlns="http://www.w3.org/2000/svg" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" height="{height:.0f}" style="min-width: {SHRINKS_TO * width:.0f}px" '
         f'role="img" aria-label={_attribute(options.title)}>',
         f"<title>{_text(options.title)}</title>",
@@ -168,40 +176,67 @@ def _axis(ladder: Ladder, kind: Kind) -> TimeAxis:
     delay_ns = statistics.median([delay for delay in delays if delay > 0] or [0])
     labels = Counter(arrow.sent_ns for arrow in ladder.arrows)
     top = TOP_PX + LABEL_PX * (labels[ladder.arrows[0].sent_ns] - 1)
-    return TimeAxis(times, labels, delay_ns, top, kind)
+    flights = [(arrow.sent_ns, arrow.end_ns) for arrow in ladder.arrows if arrow.received_end_ns is not None]
+    return TimeAxis(times, labels, delay_ns, top, kind, flights)
 
 
 class _Across:
-    """Horizontal layout of a ladder diagram: positions of the columns and width, in pixels."""
+    """Horizontal layout of a ladder diagram: positions of the columns and width, in pixels.
 
-    def __init__(self, columns: int) -> None:
-        room = (PAGE_PX - LEFT_PX - MARGIN_PX) / max(columns - 1, 1)
-        self.column = min(max(room, COLUMN_PX_MIN), COLUMN_PX)
-        self.width = LEFT_PX + self.column * (columns - 1) + MARGIN_PX
+    `times_px`: width of the times in the narrow form for a phone, None for the form of a page.
+    """
+
+    def __init__(self, columns: int, times_px: float | None) -> None:
+        self.narrow = times_px is not None
+        self.left = LEFT_PX if times_px is None else times_px + TIME_GAP_PX
+        self.label_min = PHONE_LABEL_CHARACTERS_MIN if self.narrow else LABEL_CHARACTERS_MIN
+        self.margin = PHONE_MARGIN_PX if self.narrow else MARGIN_PX
+        page, least = (PHONE_PAGE_PX, PHONE_COLUMN_PX_MIN) if self.narrow else (PAGE_PX, COLUMN_PX_MIN)
+        room = (page - self.left - self.margin) / max(columns - 1, 1)
+        self.column = min(max(room, least), COLUMN_PX)
+        self.width = self.left + self.column * (columns - 1) + self.margin
 
     def x(self, column: int) -> float:
         """Return the horizontal position of a column, in pixels."""
-        return LEFT_PX + self.column * column
+        return self.left + self.column * column
+
+
+def _times_px(ladder: Ladder, axis: TimeAxis, start_ns: int) -> float:
+    """Return the width of the longest text at the time axis, in pixels."""
+    times = [milliseconds(arrow.sent_ns - start_ns) for arrow in ladder.arrows]
+    return TIME_CHARACTER_PX * max(map(len, [*times, *(f"+{milliseconds(cut.length_ns)}" for cut in axis.cuts)]))
+
+
+def _names(ladder: Ladder, across: _Across) -> Iterator[str]:
+    """Yield the hosts' names as SVG; names longer than a column stand alternately on two lines, or are shortened."""
+    longest = max(map(len, ladder.columns)) * NAME_CHARACTER_PX
+    lines = 1 if longest < across.column else 2
+    room = int(lines * across.column / NAME_CHARACTER_PX)
+    for place, name in enumerate(ladder.columns):
+        text = name if len(name) <= room else name[: room - 1] + ELLIPSIS
+        half = len(text) * NAME_CHARACTER_PX / 2
+        x = max(min(across.x(place), across.width - half - 2), half + 2)
+        yield f'<text class="host" x="{x:.1f}" y="{24 if lines == 1 else 12 + 16 * (place % 2)}">{_text(text)}</text>'
 
 
 def _background(ladder: Ladder, axis: TimeAxis, across: _Across, options: Drawing, start_ns: int) -> list[str]:
     right = across.x(len(ladder.columns) - 1)
-    parts = []
-    for place, name in enumerate(ladder.columns):
+    left = across.left
+    parts = list(_names(ladder, across))
+    for place in range(len(ladder.columns)):
         x = across.x(place)
-        parts.append(f'<text class="host" x="{x:.1f}" y="24">{_text(name)}</text>')
         parts.append(f'<line class="life" x1="{x:.1f}" x2="{x:.1f}" y1="34" y2="{axis.bottom + 14:.1f}"/>')
     if options.grid_ns:
         end_ns = max(arrow.end_ns for arrow in ladder.arrows)
         for time_ns in range(start_ns, min(end_ns, start_ns + GRID_LINES_MAX * options.grid_ns) + 1, options.grid_ns):
             y = axis.y(time_ns)
-            parts.append(f'<line class="grid" x1="{LEFT_PX:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(f'<line class="grid" x1="{left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
     for cut in axis.cuts:
         parts.append(
-            f'<g class="cut"><line x1="{LEFT_PX - 6:.1f}" x2="{right:.1f}" y1="{cut.y:.1f}" y2="{cut.y:.1f}"/>'
-            f'<text x="{LEFT_PX - 12:.1f}" y="{cut.y + 4:.1f}">+{milliseconds(cut.length_ns)}</text></g>'
+            f'<g class="cut"><line x1="{left - 6:.1f}" x2="{right:.1f}" y1="{cut.y:.1f}" y2="{cut.y:.1f}"/>'
+            f'<text x="{left - TIME_GAP_PX:.1f}" y="{cut.y + 4:.1f}">+{milliseconds(cut.length_ns)}</text></g>'
         )
-    parts.append(f'<text class="time" x="{LEFT_PX - 12:.1f}" y="44">ms</text>')
+    parts.append(f'<text class="time" x="{left - TIME_GAP_PX:.1f}" y="44">ms</text>')
     return parts
 
 
@@ -224,8 +259,8 @@ def _message(
     return [
         f'<g class="message {kind} {arrow.level}" id="message-{place + 1}">{opened}<title>{_text(text)}</title>',
         _shape(arrow, axis, across),
-        _label(arrow, axis, across, [(word, known.index(word) % len(MARK_COLOURS)) for word in words], below),
-        f'<text class="time" x="{LEFT_PX - 12:.1f}" y="{axis.y(arrow.sent_ns) + 4:.1f}">'
+        _label(ladder, arrow, axis, across, [(word, known.index(word) % len(MARK_COLOURS)) for word in words], below),
+        f'<text class="time" x="{across.left - TIME_GAP_PX:.1f}" y="{axis.y(arrow.sent_ns) + 4:.1f}">'
         f"{milliseconds(arrow.sent_ns - start_ns)}</text>{'</a>' if target else ''}</g>",
     ]
 
@@ -281,14 +316,52 @@ def _head(x: float, y: float, back: int) -> str:
     return f'<path d="M{x:.1f} {y:.1f} l{across:.1f} -4 v8 z" fill="var(--colour)"/>'
 
 
-def _label(arrow: Arrow, axis: TimeAxis, across: _Across, marks: Sequence[tuple[str, int]], below: int) -> str:
+def _label(
+    ladder: Ladder, arrow: Arrow, axis: TimeAxis, across: _Across, marks: Sequence[tuple[str, int]], below: int
+) -> str:
     """Return SVG for the text above an arrow: its marks as (word, colour number), then its label."""
     leftwards = arrow.target < arrow.source
-    x = across.x(arrow.source) + (-10 if leftwards else 10)
-    y = axis.y(arrow.sent_ns) - 4 - LABEL_PX * below
+    away, down = _beside_arrival(ladder, arrow, axis, across)
+    x = across.x(arrow.source) + (-away if leftwards else away)
+    y = axis.y(arrow.sent_ns) + down - 4 - LABEL_PX * below
     anchor = ' text-anchor="end"' if leftwards else ""
-    room = int((across.column * max(abs(arrow.target - arrow.source), 1) - 16) / CHARACTER_PX)
-    room = max(room - sum(len(word) + 1 for word, _ in marks), LABEL_CHARACTERS_MIN)
+    room = int((across.column * max(abs(arrow.target - arrow.source), 1) - away - 6) / CHARACTER_PX)
+    room = max(room - sum(len(word) + 1 for word, _ in marks), across.label_min)
     label = arrow.label_within(room)
     mark = "".join(f'<tspan class="mark mark-{colour}">{_text(word)} </tspan>' for word, colour in marks)
     return f'<text class="label" x="{x:.1f}" y="{y:.1f}"{anchor}>{mark}{_text(label)}</text>'
+
+
+def _beside_arrival(ladder: Ladder, arrow: Arrow, axis: TimeAxis, across: _Across) -> tuple[float, float]:
+    """Return the distance of an arrow's label from the sender's column, and its distance below the departure.
+
+    If an arrow from the same side has just arrived there, the label is between the two arrows, where they are a line of
+    text apart.
+    """
+    near, start = (LABEL_GAP_PX, 0.0), axis.y(arrow.sent_ns)
+    side = arrow.target - arrow.source
+    arrivals = [
+        other
+        for other in ladder.arrows
+        if other.target == arrow.source
+        and (other.source - other.target) * side > 0
+        and other.received_end_ns is not None
+        and 0 <= start - axis.y(other.received_end_ns) < LABEL_PX
+    ]
+    if not arrivals:
+        return near
+    arrived = max(arrivals, key=lambda one: one.end_ns)
+    own, before = (_slope(one, axis, across) for one in (arrow, arrived))
+    lines = LABEL_PX + 4 - (start - axis.y(arrived.end_ns))
+    length = across.column * abs(side)
+    if (own + before) * length / 2 < lines:
+        return near
+    away = max(lines / (own + before), LABEL_GAP_PX)
+    return away, own * away
+
+
+def _slope(arrow: Arrow, axis: TimeAxis, across: _Across) -> float:
+    """Return the slope of an arrow's last octet, in pixels down per pixel across."""
+    arrives = arrow.sent_end_ns if arrow.received_end_ns is None else arrow.received_end_ns
+    down = axis.y(arrives) - axis.y(arrow.sent_end_ns)
+    return down / (across.column * max(abs(arrow.target - arrow.source), 1))

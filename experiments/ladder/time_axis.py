@@ -2,7 +2,8 @@
 
 An axis of the kind "scale" is linear. An axis of the kind "fitted" keeps the order of all times and shortens idle time:
 the distance of two neighbouring times is proportional to their difference, but at least a minimum, which leaves space
-for a label, and at most a maximum. An interval shortened to the maximum is marked as a cut.
+for a label. An idle interval, in which no message is on its way, is shortened beyond a maximum, and marked as a cut.
+Other intervals are never cut, so that slopes stay comparable: the scale is such that the longest has the maximum.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from itertools import pairwise
 from typing import Literal
 
 Kind = Literal["fitted", "scale"]
-# Heights in pixels: line of a label; minimum between two times; a typical delay; maximum before an interval is cut.
+# Heights in pixels: line of a label; minimum between two times; a typical delay; maximum of an interval.
 LABEL_PX, NEXT_PX, DELAY_PX, CUT_PX = 15.0, 5.0, 44.0, 150.0
 # Maximum height in pixels of an axis to scale; browsers draw no higher images reliably.
 HEIGHT_MAX_PX = 12_000.0
@@ -22,7 +23,7 @@ HEIGHT_MAX_PX = 12_000.0
 
 @dataclass(frozen=True)
 class Cut:
-    """Shortened interval of a time axis: position of its middle in pixels, and its real length in ns."""
+    """Shortened idle interval of a time axis: position of its middle in pixels, and its real length in ns."""
 
     y: float
     length_ns: int
@@ -31,24 +32,35 @@ class Cut:
 class TimeAxis:
     """Time axis over all `times_ns`, whose first time is at `top` pixels.
 
-    `labels`: time -> number of labels above it. `delay_ns`: a typical delay of the network, which determines the scale.
+    `labels`: time -> number of labels above it. `delay_ns`: a typical delay of the network, for the scale. `flights`:
+    (departure, arrival) of messages in ns; both are among `times_ns`.
     """
 
     def __init__(
-        self, times_ns: Iterable[int], labels: Mapping[int, int], delay_ns: float, top: float, kind: Kind = "fitted"
+        self,
+        times_ns: Iterable[int],
+        labels: Mapping[int, int],
+        delay_ns: float,
+        top: float,
+        kind: Kind = "fitted",
+        flights: Iterable[tuple[int, int]] = (),
     ) -> None:
         self._times = sorted(set(times_ns))
         span_ns = max(self._times[-1] - self._times[0], 1)
         scale = DELAY_PX / delay_ns if delay_ns > 0 else HEIGHT_MAX_PX / 10 / span_ns
+        intervals = list(pairwise(self._times))
+        busy = _within_flights(intervals, flights)
         if kind == "scale":
             scale = min(scale, HEIGHT_MAX_PX / span_ns)
+        elif busy:
+            scale = min(scale, CUT_PX / max(later - earlier for earlier, later in busy))
         self._places = [top]
         self.cuts: list[Cut] = []
-        for earlier, later in pairwise(self._times):
+        for earlier, later in intervals:
             height = (later - earlier) * scale
             if kind == "fitted":
                 height = max(height, NEXT_PX, LABEL_PX * labels.get(later, 0) + 3)
-                if height > max(CUT_PX, LABEL_PX * labels.get(later, 0) + 3):
+                if (earlier, later) not in busy and height > max(CUT_PX, LABEL_PX * labels.get(later, 0) + 3):
                     height = CUT_PX / 2
                     self.cuts.append(Cut(self._places[-1] + height / 2, later - earlier))
             self._places.append(self._places[-1] + height)
@@ -68,3 +80,15 @@ class TimeAxis:
         earlier, later = self._times[index - 1 : index + 1]
         share = (time_ns - earlier) / (later - earlier)
         return self._places[index - 1] + share * (self._places[index] - self._places[index - 1])
+
+
+def _within_flights(intervals: Iterable[tuple[int, int]], flights: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Return the intervals during which a message is on its way; no departure or arrival is inside of an interval."""
+    waiting = sorted(flights, reverse=True)
+    found, until = set(), -1
+    for earlier, later in intervals:
+        while waiting and waiting[-1][0] <= earlier:
+            until = max(until, waiting.pop()[1])
+        if until >= later:
+            found.add((earlier, later))
+    return found

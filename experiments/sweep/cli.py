@@ -197,7 +197,8 @@ def _write_report(name: str, plan: Plan, store: Store, progress: Progress, rows:
     """Write the plots and report.html of a sweep, and append the names of these files to `files`."""
     from markupsafe import Markup
 
-    plots = plots_of(rows, _settings(plan), plan.experiment, plan.definition.plot_x)
+    about = (rows, _settings(plan), plan.experiment, plan.definition.plot_x)
+    plots = plots_of(*about)
     for number, plot in enumerate(plots, 1):
         store.write(f"plot-{number}.svg", plot)
         files.append(f"plot-{number}.svg")
@@ -212,7 +213,9 @@ def _write_report(name: str, plan: Plan, store: Store, progress: Progress, rows:
         finished=len(finished),
         suspect=sum(word != "valid" for word in finished.values()),
         files=files,
-        plots=[Markup(plot) for plot in plots],
+        plots=[
+            (Markup(plot), Markup(narrow)) for plot, narrow in zip(plots, plots_of(*about, phone=True), strict=True)
+        ],
         no_plot="No setting has several values."
         if not _settings(plan)
         else "Plots need matplotlib: pip install 'lab7[plots]'",

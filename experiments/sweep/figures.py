@@ -18,17 +18,20 @@ PANELS_A_PLOT = 3
 NOTE = "points: measured, lines: theory; bars: {}"
 
 
-def plots_of(rows: Sequence[Row], settings: Sequence[str], experiment: Experiment, x: str | None) -> list[str]:
+def plots_of(
+    rows: Sequence[Row], settings: Sequence[str], experiment: Experiment, x: str | None, phone: bool = False
+) -> list[str]:
     """Return the plots of a table as <svg> elements; an empty list if nothing varies, or without matplotlib.
 
     `settings`: parameters and roles with several values. `x`: the one on the x axis, None for the first.
+    `phone`: True for the narrow form of the screen of a phone.
     """
     if not settings:
         return []
     panels = panels_of(rows, settings, experiment, x or settings[0])
     note = NOTE.format(METHOD)
     groups = [panels[first : first + PANELS_A_PLOT] for first in range(0, len(panels), PANELS_A_PLOT)]
-    return [svg for group in groups if (svg := plot_lines(group, note)) is not None]
+    return [svg for group in groups if (svg := plot_lines(group, note, phone)) is not None]
 
 
 def panels_of(rows: Sequence[Row], settings: Sequence[str], experiment: Experiment, x: str) -> list[Panel]:

@@ -18,7 +18,7 @@ arrival of the response. Phases follow each other without a gap, so that they ad
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -36,13 +36,22 @@ WAYS = ("request_way", "server", "response_way")
 class Bar:
     """Bar of a waterfall diagram: one exchange, with label, phases, and octets of the response (None: no response).
 
-    `lane`: text that names the hosts, the connection and the HTTP/2 stream.
+    `lane`: text that names the hosts, the connection and the HTTP/2 stream. `later`: True if the response left after
+    the end of the transaction; the bar then ends with the transaction.
     """
 
     label: str
     lane: str
     phases: tuple[Phase, ...]
     octets: int | None
+    later: bool = False
+
+    @property
+    def outcome(self) -> str:
+        """Return the octets of the response in words, or what is known without a response."""
+        if self.octets is None:
+            return "response after the end" if self.later else "no response"
+        return f"{self.octets:,} octets"
 
     @property
     def start_ns(self) -> int:
@@ -69,17 +78,20 @@ def bars_of(captured: CaptureFile, start_ns: int, end_ns: int) -> list[Bar]:
     client = host_of(interface)
     objects = http_objects(captured, interface, start_ns, end_ns)
     known = {frame for one in objects for phase in one.phases for frame in phase.frames}
-    ladder = ladder_of(conversations_with(captured, {frame.number for frame in within})).between(start_ns, end_ns)
+    ladder = ladder_of(conversations_with(captured, {frame.number for frame in within}))
+    ladder = ladder.with_arrows(arrow for arrow in ladder.arrows if start_ns <= arrow.sent_ns)
+    every = [(request, response) for request, response in _pairs(ladder) if request.sent_ns <= end_ns]
+    later = {frame for request, response in every if response and response.sent_ns > end_ns for frame in request.frames}
     pairs = [
         (request, response)
-        for request, response in _pairs(ladder)
+        for request, response in every
         # Compare the arrivals too: of a request that the server pushes, objects have the frames at the client.
-        if known.isdisjoint((*request.frames, *request.arrivals)) and (response is None or response.sent_ns <= end_ns)
+        if known.isdisjoint((*request.frames, *request.arrivals))
     ]
     resolved = [phase for one in objects for phase in one.phases if phase.name == "dns"]
-    bars = [_object_bar(client, one) for one in objects]
+    bars = [_object_bar(client, one, later) for one in objects]
     bars += [
-        _exchange_bar(ladder, request, response)
+        _exchange_bar(ladder, request, response, end_ns)
         for request, response in pairs
         # Skip DNS lookups of the client that are already the phase `dns` of an object.
         if not any(request.protocol == "dns" and request.sent_ns == phase.start_ns for phase in resolved)
@@ -105,16 +117,22 @@ def _pairs(ladder: Ladder) -> Iterator[tuple[Arrow, Arrow | None]]:
         yield ladder.arrows[place], answers.get(place)
 
 
-def _object_bar(client: str, one: HttpObject) -> Bar:
+def _object_bar(client: str, one: HttpObject, later: Collection[int]) -> Bar:
     response = one.exchange.response
     method, target, _ = one.exchange.request.start_line
     lane = f"{client}, connection {one.number}" + ("" if one.stream is None else f", stream {one.stream}")
     words = f"{method.decode('latin-1')} {target.decode('latin-1')}" + (" (pushed)" if one.pushed else "")
-    return Bar(words, lane, one.phases, None if response is None else len(response.octets))
+    octets = None if response is None else len(response.octets)
+    return Bar(
+        words, lane, one.phases, octets, octets is None and not set(later).isdisjoint(one.exchange.request.frames)
+    )
 
 
-def _exchange_bar(ladder: Ladder, request: Arrow, response: Arrow | None) -> Bar:
+def _exchange_bar(ladder: Ladder, request: Arrow, response: Arrow | None, transaction_end_ns: int) -> Bar:
     lane = f"{ladder.columns[request.source]} to {ladder.columns[request.target]}, {request.protocol.upper()}"
+    if response is not None and response.sent_ns > transaction_end_ns:
+        phase = Phase(EXCHANGE, request.sent_ns, transaction_end_ns, request.frames)
+        return Bar(request.label, lane, (phase,), None, later=True)
     octets = None if response is None else response.octets
     return Bar(request.label, lane, _exchange_phases(request, response), octets)
 

@@ -14,7 +14,7 @@ from lab7.experiments.harness.judge.frames import CaptureFile
 from lab7.experiments.harness.results.result import Comparison, Result
 from lab7.experiments.ladder.named_capture import read_named_capture
 from lab7.experiments.waterfall.bars import Bar, bars_of
-from lab7.experiments.waterfall.svg import PHASE_WORDS, render_bars, render_terms, term_bars
+from lab7.experiments.waterfall.svg import PAGE, PHASE_WORDS, PHONE, render_bars, render_terms, term_bars
 
 # Maximum number of bars per transaction in a report; further bars are only counted.
 BARS_MAX = 40
@@ -25,6 +25,7 @@ class BarRow:
     """Row of the data table below a waterfall diagram: label, lane, start and end in s, frames, octets.
 
     `lane`: text that names the hosts, the connection and the stream. `phases`: (name in words, duration in s).
+    `outcome`: the octets of the response in words, or the reason why there are none.
     """
 
     label: str
@@ -34,13 +35,15 @@ class BarRow:
     phases: tuple[tuple[str, float], ...]
     frames: tuple[int, ...]
     octets: int | None
+    outcome: str
 
 
 @dataclass(frozen=True)
 class Waterfall:
     """Waterfall diagrams of one measured time as SVG: `terms` of its parts, `bars` of its requests and responses.
 
-    The bars show the measurement with the median time; `bars` is None if the capture has no packets of it.
+    The bars show the measurement with the median time. Each has two elements, of which the style of the report shows
+    one: for a page, and for the screen of a phone. `bars` is None if the capture has no packets of it.
     """
 
     comparison: Comparison
@@ -60,7 +63,8 @@ def _waterfall(
     folder: Path, result: Result, comparison: Comparison, captures: dict[str, CaptureFile | None]
 ) -> Waterfall:
     rows = term_bars(comparison.terms, comparison.theory_terms, comparison.within)
-    terms = render_terms(f"Terms of {comparison.name}, measured and of theory", rows) if rows else None
+    title = f"Terms of {comparison.name}, measured and of theory"
+    terms = "".join(render_terms(title, rows, layout) for layout in (PAGE, PHONE)) if rows else None
     span = comparison.span
     if span is None:
         return Waterfall(comparison, terms)
@@ -76,7 +80,8 @@ def _waterfall(
         return Waterfall(comparison, terms)
     shown = bars[:BARS_MAX]
     start_ns = min(start_ns, shown[0].start_ns) if shown[0].start_ns < start_ns else shown[0].start_ns
-    drawn = render_bars(f"Exchanges of the median sample of {comparison.name}", shown, start_ns, end_ns)
+    title = f"Exchanges of the median sample of {comparison.name}"
+    drawn = "".join(render_bars(title, shown, start_ns, end_ns, layout) for layout in (PAGE, PHONE))
     return Waterfall(comparison, terms, drawn, tuple(_row(bar, start_ns) for bar in shown), len(bars) - len(shown))
 
 
@@ -97,4 +102,5 @@ def _row(bar: Bar, start_ns: int) -> BarRow:
         tuple((PHASE_WORDS[phase.name], (phase.end_ns - phase.start_ns) / 1e9) for phase in bar.phases),
         bar.frames,
         bar.octets,
+        bar.outcome,
     )

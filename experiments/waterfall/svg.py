@@ -18,13 +18,11 @@ from lab7.experiments.harness.results.result import furthest_term
 from lab7.experiments.waterfall.bars import EXCHANGE, WAYS, Bar
 from lab7.experiments.waterfall.objects import PHASES
 
-WIDTH_PX, LABEL_PX, NUMBER_PX = 880.0, 230.0, 150.0
 ROW_PX, TOP_PX, BOTTOM_PX = 30.0, 30.0, 12.0
 # Bars narrower than this are drawn as a line of this width.
 THIN_PX = 1.5
-TICKS = 6
-# Letters of a label: the widest common ones, capitals, take 7.5 px of LABEL_PX.
-LABEL_LETTERS = 28
+# Distance of a text from the edge, and height of the lines of text above a bar on a phone.
+EDGE_PX, TEXT_PX = 6.0, 24.0
 # Frame numbers in the text of a bar.
 FRAMES_MAX = 6
 PHASE_COLOURS = {
@@ -64,10 +62,45 @@ svg.waterfall { font: 12px/1 system-ui, "Segoe UI", Roboto, Arial, sans-serif; b
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Measures of a diagram: its width, space left and right of the bars, height of a row, its bars' distance from top.
+
+    `label_letters`: maximum of letters of a label; the widest common ones, capitals, take 7.5 px. `ticks`: approximate
+    number of lines of the time axis. `words`: further classes of the element.
+    """
+
+    width: float = 880.0
+    left: float = 230.0
+    right: float = 150.0
+    row: float = ROW_PX
+    bar_top: float = 0.0
+    label_letters: int = 28
+    ticks: int = 6
+    words: str = ""
+
+    def label(self, y: float, text: str, word: str = "") -> str:
+        """Return SVG for a text at the left of a row: beside the bar, or above it if it has no space there."""
+        if self.bar_top:
+            return f'<text class="{word}" x="0" y="{y:.1f}">{escape(text)}</text>'
+        return f'<text class="{f"number {word}".rstrip()}" x="{self.left - 10:.0f}" y="{y:.1f}">{escape(text)}</text>'
+
+    def number(self, y: float, text: str, word: str = "") -> str:
+        """Return SVG for a text at the right edge."""
+        x = self.width - (0 if self.bar_top else EDGE_PX)
+        return f'<text class="{f"number {word}".rstrip()}" x="{x:.0f}" y="{y:.1f}">{escape(text)}</text>'
+
+
+PAGE = Layout(words="on-page")
+# The screen of a phone: texts are above the bars.
+PHONE = Layout(310.0, EDGE_PX, EDGE_PX, ROW_PX + TEXT_PX, TEXT_PX + 3, 26, 4, "on-phone")
+
+
+@dataclass(frozen=True)
 class TermBar:
     """Row of a diagram of terms: start and length in s, measured and predicted.
 
-    `mark` is `off` or `furthest` for the term that differs most from its prediction (see term_bars), else empty.
+    `only_theory`: True for a correction to the formula, which has no measured time of its own. `mark` is `off` or
+    `furthest` for the term that differs most from its prediction (see term_bars), else empty.
     """
 
     name: str
@@ -76,6 +109,7 @@ class TermBar:
     theory_start_s: float
     theory_s: float
     mark: str = ""
+    only_theory: bool = False
 
     @property
     def difference_s(self) -> float:
@@ -83,56 +117,58 @@ class TermBar:
         return self.length_s - self.theory_s
 
 
-def render_terms(title: str, rows: Sequence[TermBar]) -> str:
+def render_terms(title: str, rows: Sequence[TermBar], layout: Layout = PAGE) -> str:
     """Return the diagram of a measured time's terms as an <svg> element. Raises ValueError without rows."""
     if not rows:
         raise ValueError("a waterfall needs at least one term")
     ends = [edge for row in rows for edge in (row.start_s + row.length_s, row.theory_start_s + row.theory_s)]
-    axis = _Axis(max(ends))
-    parts = [*_opened(title, len(rows)), *axis.grid(len(rows))]
+    axis = _Axis(max(ends), layout)
+    parts = [*_opened(title, len(rows), layout), *axis.grid(len(rows))]
     for place, row in enumerate(rows):
-        y = TOP_PX + ROW_PX * place
-        text = (
-            f"{row.name}: measured {_ms(row.length_s)} ms, theory {_ms(row.theory_s)} ms, "
-            f"difference {_signed(row.difference_s)} ms"
-        )
+        y = TOP_PX + layout.row * place
+        bar = y + layout.bar_top
+        difference = f"{_signed(row.difference_s)} to theory"
+        text = f"{row.name}: measured {_ms(row.length_s)} ms, {difference} {_ms(row.theory_s)} ms"
+        if row.only_theory:
+            difference = f"theory {_signed(row.theory_s)}"
+            text = f"{row.name}: {difference} ms, measured within the other terms"
+        fill = f'fill="{_colour(row.name, rows)}"'
         words = {"off": " \N{BLACK UP-POINTING TRIANGLE} off", "furthest": " furthest"}.get(row.mark, "")
         parts += [
             f"<g><title>{escape(text)}</title>",
-            f'<text class="number" x="{LABEL_PX - 10:.0f}" y="{y + 17:.1f}">{escape(_cut(row.name))}</text>',
-            axis.bar(row.start_s, row.length_s, y + 4, 12, f'fill="{_colour(row.name, rows)}"'),
-            axis.bar(row.theory_start_s, row.theory_s, y + 18, 6, 'class="theory"'),
-            f'<text class="number {row.mark}" x="{WIDTH_PX - 6:.0f}" y="{y + 14:.1f}">{_ms(row.length_s)}{words}'
-            "</text>",
-            f'<text class="number soft" x="{WIDTH_PX - 6:.0f}" y="{y + 26:.1f}">{_signed(row.difference_s)} to theory'
-            "</text></g>",
+            layout.label(y + 17, _cut(row.name, layout)),
+            "" if row.only_theory else axis.bar(row.start_s, row.length_s, bar + 4, 12, fill),
+            axis.bar(row.theory_start_s, row.theory_s, bar + 18, 6, 'class="theory"'),
+            layout.number(y + 14, ("\N{EN DASH}" if row.only_theory else _ms(row.length_s)) + words, row.mark),
+            layout.number(y + 26, difference, "soft"),
+            "</g>",
         ]
     return "\n".join([*parts, "</svg>", ""])
 
 
-def render_bars(title: str, bars: Sequence[Bar], start_ns: int, end_ns: int) -> str:
+def render_bars(title: str, bars: Sequence[Bar], start_ns: int, end_ns: int, layout: Layout = PAGE) -> str:
     """Return the waterfall diagram of a transaction as an <svg> element. Raises ValueError without bars."""
     if not bars:
         raise ValueError("a waterfall needs at least one bar")
-    axis = _Axis((max(end_ns, *(bar.end_ns for bar in bars)) - start_ns) / 1e9)
-    legend = list(_legend({phase.name for bar in bars for phase in bar.phases}, TOP_PX + ROW_PX * len(bars) + 12))
-    parts = [*_opened(title, len(bars) + len(legend)), *axis.grid(len(bars))]
+    axis = _Axis((max(end_ns, *(bar.end_ns for bar in bars)) - start_ns) / 1e9, layout)
+    names = {phase.name for bar in bars for phase in bar.phases}
+    legend = list(_legend(names, TOP_PX + layout.row * len(bars) + 12, layout))
+    parts = [*_opened(title, len(bars), layout, len(legend)), *axis.grid(len(bars))]
     for place, bar in enumerate(bars):
-        y = TOP_PX + ROW_PX * place
+        y = TOP_PX + layout.row * place
         parts += [
             f"<g><title>{escape(describe(bar, start_ns))}</title>",
-            f'<text class="number" x="{LABEL_PX - 10:.0f}" y="{y + 14:.1f}">{escape(_cut(bar.label))}</text>',
-            f'<text class="number soft" x="{LABEL_PX - 10:.0f}" y="{y + 26:.1f}">{escape(bar.lane)}</text>',
+            layout.label(y + 14, _cut(bar.label, layout)),
+            layout.label(y + 26, bar.lane, "soft"),
         ]
         for phase in bar.phases:
             span_s = (phase.end_ns - phase.start_ns) / 1e9
             fill = f'fill="{PHASE_COLOURS[phase.name]}"'
-            parts.append(axis.bar((phase.start_ns - start_ns) / 1e9, span_s, y + 7, 14, fill))
-        octets = "no response" if bar.octets is None else f"{bar.octets:,} octets"
+            parts.append(axis.bar((phase.start_ns - start_ns) / 1e9, span_s, y + layout.bar_top + 7, 14, fill))
         parts += [
-            f'<text class="number" x="{WIDTH_PX - 6:.0f}" y="{y + 14:.1f}">'
-            f"{_ms((bar.end_ns - bar.start_ns) / 1e9)}</text>",
-            f'<text class="number soft" x="{WIDTH_PX - 6:.0f}" y="{y + 26:.1f}">{octets}</text></g>',
+            layout.number(y + 14, _ms((bar.end_ns - bar.start_ns) / 1e9)),
+            layout.number(y + 26, bar.outcome, "soft"),
+            "</g>",
         ]
     parts += legend
     return "\n".join([*parts, "</svg>", ""])
@@ -149,30 +185,32 @@ def describe(bar: Bar, start_ns: int) -> str:
 
 
 class _Axis:
-    """Linear time axis from 0 to `end_s`, drawn between the row labels on the left and the numbers on the right."""
+    """Linear time axis from 0 to `end_s`, drawn between the spaces on the left and on the right."""
 
-    def __init__(self, end_s: float) -> None:
-        self._end_s = end_s if end_s > 0 else 1e-9
-        self._scale = (WIDTH_PX - LABEL_PX - NUMBER_PX) / self._end_s
+    def __init__(self, end_s: float, layout: Layout) -> None:
+        self._end_s, self._layout = end_s if end_s > 0 else 1e-9, layout
+        self._scale = (layout.width - layout.left - layout.right) / self._end_s
 
     def bar(self, start_s: float, length_s: float, y: float, height: float, paint: str) -> str:
         # The bar of a negative term runs backwards from its start.
         left, right = sorted((start_s, start_s + length_s))
         width = max((right - left) * self._scale, THIN_PX)
-        x = LABEL_PX + left * self._scale
+        x = self._layout.left + left * self._scale
         return f'<rect x="{x:.2f}" y="{y:.1f}" width="{width:.2f}" height="{height}" {paint}/>'
 
     def grid(self, rows: int) -> Iterator[str]:
-        step_s = _round_step(self._end_s / TICKS)
+        layout = self._layout
+        step_s = _round_step(self._end_s / layout.ticks)
         for tick in range(int(self._end_s / step_s) + 1):
-            x = LABEL_PX + tick * step_s * self._scale
-            bottom = TOP_PX + ROW_PX * rows
+            x = layout.left + tick * step_s * self._scale
+            bottom = TOP_PX + layout.row * rows
             yield f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP_PX - 6:.0f}" y2="{bottom:.0f}"/>'
             yield (
                 f'<text class="soft" text-anchor="middle" x="{x:.1f}" y="{TOP_PX - 12:.0f}">{tick * step_s * 1e3:g}'
                 "</text>"
             )
-        yield f'<text class="number soft" x="{WIDTH_PX - 6:.0f}" y="{TOP_PX - 12:.0f}">ms</text>'
+        if not layout.bar_top:
+            yield layout.number(TOP_PX - 12, "ms", "soft")
 
 
 def _round_step(step_s: float) -> float:
@@ -181,27 +219,28 @@ def _round_step(step_s: float) -> float:
     return next((factor * power for factor in (1, 2, 5) if factor * power >= step_s), 10 * power)
 
 
-def _opened(title: str, rows: int) -> list[str]:
-    height = TOP_PX + ROW_PX * rows + BOTTOM_PX
+def _opened(title: str, rows: int, layout: Layout, legend_lines: int = 0) -> list[str]:
+    height = TOP_PX + layout.row * rows + ROW_PX * legend_lines + BOTTOM_PX
     return [
-        f'<svg class="waterfall" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH_PX:.0f} {height:.0f}" '
-        f'width="{WIDTH_PX:.0f}" height="{height:.0f}" role="img" aria-label={quoteattr(title)}>',
+        f'<svg class="waterfall {layout.words}" xmlns="http://www.w3.org/2000/svg" '
+        f'viewBox="0 0 {layout.width:.0f} {height:.0f}" width="{layout.width:.0f}" height="{height:.0f}" '
+        f'role="img" aria-label={quoteattr(title)}>',
         f"<title>{escape(title)}</title>",
         f"<style>{STYLE}</style>",
     ]
 
 
-def _legend(used: set[str], y: float) -> Iterator[str]:
+def _legend(used: set[str], y: float, layout: Layout) -> Iterator[str]:
     """Yield the lines of the legend as SVG, the first at the height `y`, for the phases in `used`."""
     row: list[str] = []
-    x = LABEL_PX
+    x = layout.left
     for name in (*PHASES, *WAYS, EXCHANGE):
         if name not in used:
             continue
         width = 34 + 6.6 * len(PHASE_WORDS[name])
-        if x + width > WIDTH_PX and row:
+        if x + width > layout.width and row:
             yield "".join(row)
-            row, x, y = [], LABEL_PX, y + ROW_PX
+            row, x, y = [], layout.left, y + ROW_PX
         row += [
             f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" fill="{PHASE_COLOURS[name]}"/>',
             f'<text x="{x + 17:.0f}" y="{y + 10:.0f}">{PHASE_WORDS[name]}</text>',
@@ -217,9 +256,9 @@ def _colour(name: str, rows: Sequence[TermBar]) -> str:
     return OTHER_COLOURS[others.index(name) % len(OTHER_COLOURS)]
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, layout: Layout) -> str:
     text = text.replace("_", " ") if " " not in text else text
-    return text if len(text) <= LABEL_LETTERS else text[: LABEL_LETTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return text if len(text) <= layout.label_letters else text[: layout.label_letters - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _ms(seconds: float) -> str:
@@ -241,7 +280,8 @@ def term_bars(terms: Mapping[str, float], theory: Mapping[str, float], within: b
     rows, start_s, theory_start_s = [], 0.0, 0.0
     for name in names:
         mark = "" if name != furthest else "furthest" if within else "off"
-        rows.append(TermBar(name, start_s, terms.get(name, 0.0), theory_start_s, theory.get(name, 0.0), mark))
+        times = (start_s, terms.get(name, 0.0), theory_start_s, theory.get(name, 0.0))
+        rows.append(TermBar(name, *times, mark, only_theory=name not in terms))
         start_s += terms.get(name, 0.0)
         theory_start_s += theory.get(name, 0.0)
     return rows

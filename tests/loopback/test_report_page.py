@@ -10,11 +10,17 @@ import pytest
 
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.judge.verdict import Verdict
-from lab7.experiments.harness.report.page import write_report
+from lab7.experiments.harness.report.page import render_report, write_report
 from lab7.experiments.harness.results.network import Direction, LinkDescription, NetworkDescription
 from lab7.experiments.harness.results.result import Files
+from lab7.experiments.ladder.ladder import Ladder
+from lab7.experiments.ladder.run_pictures import Picture, RunPictures
+from lab7.experiments.ladder.svg import Drawing, render_svg
+from lab7.experiments.waterfall.run_waterfall import Waterfall
+from lab7.experiments.waterfall.svg import PAGE, PHONE, render_terms, term_bars
 from tests.core.experiments.harness.samples import sample_result
 from tests.core.experiments.harness.wire import CLIENT, SERVER
+from tests.core.experiments.ladder.test_drawings import arrow
 from tests.core.experiments.ladder.wire import Path2, page_load
 from tests.loopback.browser import Browser, needs_browser
 
@@ -100,11 +106,65 @@ def test_the_report_is_whole_readable_and_fits(
     assert top < height * 0.75
 
 
+HOSTS = ("eu-user", "eu-edge", "origin", "ns-cdn", "ns-net", "eu-dns", "ns-root", "ns-com", "ns-example")
+# Scrolling elements whose content is cut off, of those that are shown.
+CUT = """[...document.querySelectorAll(".scroll")]
+ .filter(one => one.checkVisibility() && one.scrollWidth > one.clientWidth)
+ .map(one => one.getAttribute("aria-label"))"""
+
+
+@pytest.fixture(scope="module")
+def wide_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the report of a run with a ladder of nine hosts and a long formula."""
+    arrows = [arrow(place, place + 1, 10 * place, f"www{place}.example.com. A?") for place in range(len(HOSTS) - 1)]
+    ladder = Ladder(HOSTS, tuple(arrows))
+    drawing = Drawing(words="on-page")
+    svg = render_svg(ladder, drawing) + render_svg(ladder, replace(drawing, phone=True, words="on-phone"))
+    result = sample_result()
+    comparison = replace(result.comparisons[0], name="one by one, apart", formula="DNS + (m+c) RTT origin + " * 3 + "X")
+    name = "capture.pcapng"
+    pictures = RunPictures(name, (name,), (Picture(svg, ()),), {"H9": (Picture(svg, ("a sentence",)),)}, ())
+    bars = render_terms("Terms", term_bars({"dns": 0.3}, {"dns": 0.3}, True), PAGE)
+    bars += render_terms("Terms", term_bars({"dns": 0.3}, {"dns": 0.3}, True), PHONE)
+    page = render_report(
+        replace(result, comparisons=(comparison,)), load_claims(), None, pictures, [Waterfall(comparison, bars)]
+    )
+    path = tmp_path_factory.mktemp("wide") / "report.html"
+    path.write_text(page)
+    return path
+
+
+def test_wide_ladders_and_tables_take_the_width_of_the_window(wide_report: Path, browser: Browser) -> None:
+    browser.show_as(1440, 900)
+    browser.open(wide_report.as_uri())
+    browser.value("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert browser.value(CUT) == []
+    assert browser.value("document.documentElement.scrollWidth <= innerWidth")
+    assert browser.value("document.querySelector('svg.ladder').getBoundingClientRect().width") > 1200
+    # Sentences have the width of the card, not that of a claim's id.
+    assert browser.value("document.querySelector('.picture li').getBoundingClientRect().width") > 400
+    # Text keeps lines that can be read.
+    assert browser.value("document.querySelector('h1').getBoundingClientRect().width") < 1000
+
+
+def test_a_ladder_of_two_hosts_and_waterfalls_fit_a_phone(report: Path, wide_report: Path, browser: Browser) -> None:
+    browser.show_as(375, 800)
+    for page in (report, wide_report):
+        browser.open(page.as_uri())
+        browser.value("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        assert not [
+            name for name in browser.value(CUT) if name.startswith("Terms") or (page == report and "Ladder" in name)
+        ]
+        assert browser.value("document.documentElement.scrollWidth <= innerWidth")
+    # What does not fit can be scrolled to with the keyboard.
+    assert browser.value("[...document.querySelectorAll('.scroll')].every(one => one.tabIndex === 0 && one.ariaLabel)")
+
+
 def test_what_is_folded_opens_by_keyboard(report: Path, browser: Browser) -> None:
     browser.open(report.as_uri())
     for _ in range(200):
         browser.press("Tab")
-        if browser.value("document.activeElement.tagName") == "SUMMARY":
+        if browser.value("document.activeElement.matches('details:not([open]) > summary')"):
             break
     assert browser.value("document.activeElement.parentElement.open") is False
     browser.press("Enter")
@@ -122,13 +182,13 @@ def test_in_print_the_first_page_has_the_ladder_and_waterfalls_are_open(browser:
     page_load(path, tuple(f"/{number}.png" for number in range(30)))
     path.write(tmp_path / "capture.pcapng")
     files = Files("capture.pcapng", "timings.csv", "report.html")
-    page = write_report(tmp_path, sample_result(files=files), load_claims())
+    page = write_report(tmp_path, sample_result(claims=(), files=files), load_claims())
     browser.show_as(*PAPER)
     browser.open(page.as_uri())
     ladder = "document.querySelector('svg.ladder').getBoundingClientRect()"
     assert browser.value(f"{ladder}.height") > PAPER[1]
     browser.value("document.querySelectorAll('details.waterfall').forEach(one => { one.open = false; })")
-    hidden = """[...document.querySelectorAll('details.waterfall svg')]
+    hidden = """[...document.querySelectorAll('details.waterfall svg.on-page')]
      .filter(one => !one.checkVisibility({contentVisibilityAuto: true})).length"""
     assert browser.value(hidden) > 0
     browser.call("Emulation.setEmulatedMedia", media="print")

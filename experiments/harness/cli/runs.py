@@ -28,6 +28,7 @@ from lab7.experiments.harness.implementations.registry import Implementation, Re
 from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.reruns import RERUNS, should_rerun, summary
 from lab7.experiments.harness.results.result import Comparison, Result
+from lab7.experiments.harness.results.terms import IN_OTHERS, only_theory, term_meaning, terms_of
 from lab7.topologies.emulation.errors import EmulationError, ProgramError, UserFileError
 from lab7.topologies.emulation.user_module import explain
 
@@ -451,6 +452,11 @@ def show(console: Console, result: Result, statements: Mapping[str, str]) -> Non
             )
         )
         console.print("measured: median of the samples; terms in ms, measured/theory", style="dim")
+        for term in _terms(result.comparisons):
+            if words := term_meaning(term):
+                console.print(f"{escape(term)}: {escape(words)}", style="dim")
+        if any(only_theory(one, term) for one in result.comparisons for term in terms_of(one)):
+            console.print(IN_OTHERS, style="dim")
         if all(comparison.adds_up for comparison in result.comparisons):
             console.print("the terms of each median sample add up to it, to the nanosecond", style="dim")
         if left:
@@ -476,25 +482,22 @@ def _explained(claim: Verdict, statements: Mapping[str, str]) -> str:
 
 
 def _terms(comparisons: Sequence[Comparison]) -> list[str]:
-    return list(
-        dict.fromkeys(term for comparison in comparisons for term in comparison.terms if _weighs(comparison, term))
-    )
-
-
-def _weighs(comparison: Comparison, term: str) -> bool:
-    return bool(comparison.terms.get(term) or comparison.theory_terms.get(term))
+    return list(dict.fromkeys(term for comparison in comparisons for term in terms_of(comparison)))
 
 
 def _row(comparison: Comparison, every: Sequence[Comparison]) -> list[str]:
     style = "green" if comparison.within else "bold red"
     ratio = f"[{style}]{comparison.ratio:.4f}[/]"
-    terms = [
-        f"{comparison.terms.get(term, 0) * 1e3:z.1f}/{comparison.theory_terms.get(term, 0) * 1e3:z.1f}"
-        for term in _terms(every)
-    ]
+    terms = [_term(comparison, term) for term in _terms(every)]
     times_s = [comparison.theory_s, comparison.raw_s, *([comparison.measured_s] if _are_corrected(every) else [])]
     figures = [f"{value_s * 1e3:.2f}" for value_s in times_s]
     return [comparison.name, comparison.formula, *figures, ratio, *terms]
+
+
+def _term(comparison: Comparison, term: str) -> str:
+    measured_s, theory_s = comparison.terms.get(term, 0.0), comparison.theory_terms.get(term, 0.0)
+    measured = "\N{EN DASH}" if theory_s and only_theory(comparison, term) else f"{measured_s * 1e3:z.2f}"
+    return f"{measured}/{theory_s * 1e3:z.2f}"
 
 
 def _are_corrected(comparisons: Sequence[Comparison]) -> bool:

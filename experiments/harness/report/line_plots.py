@@ -12,7 +12,7 @@ from lab7.experiments.harness.report.page import INK, PlotUnavailable, draw_svg
 # Colours of Okabe and Ito (2008) without their yellow, which is too light for lines on white.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS = "osD^vPX*"
-NOTE_COLUMNS = 100
+NOTE_COLUMNS, PHONE_NOTE_COLUMNS = 100, 48
 Points = Sequence[tuple[float, float]]
 
 
@@ -42,22 +42,27 @@ class Panel:
     categories: Sequence[str] = ()
 
 
-def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
-    """Return the panels as one <svg> element, with the text `note` below; None if matplotlib is not installed."""
+def plot_lines(panels: Sequence[Panel], note: str, phone: bool = False) -> str | None:
+    """Return the panels as one <svg> element, with the text `note` below; None if matplotlib is not installed.
+
+    `phone`: True for the narrow form of the screen of a phone, with one panel below the other.
+    """
 
     def paint(figure: Any) -> None:
-        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        grid = figure.subplots(*((len(panels), 1) if phone else (1, len(panels))), squeeze=False).flat
         # Use the same colour and marker for a series in all panels, and list every series in one legend.
         names = list(dict.fromkeys(series.name for panel in panels for series in panel.series))
         handles: dict[str, Any] = {}
         for axes, panel in zip(grid, panels, strict=True):
             handles |= _paint_panel(axes, panel, names)
         shown = [handles[name] for name in names]
-        figure.legend(shown, names, loc="outside upper center", ncols=max(1, min(len(names), 6)), frameon=False)
-        figure.supxlabel(textwrap.fill(note, NOTE_COLUMNS), fontsize=9.5, color=INK)
+        figure.legend(
+            shown, names, loc="outside upper center", ncols=max(1, min(len(names), 1 if phone else 6)), frameon=False
+        )
+        figure.supxlabel(textwrap.fill(note, PHONE_NOTE_COLUMNS if phone else NOTE_COLUMNS), fontsize=9.5, color=INK)
 
     try:
-        return draw_svg((4.3 * max(2, len(panels)), 4.6), paint)
+        return draw_svg((4.3, 4.2 * len(panels)) if phone else (4.3 * max(2, len(panels)), 4.6), paint)
     except PlotUnavailable:
         return None
 

@@ -30,6 +30,7 @@ from lab7.experiments.harness.results.incomplete import INCOMPLETE_NAME, find_in
 from lab7.experiments.harness.results.latest import OWN, Latest, find_latest_by_variant
 from lab7.experiments.harness.results.result import Comparison, Result, furthest_term, read_results
 from lab7.experiments.harness.results.run_folder import SWEEPS
+from lab7.experiments.harness.results.terms import IN_OTHERS, only_theory, term_meaning, terms_of
 from lab7.experiments.harness.template_engine import environment, render
 
 REPORT_NAME = "report.html"
@@ -161,13 +162,15 @@ def _dress(axes: Any, comparisons: Sequence[Comparison]) -> None:
 class TermRow:
     """Row of a report's table of terms: measured and predicted time in s.
 
-    `furthest`: True for the term with the greatest difference, if that is noticeable.
+    `furthest`: True for the term with the greatest difference, if that is noticeable. `only_theory`: True for a
+    correction to the formula, which has no measured time of its own.
     """
 
     name: str
     measured_s: float
     theory_s: float
     furthest: bool
+    only_theory: bool = False
 
     @property
     def difference_s(self) -> float:
@@ -302,10 +305,13 @@ def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
 
 def term_rows(comparison: Comparison) -> list[TermRow]:
     """Return the rows (term, measured, predicted) of a comparison; a missing term counts as 0 s."""
-    names = list(dict.fromkeys((*comparison.terms, *comparison.theory_terms)))
+    names = terms_of(comparison)
     pairs = {name: (comparison.terms.get(name, 0.0), comparison.theory_terms.get(name, 0.0)) for name in names}
     off = furthest_term(comparison.terms, comparison.theory_terms, comparison.within)
-    return [TermRow(name, *pair, furthest=name == off) for name, pair in pairs.items()]
+    return [
+        TermRow(name, *pair, furthest=name == off, only_theory=only_theory(comparison, name))
+        for name, pair in pairs.items()
+    ]
 
 
 def legend(comparisons: Sequence[Comparison]) -> dict[str, dict[str, list[str]]]:
@@ -318,6 +324,12 @@ def legend(comparisons: Sequence[Comparison]) -> dict[str, dict[str, list[str]]]
         for symbol, text in comparison.symbols.items():
             found.setdefault(symbol, {}).setdefault(text, []).append(comparison.name)
     return found
+
+
+def meanings(comparisons: Sequence[Comparison]) -> dict[str, str]:
+    """Return the terms of the comparisons -> their meanings, as far as these are known."""
+    names = dict.fromkeys(name for comparison in comparisons for name in terms_of(comparison))
+    return {name: words for name in names if (words := term_meaning(name))}
 
 
 def _plot(comparisons: Sequence[Comparison]) -> tuple[Markup | None, str | None]:
@@ -345,6 +357,11 @@ def _milliseconds(seconds: float) -> str:
     value = seconds * 1e3
     # Write the minus sign as U+2212, which is as wide as a digit.
     return f"{value:z,.1f}".replace(",", "\u202f").replace("-", "\u2212")
+
+
+def _exact(seconds: float) -> str:
+    """Return a time in ms with three decimals, so that terms add up to their total."""
+    return f"{seconds * 1e3:z,.3f}".replace(",", "\u202f").replace("-", "\N{MINUS SIGN}")
 
 
 def _spread(comparison: Comparison) -> str:
@@ -383,7 +400,12 @@ def _cited(verdict: Verdict, main: str | None, pictures: Any = None) -> str:
     return Markup("; ").join(parts)
 
 
-environment().filters.update(ms=_milliseconds, frames=_frames, term=_term, cited=_cited, counted=counted)
+environment().filters.update(ms=_milliseconds, frames=_frames, term=_term, exact=_exact, cited=_cited, counted=counted)
 environment().globals.update(
-    legend=legend, term_rows=term_rows, spread=_spread, disturbed_share=f"{DISTURBED_SHARE:.0%}"
+    legend=legend,
+    meanings=meanings,
+    in_others=IN_OTHERS,
+    term_rows=term_rows,
+    spread=_spread,
+    disturbed_share=f"{DISTURBED_SHARE:.0%}",
 )

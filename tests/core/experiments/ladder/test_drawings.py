@@ -7,9 +7,11 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lab7.experiments.ladder.ladder import Arrow, Ladder
-from lab7.experiments.ladder.svg import COLUMN_PX_MIN, PAGE_PX, Drawing, render_svg
+from lab7.experiments.ladder.svg import CHARACTER_PX, COLUMN_PX_MIN, PAGE_PX, PHONE_PAGE_PX, Drawing, render_svg
 from lab7.experiments.ladder.text import render_mermaid, render_text
 from lab7.experiments.ladder.time_axis import CUT_PX, HEIGHT_MAX_PX, Kind, TimeAxis
 
@@ -90,6 +92,36 @@ def test_a_long_wait_is_cut_and_its_length_is_kept() -> None:
     assert cut.length_ns == 4990 * MS
     assert axis.y(10 * MS) < cut.y < axis.bottom
     assert axis.bottom - axis.y(10 * MS) < CUT_PX
+
+
+def test_no_time_is_cut_while_a_message_is_on_its_way() -> None:
+    names = ("client", "near", "far")
+    arrows = (arrow(0, 1, 0, delay_ms=5), arrow(0, 1, 5, delay_ms=5), arrow(0, 2, 10, delay_ms=100), arrow(2, 0, 900))
+    svg = render_svg(Ladder(names, arrows))
+    cuts = [text for text in texts(svg) if text.startswith("+")]
+    assert cuts == ["+790.000"]
+    heights = [float(line["y2"]) - float(line["y1"]) for line in shapes(svg, "line") if "stroke-width" in line]
+    assert heights[2] <= CUT_PX
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**10), st.integers(1, 10**9)), min_size=2, max_size=8))
+def test_cuts_are_idle_times(messages: list[tuple[int, int]]) -> None:
+    flights = [(start, start + delay) for start, delay in messages]
+    times = {time for flight in flights for time in flight}
+    axis = TimeAxis(times, {}, 10 * MS, 0, flights=flights)
+    places = {axis.y(time): time for time in times}
+    for cut in axis.cuts:
+        earlier = max(time for place, time in places.items() if place < cut.y)
+        later = min(time for place, time in places.items() if place > cut.y)
+        assert later - earlier == cut.length_ns
+        assert not any(start <= earlier and later <= end for start, end in flights)
+
+
+def test_slopes_are_proportional_to_delays() -> None:
+    arrows = (arrow(0, 1, 0, delay_ms=10), arrow(0, 1, 10, delay_ms=10), arrow(0, 1, 20, delay_ms=40))
+    svg = render_svg(Ladder(("a", "b"), arrows))
+    heights = [float(line["y2"]) - float(line["y1"]) for line in shapes(svg, "line") if "stroke-width" in line]
+    assert heights[2] == pytest.approx(4 * heights[0], abs=1)
 
 
 def test_times_outside_of_the_axis_are_at_its_ends() -> None:
@@ -235,6 +267,35 @@ def test_mermaid_has_a_participant_a_host_and_a_line_a_message() -> None:
 def test_mermaid_marks_a_lost_message_and_keeps_statements_apart() -> None:
     one = Ladder(("a", "b"), (arrow(0, 1, 0, "x; y #z\nend", delay_ms=None, lost=True),))
     assert render_mermaid(one).splitlines()[-1] == "    h0--xh1: x, y no. z end (0.000 ms)"
+
+
+@pytest.mark.parametrize("columns", [2, 3, 4])
+def test_the_narrow_form_of_a_drawing_of_few_hosts_fits_a_phone(columns: int) -> None:
+    names = tuple(f"reflector-{number}.example.org" for number in range(columns))
+    one = Ladder(names, tuple(arrow(place, place + 1, 1000 * place, 60 * "x") for place in range(columns - 1)))
+    svg = render_svg(one, Drawing(phone=True))
+    assert float(ElementTree.fromstring(svg).get("width", "0")) <= PHONE_PAGE_PX
+    # Names side by side do not run into each other: those of one line have two columns each.
+    places = [(float(text["x"]), text["y"]) for text in shapes(svg, "text") if text.get("class") == "host"]
+    shown = [text for text in texts(svg) if text.startswith("reflector-")]
+    room = int(2 * (places[1][0] - places[0][0]) / CHARACTER_PX) if columns > 2 else 99
+    assert [height for _, height in places] == [places[number % 2][1] for number in range(columns)]
+    assert all(len(text) <= room for text in shown)
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_no_arrow_runs_through_the_label_of_the_answer_to_it(phone: bool) -> None:
+    one = Ladder(("client", "server"), (arrow(0, 1, 0, "SYN"), arrow(1, 0, 10, "SYN ACK")))
+    svg = render_svg(one, Drawing(phone=phone))
+    (label,) = [text for text in shapes(svg, "text") if text.get("text-anchor") == "end" and text["class"] == "label"]
+    right, bottom = float(label["x"]), float(label["y"])
+    left, top = right - len("SYN ACK") * CHARACTER_PX, bottom - 9
+    for line in shapes(svg, "line"):
+        if "stroke-width" not in line:
+            continue
+        x1, y1, x2, y2 = (float(line[name]) for name in ("x1", "y1", "x2", "y2"))
+        heights = [y1 + (y2 - y1) * (x - x1) / (x2 - x1) for x in (left, right)]
+        assert max(heights) <= top or min(heights) >= bottom
 
 
 @pytest.mark.parametrize("columns", [2, 3, 4, 5])

@@ -181,7 +181,7 @@ def test_the_columns_are_in_the_order_of_the_sample(tmp_path: Path) -> None:
     found = run_pictures(tmp_path, sample_result(claims=(), files=FILES, comparisons=(comparison,)))
     assert found is not None
     assert len([sentence for sentence in found.parts[0].sentences if "check.example" in sentence]) == 1
-    assert re.findall('class="host"[^>]*>([^<]*)', found.parts[0].svg) == ["client", "server"]
+    assert re.findall('class="host"[^>]*>([^<]*)', found.parts[0].svg) == 2 * ["client", "server"]
 
 
 @pytest.mark.parametrize("spanned", [True, False])
@@ -234,15 +234,58 @@ def test_the_frames_of_each_capture_are_shown_from_that_capture(tmp_path: Path) 
     assert f"wireshark {closed}" in page
 
 
+def test_evidence_that_no_sample_shows_has_a_ladder_of_its_own(tmp_path: Path) -> None:
+    with_warm_up(tmp_path)
+    warm_up, measured = (frames_of(tmp_path, f"GET /load-{number}".encode()) for number in (0, 2))
+    found = with_warm_up(
+        tmp_path, Verdict("H9", "shown", "Shown.", (measured,)), Verdict("H4", "shown", "Too.", (warm_up,))
+    )
+    assert [(part.kind, part.name) for part in found.parts] == [("sample", "1.1-pipelined"), ("evidence", "H4")]
+    # Neighbours in the same connection stand beside the cited message.
+    words = [sentence.partition(";")[0].partition(": ")[2] for sentence in found.parts[1].sentences]
+    assert words[:4] == ["SYN", "SYN ACK", "GET /load-0", "200 OK, 4,000 octets"]
+    assert {part.capture for part in found.parts} == {"capture.pcapng"}
+    # It opens the report if samples show the whole evidence of no claim.
+    found = with_warm_up(tmp_path, Verdict("H4", "shown", "Shown.", (warm_up,)))
+    assert [part.kind for part in found.parts] == ["evidence", "sample"]
+
+
+def test_a_run_without_samples_opens_with_its_evidence_in_each_capture(tmp_path: Path) -> None:
+    claims = []
+    for name, loads in (("capture-expire", 9), ("capture-service", 4)):
+        path = Path2()
+        for number in range(loads):
+            page_load(path, tuple(f"/{name}/{number}" for _ in range(FIRST_MESSAGES)), port=50000 + number)
+        path.write(tmp_path / "capture.pcapng")
+        number = frames_of(tmp_path, f"GET /{name}/{loads - 1}".encode())
+        (tmp_path / "capture.pcapng").rename(tmp_path / f"{name}.pcapng")
+        claims.append(FrameNumber(number, f"{name}.pcapng"))
+    result = sample_result(
+        claims=(shown("S5", "Shown.", claims),), files=replace(FILES, capture="capture-expire.pcapng"), comparisons=()
+    )
+    found = run_pictures(tmp_path, result)
+    assert found is not None
+    assert [(part.kind, part.name, part.capture) for part in found.parts] == [
+        ("evidence", "S5", "capture-expire.pcapng"),
+        ("evidence", "S5", "capture-service.pcapng"),
+    ]
+    assert all("S5 </tspan>" in part.svg and not part.left_out for part in found.parts)
+    page = render_report(result, load_claims(), None, found)
+    assert "<b>Evidence of S5</b>: the cited messages of capture-service.pcapng" in page
+
+
 def test_a_rest_of_messages_is_inside_of_the_part_that_it_follows(tmp_path: Path) -> None:
     path = Path2()
     page_load(path, tuple(f"/{number}" for number in range(FIRST_MESSAGES)))
     path.write(tmp_path / "capture.pcapng")
     span = CaptureSpan("capture.pcapng", 0, round(path.now_ms * 1e6))
-    compared = tuple(replace(sample_result().comparisons[0], name=name, span=span) for name in ("first", "second"))
+    compared = tuple(
+        replace(sample_result().comparisons[0], name=name, span=span) for name in ("cold", "warm", "changed")
+    )
     result = sample_result(claims=(), files=FILES, comparisons=compared)
     page = render_report(result, load_claims(), None, run_pictures(tmp_path, result))
     _, *parts = page.partition('<p class="soft small">One sample')[0].split('<details class="part"')
-    assert len(parts) == 2
+    # Two parts are open: a comparison needs two, such as a page with a cold cache and with a warm one.
+    assert [part.startswith(" open>") for part in parts] == [True, True, False]
     for part in parts:
         assert part.index("more messages follow") < part.rindex("</details>")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from typing import Any
 
 import pytest
@@ -134,6 +135,16 @@ def test_plots_have_the_names_of_the_series_and_the_method() -> None:
     for text in ("origin=nginx", "rtt in ms", "confidence interval"):
         assert text in svg
     assert plots_of(rows, [], EXPERIMENT, None) == []
+
+
+def test_the_plot_for_a_phone_is_narrow_and_has_the_same_names() -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (make setup)")
+    rows = rows_of(table_of(runs()))
+    (page,), (phone,) = (plots_of(rows, ["rtt", "origin"], EXPERIMENT, None, narrow) for narrow in (False, True))
+    widths = [float(re.findall(r'width="([\d.]+)pt"', svg)[0]) for svg in (page, phone)]
+    assert widths[1] * 1.5 < widths[0]
+    for text in ("page", "origin=lab7", "origin=nginx", "rtt in ms"):
+        assert text in phone
 
 
 def test_the_runs_of_one_command_have_a_table() -> None:

@@ -16,7 +16,18 @@ from lab7.experiments.harness.judge.frames import CaptureFile
 from lab7.experiments.http.wire.http2 import Kind
 from lab7.experiments.waterfall.bars import bars_of
 from lab7.experiments.waterfall.objects import HttpObject, http_objects
-from tests.core.experiments.harness.wire import CLIENT, INTERFACE, MS, SERVER, START_NS, Tcp, Wire, capture_of, request
+from tests.core.experiments.harness.wire import (
+    CLIENT,
+    INTERFACE,
+    MS,
+    SERVER,
+    START_NS,
+    Tcp,
+    Wire,
+    capture_of,
+    request,
+    response,
+)
 from tests.core.experiments.http.http2_wire import Http2, body_of, data, frame, pushed, settings
 from tests.core.experiments.http.pages import BODY_MS, RTT_MS, parallel, persistent, pipelined, serial
 
@@ -86,7 +97,25 @@ def test_a_request_without_a_response_is_shown_as_sent(tmp_path: Path) -> None:
     (one,) = objects(wire, tmp_path)
     assert [phase.name for phase in one.phases] == ["tcp_handshake", "request_sent"]
     (bar,) = bars_of(wire.capture(tmp_path), START_NS, END_NS)
-    assert bar.octets is None
+    assert (bar.octets, bar.outcome) == (None, "no response")
+
+
+def test_a_response_after_the_end_of_the_sample_is_not_called_missing(tmp_path: Path) -> None:
+    wire = Wire()
+    ends = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
+    query = DNS(id=7, rd=1, qd=DNSQR(qname="example.com", qtype="MX"))
+    wire.add(Ether(**ends) / IP(src=CLIENT, dst=SERVER) / UDP(sport=5353, dport=53) / query)
+    tcp = Tcp(wire).open()
+    tcp.client("PA", request("/"))
+    end_ns = START_NS + round(wire.now_ms * MS)
+    wire.after(RTT_MS)
+    query.qr = 1
+    wire.add(Ether(**ends) / IP(src=SERVER, dst=CLIENT) / UDP(sport=53, dport=5353) / query)
+    tcp.server("PA", response(b"x" * 10))
+    bars = {bar.label: bar for bar in bars_of(wire.capture(tmp_path), START_NS, end_ns)}
+    assert set(bars) == {"example.com. MX?", "GET /"}
+    for bar in bars.values():
+        assert (bar.outcome, bar.octets, bar.end_ns) == ("response after the end", None, end_ns)
 
 
 def test_an_early_final_response_gives_no_negative_wait(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from lab7.experiments.http.theory import http_page_load
 from lab7.experiments.waterfall.bars import Bar, bars_of
 from lab7.experiments.waterfall.objects import Phase
 from lab7.experiments.waterfall.run_waterfall import BARS_MAX, run_waterfalls
-from lab7.experiments.waterfall.svg import PHASE_WORDS, render_bars, render_terms, term_bars
+from lab7.experiments.waterfall.svg import PAGE, PHASE_WORDS, PHONE, Layout, render_bars, render_terms, term_bars
 from tests.core.experiments.harness.samples import sample_result, sample_run
 from tests.core.experiments.harness.wire import MS, Wire
 from tests.core.experiments.http.pages import persistent
@@ -115,16 +115,18 @@ def test_bars_stay_inside_the_picture(tmp_path: Path) -> None:
     (found,) = run_waterfalls(*run(tmp_path / "run"))
     for drawn in (found.terms, found.bars):
         assert drawn is not None
-        (width,) = map(float, re.findall(r'viewBox="0 0 (\d+)', drawn))
-        for x, length in re.findall(r'<rect x="([\d.-]+)" y="[\d.]+" width="([\d.]+)"', drawn):
-            assert 0 <= float(x) <= float(x) + float(length) <= width
+        for one in drawn.split("</svg>")[:-1]:
+            (width,) = map(float, re.findall(r'viewBox="0 0 (\d+)', one))
+            for x, length in re.findall(r'<rect x="([\d.-]+)" y="[\d.]+" width="([\d.]+)"', one):
+                assert 0 <= float(x) <= float(x) + float(length) <= width
 
 
 def test_the_report_has_the_waterfalls_and_a_table_behind_them(tmp_path: Path) -> None:
     folder, result = run(tmp_path / "run")
     page = write_report(folder, result, {}).read_text()
     assert "Where the time went" in page
-    assert page.count('<svg class="waterfall"') == 2
+    assert page.count('<svg class="waterfall on-page"') == 2
+    assert page.count('<svg class="waterfall on-phone"') == 2
     assert "The exchanges as a table" in page
     assert "<script" not in page
 
@@ -153,9 +155,10 @@ def test_a_residual_of_a_nanosecond_is_no_rounding() -> None:
     assert Timing.with_residual(2e-9, {"a": 1e-9}).terms == {"a": 1e-9, "residual": 1e-9}
 
 
-def test_a_legend_of_all_phases_stays_inside_the_picture() -> None:
+@pytest.mark.parametrize("layout", [PAGE, PHONE])
+def test_a_legend_of_all_phases_stays_inside_the_picture(layout: Layout) -> None:
     phases = tuple(Phase(name, number, number + 1) for number, name in enumerate(PHASE_WORDS))
-    drawn = render_bars("bars", [Bar("GET /", "a", phases, 1)], 0, len(phases))
+    drawn = render_bars("bars", [Bar("GET /", "a", phases, 1)], 0, len(phases), layout)
     (width, height) = map(float, re.findall(r'viewBox="0 0 (\d+) (\d+)"', drawn)[0])
     for words in PHASE_WORDS.values():
         ((x, y),) = re.findall(rf'<text x="(\d+)" y="(\d+)">{words}</text>', drawn)

@@ -19,7 +19,9 @@ from lab7.experiments.harness.cli.runs import _Finished, show
 from lab7.experiments.harness.cli.tables import Table
 from lab7.experiments.harness.doctor import examination
 from lab7.experiments.harness.reruns import summary
-from lab7.experiments.harness.results.result import Check, Fidelity
+from lab7.experiments.harness.results.result import Check, Comparison, Fidelity, Timing
+from lab7.experiments.harness.results.terms import IN_OTHERS, MEANINGS
+from lab7.experiments.harness.theory.tcp import Theory
 from lab7.topologies.emulation.watch import Stopped
 from tests.core.experiments.harness.samples import sample_result
 
@@ -131,3 +133,16 @@ def test_a_command_that_is_stopped_lists_what_was_finished(tmp_path: Path, capsy
     assert "finished before the end of the command:\n" in said
     assert f"{result.experiment}: {folder}/{result.files.report}" in said
     assert folder.name in (tmp_path / "report.html").read_text()
+
+
+def test_the_terms_of_a_run_add_up_and_are_explained() -> None:
+    theory = Theory(0.1007, {"tcp_handshake": 0.05, "request": 0.05, "acknowledgements": 0.0007}, "2 RTT", "RFC 9112")
+    sample = Timing(0.1007, {"tcp_handshake": 0.0503, "request": 0.0504})
+    written = io.StringIO()
+    result = sample_result(comparisons=(Comparison.of("page", [sample], theory, 0.1),))
+    show(Console(file=written, width=200, highlight=False), result, {})
+    assert "50.30/50.00" in written.getvalue()
+    assert "50.40/50.00" in written.getvalue()
+    assert "\N{EN DASH}/0.70" in written.getvalue()
+    for line in (f"acknowledgements: {MEANINGS['acknowledgements']}", IN_OTHERS):
+        assert line in written.getvalue()
