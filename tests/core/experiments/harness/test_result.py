@@ -57,7 +57,13 @@ def test_the_fields_are_those_of_the_stable_format() -> None:
         "parameter_texts",
     ]
     assert data["claims"] == [
-        {"id": "H9", "verdict": "shown", "evidence": "Three requests back to back.", "frames": [5, 6, 7]}
+        {
+            "id": "H9",
+            "verdict": "shown",
+            "evidence": "Three requests back to back.",
+            "frames": [5, 6, 7],
+            "captures": {},
+        }
     ]
     assert {"name", "samples_s", "measured_s", "theory_s", "ratio", "terms", "tolerance"} <= set(data["comparisons"][0])
 
@@ -98,6 +104,7 @@ def spoil(data: Any, path: tuple[str | int, ...], value: Any) -> Any:
         (("duration_s",), "long", "result.duration_s: expected a finite number"),
         (("duration_s",), float("nan"), "result.duration_s: expected a finite number"),
         (("claims", 0, "verdict"), "proved", "result.claims[0].verdict: expected one of shown, failed, undecided"),
+        (("claims", 0, "captures"), {"a": ["1"]}, "result.claims[0].captures.a[0]: expected an integer"),
         (("claims", 0, "frames"), ["1"], "result.claims[0].frames[0]: expected an integer"),
         (("comparisons", 0, "terms"), {"x": "y"}, "result.comparisons[0].terms.x: expected a finite number"),
         (("fidelity",), [], "result.fidelity: expected an object"),
