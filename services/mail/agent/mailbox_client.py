@@ -50,7 +50,7 @@ class Mailbox(Protocol):
     """Interface to a mailbox opened by POP3 or IMAP; messages are numbered from 1."""
 
     def list_messages(self) -> Iterator[MessageSummary]:
-        """Yield number, size in octets and header of each message, up to LISTED_MAX messages."""
+        """Yield number, size in octets, sender and subject of each of the first LISTED_MAX messages."""
 
     def message(self, number: int) -> bytes:
         """Return the octets of a message with CRLF line ends."""

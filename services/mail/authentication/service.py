@@ -115,9 +115,9 @@ class Authentication:
 
 
 def _advance(steps: Lookups[T], answer: Answer | None) -> tuple[Lookup | None, list[T]]:
-    """Resume a check's generator with the last DNS answer; return (its next lookup, []).
+    """Resume a check, a generator of DNS lookups, with the last answer; return (its next lookup, []).
 
-    At the generator's end, return (None, [its result]).
+    When the check is complete, return (None, [its result]). `answer` None starts the generator.
     """
     try:
         return (next(steps) if answer is None else steps.send(answer)), []

@@ -47,7 +47,10 @@ _HOST = host_part(os.uname().nodename)
 
 
 def unique_name(written_ns: int, stored_octets: int, size_octets: int) -> str:
-    """Return the unique part of a message's file name, from the time of writing (ns since 1970 UTC) and the sizes."""
+    """Return the unique part of a message's file name; `written_ns` is the time of writing in ns since 1970 UTC.
+
+    It includes both sizes of the message: as stored (`S=`), and with CRLF line ends (`W=`).
+    """
     seconds, nanoseconds = divmod(written_ns, 1_000_000_000)
     number = os.urandom(8).hex()
     place = f"{seconds}.M{nanoseconds // 1000:06}P{os.getpid()}Q{next(_counter)}R{number}"

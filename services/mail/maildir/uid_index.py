@@ -77,7 +77,7 @@ class UidIndex:
         return self.uidvalidity > 0
 
     def read_steps(self) -> Iterator[None]:
-        """Read the index as read() does, in steps between which other sessions run."""
+        """Read the index as read() does; a generator that pauses, so that other sessions can run."""
         while self._read_piece():
             yield
 

@@ -20,7 +20,10 @@ FORMER_NAMES_FILE = "lab7-former-names"
 
 
 class UidValidities:
-    """The files of UIDVALIDITY values in a user's directory; all methods raise OSError."""
+    """The last UIDVALIDITY assigned to a user's folders, and the greatest one of each former folder name, in files.
+
+    All methods raise OSError.
+    """
 
     def __init__(self, root: str) -> None:
         self._path = f"{root}/{FILE}"
@@ -41,7 +44,7 @@ class UidValidities:
         return _former(self._read(), name)
 
     def retire(self, name: str, uidvalidity: int) -> None:
-        """Record the UIDVALIDITY of a folder that is about to lose its name."""
+        """Record the UIDVALIDITY of a folder that is about to be renamed or removed, under its present name."""
         with locked(self._lock):
             values = self._read()
             if uidvalidity <= _former(values, name):

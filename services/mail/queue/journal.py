@@ -73,7 +73,7 @@ class _Segment:
 
 
 class Journal:
-    """The journal in a directory; the directory is created if missing.
+    """Append-only journal of queue entries and their changes: segment files in a directory, created if missing.
 
     Raises ServiceError if the directory cannot be used or another process has locked it.
     """
@@ -92,7 +92,7 @@ class Journal:
         self._active: _Segment | None = None
 
     def recover(self) -> list[Entry]:
-        """Return all entries with undelivered recipients, oldest first; raises OSError."""
+        """Return all queue entries with undelivered recipients, oldest first; raises OSError."""
         return [entry for entry in read_entries(self._directory) if not entry.is_final]
 
     def write(self, items: Sequence[JournalItem], durable: bool) -> list[ContentLocation | None]:
@@ -147,7 +147,10 @@ class Journal:
 
     @property
     def segment_to_copy(self) -> int | None:
-        """The number of the segment whose open entries should be copied; None while there are at most SEGMENTS_MAX."""
+        """The number of the oldest segment if there are more than SEGMENTS_MAX, else None.
+
+        Its undelivered entries should be copied into the newest segment, so that the oldest can be removed.
+        """
         return self._numbers[0] if len(self._numbers) > SEGMENTS_MAX else None
 
     def close(self) -> None:

@@ -185,7 +185,7 @@ class Spool:
             self.write_later(Change(entry.id, range(len(entry.recipients))))
 
     def _copy_oldest(self) -> None:
-        """Copy one undelivered entry of the oldest segment into the newest, if there are more than SEGMENTS_MAX."""
+        """Copy one undelivered entry of the oldest segment into the newest if more than SEGMENTS_MAX segments exist."""
         oldest = self._journal.segment_to_copy
         if oldest is None or not self._open_per_segment or self._pending:
             return

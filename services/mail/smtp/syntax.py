@@ -158,7 +158,10 @@ class ReplyReader:
 
 
 def _reply(code: int, lines: Iterable[str], server: str) -> Reply:
-    """Build a Reply; an enhanced status code (RFC 3463) at the start of every line becomes the field `enhanced`."""
+    """Return a Reply with the code and text lines that a server sent.
+
+    An enhanced status code (RFC 3463) at the start of every line becomes the field `enhanced`.
+    """
     texts = list(lines)
     codes = {match[1] if (match := _ENHANCED.match(text)) else "" for text in texts}
     enhanced = codes.pop() if len(codes) == 1 else ""

@@ -91,7 +91,10 @@ class LoginPages:
         return self._pages.public_page("login.html", values, cookie)
 
     def _refuse(self, request: PageRequest, user: str, error: str) -> Response:
-        """Return a redirect to the login form with an error; Back and Reload then send no password again."""
+        """Return a redirect to the login form, which shows an error.
+
+        The redirect prevents that the browser's Back and Reload send the password again.
+        """
         self._refused.put(request.cookies.get(FORM_COOKIE, ""), (user[:NAME_CHARACTERS], error))
         return see_other("/login")
 

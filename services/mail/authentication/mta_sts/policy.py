@@ -114,7 +114,7 @@ def policy_id(domain: str) -> Lookups[str | None]:
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    """A cached policy, the id in its TXT record, and its expiry time."""
+    """A cached MTA-STS policy, the id in its TXT record, and its expiry time in seconds of the cache's clock."""
 
     id: str
     policy: Policy

@@ -168,7 +168,10 @@ def _read_return(reader: Reader, status_items: list[bytes]) -> bytes:
 
 
 def listed_names(maildir: Maildir) -> tuple[set[str], set[str]]:
-    """Return the names of the mailboxes and the subscribed names, without those that mail programs refuse."""
+    """Return (mailbox names, subscribed names); names with a component `.` or `..` are left out.
+
+    Mail programs refuse such names, since they take them for directories.
+    """
     return set(filter(is_listable, maildir.names())), set(filter(is_listable, maildir.subscriptions.names()))
 
 

@@ -57,7 +57,7 @@ class _EventGroup:
 
 @dataclass(slots=True)
 class _Known:
-    """State of a mailbox as last notified to the client."""
+    """Values of a mailbox as last sent to the client: UIDVALIDITY, UIDNEXT, number of messages, mod-sequence."""
 
     uidvalidity: int
     uidnext: int

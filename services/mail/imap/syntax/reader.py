@@ -217,7 +217,10 @@ class Reader:
             raise BadError("An argument is missing." if self.at_end else "A space is missing.")
 
     def match(self, pattern: re.Pattern[bytes], what: str) -> bytes:
-        """Consume and return the octets that match a pattern; without a match, raise BadError (`Expected WHAT.`)."""
+        """Consume and return the octets that match a pattern; raise BadError without a match.
+
+        The error's text is `Expected ...`, with `what` as the name of the expected item.
+        """
         match = pattern.match(self.octets, self.position)
         if match is None:
             raise BadError(f"Expected {what}.")
