@@ -39,7 +39,10 @@ SCRYPT = "scrypt"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A local user with a mailbox; `quota_octets` None: no quota; `held`: messages get a temporary rejection (450)."""
+    """A local user with a mailbox.
+
+    `quota_octets` None means no quota. If `held` is True, mail for the user is rejected temporarily (450).
+    """
 
     user: str
     domain: str
@@ -76,7 +79,7 @@ class MailingList:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A user at another address: mail is forwarded (251) or, with `moved`, rejected with the new address (551)."""
+    """A user at another address: mail is forwarded (251) or, if `moved`, rejected with the new address (551)."""
 
     name: str
     target: Mailbox

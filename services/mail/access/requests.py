@@ -60,7 +60,7 @@ Outputs = Generator[Output, Any, None]
 
 @dataclass(frozen=True, slots=True)
 class ContinuationRequest:
-    """Request of a command handler: send `prompt` ("+ ..."), and pass in the next line from the client.
+    """A command handler's request to send `prompt` ("+ ..."); it is answered with the next line from the client.
 
     RFC 3501 section 7.5 for IMAP, RFC 5034 section 4 for POP3.
     """
@@ -108,7 +108,7 @@ class Session(Protocol):
         """
 
     def poll(self) -> Iterator[bytes]:
-        """Yield untagged responses for mailbox changes by others (IDLE, RFC 2177; NOTIFY, RFC 5465)."""
+        """Yield untagged responses for mailbox changes by other clients (IDLE, RFC 2177; NOTIFY, RFC 5465)."""
 
     def end(self, text: str) -> bytes:
         """End the session after a time-out or at shutdown; return the last response: BYE or -ERR, with `text`."""

@@ -23,7 +23,7 @@ _Result = TypeVar("_Result")
 def pauses(steps: Generator[None, None, _Result]) -> Generator[bytes, None, _Result]:
     """Run the generator `steps`; yield b"" after each of its steps, and return its result.
 
-    At each b"" (no octets to send), the connection lets other sessions run.
+    Whenever b"" (no octets to send) is yielded, the connection may let other sessions run.
     """
     while True:
         try:

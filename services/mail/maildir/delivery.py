@@ -255,7 +255,10 @@ class Quota:
             return self._read_sums() or self._recalculate()
 
     def allows(self, octets: int, messages: int) -> bool:
-        """Return True if `octets` more fit the quota; before a refusal, recalculate sums that may be stale."""
+        """Return True if `octets` more fit the quota.
+
+        Before a refusal, the usage is recalculated from the folders if the file maildirsize may be stale.
+        """
         if not self.quota_octets:
             return True
         with locked(self._lock):

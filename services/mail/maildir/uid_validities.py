@@ -40,7 +40,7 @@ class UidValidities:
             return value
 
     def former(self, name: str) -> int:
-        """Return the greatest UIDVALIDITY that folders had under a name before; 0 if it is a new name."""
+        """Return the greatest UIDVALIDITY of all former folders with this name; 0 if there were none."""
         return _former(self._read(), name)
 
     def retire(self, name: str, uidvalidity: int) -> None:

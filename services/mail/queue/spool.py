@@ -56,7 +56,10 @@ class Spool:
             self._enter(entry)
 
     async def add(self, entries: Sequence[Entry], change: Change | None = None) -> None:
-        """Write entries and, in the same write, a change; return when both are synced to disk. Raises OSError."""
+        """Write queue entries, and optionally a change, to the journal in one write; return after the sync to disk.
+
+        Raises OSError.
+        """
         written: asyncio.Future[None] = self._loop.create_future()
         items: list[JournalItem] = [*entries, *([] if change is None else [change])]
         self._enqueue(_PendingWrite(items, True, written, sum(len(entry.content or b"") for entry in entries)))

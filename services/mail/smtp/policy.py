@@ -137,7 +137,7 @@ class Policy:
         return FULL if self.used_octets(account) + max(size_octets, 1) > account.quota_octets else None
 
     def content(self, recipients: Sequence[Mailbox], size_octets: int) -> Reply | None:
-        """Return the reply that rejects a message, 552 if it exceeds the quotas of all recipients; else None."""
+        """Return 552, which rejects a message, if it exceeds the quotas of all its recipients; else None."""
         for mailbox in recipients:
             entry = self.accounts.find(mailbox.local_part, mailbox.domain)
             if entry is None or self._quota(self.accounts.follow(entry), size_octets) is None:

@@ -78,7 +78,7 @@ class LoginPages:
         self._refused: BoundedDict[str, tuple[str, str]] = BoundedDict(REFUSED_LOGINS_MAX)
 
     def get_form(self, request: PageRequest, _: Pages) -> Response:
-        """Render the login form, with the error of the last login; set the cookie with the form token."""
+        """Render the login form, with the error of a failed login; set the cookie with the form token."""
         token = request.cookies.get(FORM_COOKIE) or self._sessions.new_token()
         try:
             cookie = set_cookie(FORM_COOKIE, token, self._secure)

@@ -51,7 +51,7 @@ class _PatternMasks:
     end: int
 
     def spread(self, positions: int) -> int:
-        """Return a bit mask of positions with the positions after wildcards added, since a wildcard may match nothing.
+        """Return the bit mask `positions`, with the position after each wildcard added: a wildcard may match nothing.
 
         Wildcards are never adjacent, so one step suffices.
         """

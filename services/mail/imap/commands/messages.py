@@ -82,7 +82,7 @@ def uid_expunge(session: SessionState, reader: Reader) -> Steps:
 
 @dataclass(frozen=True, slots=True)
 class _StoreCommand:
-    """Arguments of STORE or UID STORE: sign, flags, `.SILENT`, UNCHANGEDSINCE."""
+    """Arguments of STORE or UID STORE: sign (`+`, `-` or none), flags, `.SILENT`, UNCHANGEDSINCE."""
 
     sign: bytes
     flags: frozenset[str]

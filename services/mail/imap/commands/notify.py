@@ -75,7 +75,7 @@ class Notifications:
     _subscribed: set[str] = field(default_factory=set)
 
     def begin(self, session: SessionState, with_status: bool) -> Iterator[bytes]:
-        """Record the state of the watched mailboxes; raise NoError if they are too many.
+        """Record the state of the watched mailboxes; raise NoError if there are too many such mailboxes.
 
         Yields a STATUS response for each mailbox if `with_status` is True.
         """

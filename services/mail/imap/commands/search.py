@@ -143,7 +143,7 @@ def read_charset_name(reader: Reader) -> str:
 
 
 def matching(view: View, test: Predicate) -> Generator[Output, None, list[tuple[int, int]]]:
-    """Evaluate search keys on all messages; return (sequence number, UID) of every matching message."""
+    """Test all messages of the mailbox by `test`; return the (sequence number, UID) pairs of those that match."""
     matches = []
     for number, uid in enumerate(view.uids, start=1):
         # Yield per message: evaluating the keys on one large message may take long, and other sessions run in between.

@@ -122,9 +122,9 @@ class Framer:
         return Line(command)
 
     def _continue_discarding(self, line: bytes) -> None:
-        """Continue to discard after a discarded line that announces a non-synchronising literal (RFC 7888 section 4).
+        """After a discarded line, also discard the non-synchronising literal that it announces (RFC 7888 section 4).
 
-        A client sends such a literal without waiting, so it is discarded too. Raises LimitExceededError for a huge
+        A client sends such a literal without waiting for the server's consent. Raises LimitExceededError for a huge
         literal.
         """
         match = _ANNOUNCED_LITERAL.search(line.rstrip(b"\r\n"))
