@@ -34,7 +34,10 @@ _SECTION = re.compile(r"[1-9]\d{0,4}(?:\.[1-9]\d{0,4}){0,99}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Address of a POP3 or IMAP server, and credentials; `tls`: context for STARTTLS or STLS, None for cleartext."""
+    """Address of a POP3 or IMAP server, and credentials.
+
+    `tls` is the TLS context for STARTTLS or STLS, None for a cleartext session.
+    """
 
     protocol: str
     host: str

@@ -151,7 +151,10 @@ def read_file(path: str) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message to deliver; `letters`: its flags; `date`: internal date in seconds since 1970 UTC (None: now)."""
+    """A message to deliver into a Maildir folder.
+
+    `letters` are its flag letters; `date` is its internal date in seconds since 1970 UTC (None: the present time).
+    """
 
     content: bytes
     letters: str = ""

@@ -145,8 +145,8 @@ class Folder:
     def _refresh_once(self, added: Sequence[str]) -> Generator[None, None, bool]:
         """Compare the files in the directory with those known, and add, rename and remove messages accordingly.
 
-        A generator that pauses for other sessions. It returns False, for another try, if one of them has changed the
-        folder meanwhile.
+        A generator that pauses for other sessions. Returns False, so that the caller tries again, if another session
+        has changed the folder during a pause.
         """
         listing = self._scanner.scan()
         if listing is None:
@@ -308,7 +308,7 @@ class Folder:
     def _compare_all_if(self, read_anew: bool) -> None:
         """If `read_anew`, have the next record_changes() compare all messages with the file of mod-sequences.
 
-        `read_anew` is True if the whole file was read again, since another process has replaced it.
+        `read_anew` is True if that file is new or was read from its beginning.
         """
         if not read_anew:
             return

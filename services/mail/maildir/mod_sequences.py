@@ -142,7 +142,7 @@ class ModSequences:
 
     @property
     def observed(self) -> Set[int]:
-        """The UIDs of the messages that the file records."""
+        """The UIDs of the messages recorded in the file of mod-sequences."""
         return self._states.keys()
 
     def read(self, lock: int, uidvalidity: int) -> bool:

@@ -70,10 +70,10 @@ class ContentLocation:
 
 @dataclass(slots=True)
 class Entry:
-    """A queued message; times in seconds since 1970 UTC.
+    """A queued message; times are in seconds since 1970 UTC.
 
-    `content` None: it is to be read from the journal at `place`. `may_be_delivered`: an earlier attempt may have
-    delivered the message to a local mailbox before a crash.
+    `content` is None if it has to be read from the journal, at `place`. If `may_be_delivered`, an earlier attempt may
+    have delivered the message to a local mailbox before a crash.
     """
 
     id: str

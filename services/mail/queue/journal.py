@@ -131,8 +131,7 @@ class Journal:
     def release(self, oldest_open: int | None) -> None:
         """Remove the segments older than number `oldest_open`, the oldest segment that holds an undelivered entry.
 
-        None: there is no undelivered entry, so that all segments are removed, except an active one below
-        IDLE_SEGMENT_OCTETS.
+        If it is None, no segment holds one: all segments are removed, except an active one below IDLE_SEGMENT_OCTETS.
         """
         active = self._active
         if active is not None and oldest_open is None and active.end >= IDLE_SEGMENT_OCTETS:
@@ -261,7 +260,10 @@ def segments(directory: Path) -> list[tuple[int, Path]]:
 
 
 def read_entries(directory: Path) -> list[Entry]:
-    """Replay the segments; returns all entries with their changes applied, oldest first; raises OSError."""
+    """Rebuild the queue entries from the segments of a journal; return all entries, oldest first.
+
+    The changes of an entry are applied to it. Raises OSError.
+    """
     entries: dict[str, Entry] = {}
     for number, path in segments(directory):
         try:

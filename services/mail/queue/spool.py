@@ -51,7 +51,7 @@ class Spool:
         self._open_per_segment: Counter[int] = Counter()
 
     def restore(self, entries: Iterable[Entry]) -> None:
-        """Add entries that an earlier process left in the journal."""
+        """Add queue entries that an earlier process left in the journal."""
         for entry in entries:
             self._enter(entry)
 
@@ -70,13 +70,16 @@ class Spool:
         self._enqueue(_PendingWrite([change], False, None, 0))
 
     def remove(self, entry: Entry) -> None:
-        """Remove a finished entry from memory; its last change must have been passed to write_later() or add()."""
+        """Remove a queue entry without undelivered recipients from memory.
+
+        Its last change must have been passed to write_later() or add().
+        """
         if self.entries.pop(entry.id, None) is not None:
             self._uncache(entry)
             self._count(entry, -1)
 
     async def content(self, entry: Entry) -> bytes:
-        """Return an entry's content, from memory or from the journal; raises OSError."""
+        """Return the message content of a queue entry, from memory or from the journal; raises OSError."""
         if entry.content is not None:
             return entry.content
         if entry.place is None:

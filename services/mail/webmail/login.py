@@ -93,7 +93,7 @@ class LoginPages:
     def _refuse(self, request: PageRequest, user: str, error: str) -> Response:
         """Return a redirect to the login form, which shows an error.
 
-        The redirect prevents that the browser's Back and Reload send the password again.
+        After a redirect, the browser's Back and Reload do not send the password again.
         """
         self._refused.put(request.cookies.get(FORM_COOKIE, ""), (user[:NAME_CHARACTERS], error))
         return see_other("/login")

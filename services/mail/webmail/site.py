@@ -164,7 +164,7 @@ def _host(request: Request) -> str:
 def _refused(request: UserPageRequest, error: PageError) -> Response:
     """Return a redirect to the form's folder, whose page shows the error.
 
-    The redirect prevents that the browser's Back and Reload send the form again.
+    After a redirect, the browser's Back and Reload do not send the form again.
     """
     request.session.warning = error.detail
     name = request.form.get("folder")

@@ -49,7 +49,10 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Result for one signature; `signature` None: the field is invalid; `reason`: text if the result is not pass."""
+    """Result of the verification of one signature.
+
+    `signature` is None if the signature field is invalid; `reason` is a text if the result is not pass.
+    """
 
     result: Result
     signature: Signature | None

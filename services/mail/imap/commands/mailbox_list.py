@@ -92,7 +92,7 @@ def _read(reader: Reader) -> tuple[str, str]:
 def list_response(
     word: bytes, attributes: Iterable[bytes], name: str, extended: bytes = b"", utf8: bool = False
 ) -> bytes:
-    """Encode a LIST or LSUB response; `extended`: extended data after the name (RFC 5258 section 6)."""
+    """Encode a LIST or LSUB response; `extended` is appended after the mailbox name (RFC 5258 section 6)."""
     attribute_list = encoder.parenthesized(attributes)
     separator = SEPARATOR.encode("ascii")
     return b'* %b %b "%b" %b%b\r\n' % (word, attribute_list, separator, encoder.mailbox(name, utf8), extended)
