@@ -74,7 +74,7 @@ class Framer:
     def next(self, with_literals: bool = True) -> Line | AnnouncedLiteral | OverlongLine | None:
         """Return the next complete line, announced literal or overlong line, None until more octets arrive.
 
-        `with_literals` False: the line is a continuation line, in which `{5}` announces no literal.
+        If `with_literals` is False, the line is a continuation line, in which `{5}` announces no literal.
         """
         while self._consume_literal():
             try:
