@@ -39,7 +39,10 @@ SCRYPT = "scrypt"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A local user with a mailbox; `quota_octets` None: no quota; `held`: messages get a temporary rejection (450)."""
+    """A local user with a mailbox.
+
+    `quota_octets` None means no quota. If `held` is True, mail for the user is rejected temporarily (450).
+    """
 
     user: str
     domain: str
@@ -48,7 +51,7 @@ class Account:
 
     @property
     def targets(self) -> tuple[Mailbox, ...]:
-        """The addresses to which mail goes instead: none."""
+        """The addresses to which mail for this user is redirected: none."""
         return ()
 
     @property
@@ -70,13 +73,13 @@ class MailingList:
 
     @property
     def targets(self) -> tuple[Mailbox, ...]:
-        """The addresses to which mail goes instead: the members."""
+        """The addresses to which mail for the list is redirected: its members."""
         return self.members
 
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A user at another address: mail is forwarded (251) or, with `moved`, rejected with the new address (551)."""
+    """A user at another address: mail is forwarded (251) or, if `moved`, rejected with the new address (551)."""
 
     name: str
     target: Mailbox
@@ -84,7 +87,7 @@ class Forward:
 
     @property
     def targets(self) -> tuple[Mailbox, ...]:
-        """The addresses to which mail goes instead: none if the user has moved, since mail is then rejected."""
+        """The addresses to which mail is redirected: none if the user has moved, since mail is then rejected."""
         return () if self.moved else (self.target,)
 
 
@@ -127,7 +130,7 @@ class Accounts:
         return not domain or domain.lower() in self.domains
 
     def recipient_key(self, mailbox: Mailbox) -> tuple[str, str]:
-        """Return a key that is equal for addresses of one recipient.
+        """Return a key for comparison; addresses of the same recipient have equal keys.
 
         Names are case-insensitive here, but other servers may distinguish local parts by case (RFC 5321 section 2.4).
         """
@@ -152,10 +155,10 @@ class Accounts:
         return isinstance(self.find(local_part, domain), Account)
 
     def follow(self, entry: Known) -> Known | None:
-        """Return the entry to which an alias of one local address leads, over any number of such aliases.
+        """Follow forwards and one-member lists from `entry`, as long as their target is local; return the last entry.
 
-        Other entries are returned unchanged: users, loops, lists of several members, and aliases of other servers'
-        addresses. None: the address is unknown.
+        The last entry may be a user, a list of several members, an alias of an address at another server, or part of a
+        loop. Returns None if a target is unknown.
         """
         found: Known | None = entry
         while found is not None and found not in self.loops and len(found.targets) == 1:
@@ -190,7 +193,7 @@ class Accounts:
         return account, entry.password
 
     def _find_loops(self) -> tuple[MailingList | Forward, ...]:
-        """Return the lists and forwards that lead only to each other, in the order of the file."""
+        """Return the lists and forwards that lead only to each other (loops), in the order of the accounts file."""
         aliases = [entry for entry in self._entries.values() if not isinstance(entry, _User) and entry.targets]
         sources: dict[str, list[MailingList | Forward]] = defaultdict(list)
         reached: list[MailingList | Forward] = []

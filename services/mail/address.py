@@ -41,11 +41,11 @@ POSTMASTER = "postmaster"
 
 
 class PathError(ValueError):
-    """Error for a path with invalid syntax (reply 501)."""
+    """Error for an SMTP path, such as `<user@domain>`, with invalid syntax (reply 501)."""
 
 
 class PathTooLongError(PathError):
-    """Error for a path, local part or domain longer than RFC 5321 section 4.5.3.1 permits (reply 501)."""
+    """Error for an SMTP path, local part or domain longer than RFC 5321 section 4.5.3.1 permits (reply 501)."""
 
 
 class MailboxError(ValueError):
@@ -69,7 +69,7 @@ class Mailbox:
 
 
 def quoted(local_part: str) -> str:
-    """Return a local part as in a path: a dot-string if possible, else a quoted string (RFC 5321 section 4.1.2)."""
+    """Return a local part as written in an SMTP path: a dot-string or quoted string (RFC 5321 section 4.1.2)."""
     if _DOT_STRING.match(local_part):
         return local_part
     return '"' + re.sub(r'(["\\])', r"\\\1", local_part) + '"'

@@ -94,7 +94,7 @@ class FaultyServerSession(ServerSession):
 
 
 def unstuffed(octets: bytes) -> bytes:
-    """Encode a message as mail data without dot-stuffing, in violation of RFC 5321 section 4.5.2."""
+    """Return a message as mail data without dot-stuffing, in violation of RFC 5321 section 4.5.2."""
     body = octets if octets.endswith(CRLF) or not octets else octets + CRLF
     return body + b".\r\n"
 
@@ -102,7 +102,10 @@ def unstuffed(octets: bytes) -> bytes:
 def late(
     loop: asyncio.AbstractEventLoop, accept: Callable[[Entry, bytes], Awaitable[None]]
 ) -> Callable[[Entry, bytes], Awaitable[None]]:
-    """Wrap `accept` for the fault `early-250`: the client gets 250 at once, `accept` is called LATE_S seconds later."""
+    """Return a function for the fault `early-250`: the client gets 250 before its message is written to the queue.
+
+    The returned function returns at once; LATE_S seconds later it calls `accept`, which writes the message.
+    """
 
     async def accept_later(entry: Entry, content: bytes) -> None:
         loop.call_later(LATE_S, lambda: asyncio.ensure_future(accept(entry, content), loop=loop))

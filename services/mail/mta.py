@@ -286,7 +286,7 @@ class MTA:
         return Resolver(shell.loop, shell.random, shell.log, servers, port)
 
     async def _smarthost(self, _: str) -> Sequence[Host] | Reply:
-        """Return the addresses of --smarthost (a gateway, RFC 5321 section 2.3.10); a 4yz reply if it has none."""
+        """Return the IP addresses of --smarthost (a gateway, RFC 5321 section 2.3.10); a 4yz reply if none is found."""
         host = self._options.smarthost[0]
         try:
             addresses = await self._shell.loop.getaddrinfo(host, None, type=1)

@@ -13,7 +13,10 @@ from lab7.services.mail.sasl import Credentials, Exchange
 
 @dataclass(frozen=True, slots=True)
 class LogIn:
-    """Request to check a user name and password; the connection answers with Opened, or None if either is wrong."""
+    """A session's request to check a user name and password.
+
+    The connection answers with an Opened object, or with None if either is wrong.
+    """
 
     user: str
     password: str
@@ -21,9 +24,9 @@ class LogIn:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Request to check an APOP digest, the MD5 hash of `timestamp` and password (RFC 1939 section 7).
+    """A session's request to check an APOP digest, the MD5 hash of `timestamp` and password (RFC 1939 section 7).
 
-    The connection answers with Opened, or with None if user name or digest is wrong.
+    The connection answers with an Opened object, or with None if user name or digest is wrong.
     """
 
     user: str
@@ -33,12 +36,12 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class StartTls:
-    """Request to start TLS; the connection answers when the TLS handshake is complete."""
+    """A session's request to start TLS; the connection answers when the TLS handshake is complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartCompression:
-    """Request to compress all further octets in both directions (RFC 4978)."""
+    """A session's request to compress all further octets of the connection in both directions (RFC 4978)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ Outputs = Generator[Output, Any, None]
 
 @dataclass(frozen=True, slots=True)
 class ContinuationRequest:
-    """Request of a command handler: send `prompt` ("+ ..."), and pass in the next line from the client.
+    """A command handler's request to send `prompt` ("+ ..."); it is answered with the next line from the client.
 
     RFC 3501 section 7.5 for IMAP, RFC 5034 section 4 for POP3.
     """
@@ -105,7 +108,7 @@ class Session(Protocol):
         """
 
     def poll(self) -> Iterator[bytes]:
-        """Yield untagged responses for mailbox changes by others (IDLE, RFC 2177; NOTIFY, RFC 5465)."""
+        """Yield untagged responses for mailbox changes by other clients (IDLE, RFC 2177; NOTIFY, RFC 5465)."""
 
     def end(self, text: str) -> bytes:
         """End the session after a time-out or at shutdown; return the last response: BYE or -ERR, with `text`."""

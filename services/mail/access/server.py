@@ -78,7 +78,7 @@ class OpenMailboxes:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one server: connections, time-outs in seconds, and the minimum input rate."""
+    """Limits of one server: connections, time-outs in seconds, and the minimum input rate in octets/s."""
 
     connections: int = CONNECTIONS_MAX
     idle_s: float = IDLE_S

@@ -66,7 +66,10 @@ class Draft:
 
 
 def field_text(text: str, what: str) -> str:
-    """Return `text` if it is valid in a header field; otherwise raise ComposeError (`The WHAT contains ...`)."""
+    """Return `text` if it is valid in a header field; otherwise raise ComposeError.
+
+    `what` names the text in the error message, for example `The subject contains ...`.
+    """
     if _NOT_IN_FIELDS.search(text):
         raise ComposeError(f"The {what} contains a line ending or another control character.")
     if len(text.encode("utf-8")) > TEXT_OCTETS:

@@ -19,7 +19,7 @@ _LIKE_WORD = "=?"
 
 
 def unstructured(name: str, text: str) -> str:
-    """Encode an unstructured field such as Subject (RFC 5322 section 2.2.1)."""
+    """Return an unstructured header field such as Subject, encoded and folded (RFC 5322 section 2.2.1)."""
     return f"{name}: {_text(text, len(name) + 2)}{_CRLF}"
 
 
@@ -31,12 +31,12 @@ def _text(text: str, before: int) -> str:
 
 
 def mailbox_list(name: str, name_addrs: Iterable[NameAddr]) -> str:
-    """Encode a field with a mailbox list, such as To; lines are folded between mailboxes."""
+    """Return a header field with a mailbox list, such as To, encoded; lines are folded between mailboxes."""
     return _fold(name, [_name_addr(name_addr) for name_addr in name_addrs], ",")
 
 
 def word_list(name: str, values: Iterable[str]) -> str:
-    """Encode a field of words separated by spaces, such as References."""
+    """Return a header field of words separated by spaces, such as References, folded between words."""
     return _fold(name, list(values), "")
 
 

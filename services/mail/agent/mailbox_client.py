@@ -34,7 +34,10 @@ _SECTION = re.compile(r"[1-9]\d{0,4}(?:\.[1-9]\d{0,4}){0,99}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Address of a POP3 or IMAP server, and credentials; `tls`: context for STARTTLS or STLS, None for cleartext."""
+    """Address of a POP3 or IMAP server, and credentials.
+
+    `tls` is the TLS context for STARTTLS or STLS, None for a cleartext session.
+    """
 
     protocol: str
     host: str
@@ -50,7 +53,7 @@ class Mailbox(Protocol):
     """Interface to a mailbox opened by POP3 or IMAP; messages are numbered from 1."""
 
     def list_messages(self) -> Iterator[MessageSummary]:
-        """Yield number, size in octets and header of each message, up to LISTED_MAX messages."""
+        """Yield number, size in octets, sender and subject of each of the first LISTED_MAX messages."""
 
     def message(self, number: int) -> bytes:
         """Return the octets of a message with CRLF line ends."""

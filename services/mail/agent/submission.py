@@ -28,7 +28,10 @@ _FALLBACK_NAME = "localhost"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Address and credentials of a submission server; `tls` None: no STARTTLS; empty `user`: no AUTH."""
+    """Address and credentials of a submission server.
+
+    The client uses no STARTTLS if `tls` is None, and no AUTH if `user` is empty.
+    """
 
     host: str
     port: int = 587

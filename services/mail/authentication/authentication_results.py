@@ -39,7 +39,10 @@ class Findings:
 
 
 def results_field(authserv_id: str, findings: Findings) -> bytes:
-    """Encode the findings as an Authentication-Results field; `none` if no method ran (RFC 8601 section 2.2)."""
+    """Encode the results of SPF, DKIM and DMARC as an Authentication-Results field (RFC 8601 section 2.2).
+
+    The field says `none` if no method ran.
+    """
     results = [*_spf(findings), *_dkim(findings), *_dmarc(findings)] or ["none"]
     text = f"{FIELD_NAME}: {_value(authserv_id)};\r\n\t" + ";\r\n\t".join(results)
     return text.encode("ascii", "replace") + b"\r\n"

@@ -69,7 +69,10 @@ def add_authentication_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def checks_of(options: argparse.Namespace) -> Checks:
-    """Return the enabled checks of received mail; raises ServiceError if a check lacks the package cryptography."""
+    """Return the enabled checks (SPF, DKIM, DMARC) of received mail.
+
+    Raises ServiceError if a check needs the package cryptography, and it is not installed.
+    """
     checks = Checks(Mode(options.spf or "off"), options.dkim, Mode(options.dmarc or "off"))
     if checks.dkim or checks.dmarc is not Mode.OFF:
         require_cryptography()

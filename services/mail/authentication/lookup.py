@@ -24,12 +24,12 @@ Lookups = Generator[Lookup, Answer, T]
 
 
 class TemporaryLookupError(Exception):
-    """Error for a lookup without a usable response; a later lookup may succeed."""
+    """Error for a DNS lookup without a usable response; a later lookup may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The records found for a name and type; `exists` is False if the response was NXDOMAIN."""
+    """The DNS records found for a name and type; `exists` is False if the response was NXDOMAIN."""
 
     records: Sequence[Rdata]
     exists: bool = True
@@ -45,7 +45,7 @@ def domain_name(domain: str) -> Name | None:
 
 
 def find(name: Name, rtype: int) -> Lookups[Found]:
-    """Look up the records of a name and type, following CNAME records; raises TemporaryLookupError."""
+    """Look up the DNS records of a name and type, following CNAME records; raises TemporaryLookupError."""
     answer = yield Lookup(name, rtype)
     message = answer.message
     if message is None or message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):

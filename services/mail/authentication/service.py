@@ -97,7 +97,10 @@ class Authentication:
         return [key for key in above if len(key.domain) == longest]
 
     async def _run(self, steps: Lookups[T], is_large: bool) -> T:
-        """Run a check and its DNS queries; return its result. After LOOKUPS_S seconds, queries count as unanswered."""
+        """Run a check and its DNS queries; return its result.
+
+        After LOOKUPS_S seconds, the remaining queries are treated as timed out.
+        """
         deadline_s = self._loop.time() + LOOKUPS_S
         answer: Answer | None = None
         while True:
@@ -115,9 +118,9 @@ class Authentication:
 
 
 def _advance(steps: Lookups[T], answer: Answer | None) -> tuple[Lookup | None, list[T]]:
-    """Resume a check's generator with the last DNS answer; return (its next lookup, []).
+    """Pass an answer (None at the start) to a check, which is a generator of DNS lookups, and resume it.
 
-    At the generator's end, return (None, [its result]).
+    Returns (next lookup, []), or (None, [result]) when the check is complete.
     """
     try:
         return (next(steps) if answer is None else steps.send(answer)), []

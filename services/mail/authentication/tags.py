@@ -9,13 +9,13 @@ _BLANKS = " \t\r\n"
 
 
 class TagError(ValueError):
-    """Error for text that is no tag list."""
+    """Error for text that is not a valid tag list (`tag=value; tag=value`)."""
 
 
 def parse_tags(text: str) -> dict[str, str]:
-    """Parse a tag list into {name: value}, in order and without white space around values; raises TagError.
+    """Parse a tag list (`tag=value; tag=value`) into {tag: value}, in order; raises TagError.
 
-    A name that occurs twice makes the whole list invalid.
+    White space around values is removed. A tag that occurs twice makes the whole list invalid.
     """
     tags: dict[str, str] = {}
     specs = text.split(";")

@@ -172,7 +172,7 @@ class Dispatcher:
         self._conclude(entry, change)
 
     def _conclude(self, entry: Entry, change: Change) -> None:
-        """Apply a change to its entry in memory, and remove the entry if it is final.
+        """Apply a change to its queue entry in memory; remove the entry if no recipient is undelivered.
 
         The caller has written the change to the journal, or queued it to be written.
         """
@@ -217,7 +217,10 @@ class Dispatcher:
         self.dispatch(dsn_entry)
 
     async def _expand_again(self, entry: Entry, at: int) -> None:
-        """Queue the message to the addresses of an alias in place of recipient `at`, in one write."""
+        """Replace recipient number `at`, an alias, by the addresses to which it expands.
+
+        One write adds a new queue entry for these addresses, and records the recipient as done in the old entry.
+        """
         change = Change(entry.id, [at])
         new_entry = await self._queue(entry, change, lambda: self._create_expanded(entry, entry.recipients[at]))
         self._service.log.write("expanded", id=entry.id, message=new_entry.id)
@@ -225,7 +228,10 @@ class Dispatcher:
         self.dispatch(new_entry)
 
     async def _queue(self, entry: Entry, change: Change, create: Callable[[], Awaitable[Entry]]) -> Entry:
-        """Write a new entry and a change of `entry` to the queue in one write, until it succeeds; return the entry."""
+        """Write a new entry, made by `create`, and a change of `entry` to the queue in one write; return the new entry.
+
+        A failed write is repeated until it succeeds.
+        """
         while True:
             try:
                 new_entry = await create()

@@ -137,7 +137,7 @@ def _mta_name(server: str) -> str:
 
 
 def _reasons(reply: Reply) -> list[str]:
-    """Return the reason of a failure as lines for the sender."""
+    """Return the reason of a delivery failure, as lines of text for the sender of the message."""
     # Delivery fails after a temporary reply only if the message has expired.
     expired = [] if reply.is_permanent else ["Delivery time expired. The last failure was:"]
     server = [f"{_mta_name(reply.server)} replied:"] if reply.server else []

@@ -54,9 +54,9 @@ class MailboxFullError(MaildirError):
 class LocalMessage:
     """A message to deliver into one mailbox.
 
-    `key` is the unique part of its file name; `date_s` is the time of acceptance in seconds since 1970 UTC.
-    `may_be_delivered`: an earlier attempt may have stored the message, so the mailbox is first searched for the key.
-    `is_junk`: deliver into the folder JUNK.
+    `key` is the unique part of its file name; `date_s` is the time of acceptance in seconds since 1970 UTC. If
+    `may_be_delivered`, an earlier attempt may have stored the message, so the mailbox is first searched for the key. If
+    `is_junk`, the message goes to the folder JUNK.
     """
 
     key: str

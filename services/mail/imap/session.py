@@ -29,7 +29,7 @@ _UNTAGGED = b"*"
 
 
 class Session:
-    """Session of one IMAP client: buffers input, runs command handlers, and yields their outputs."""
+    """Session of one IMAP client: buffers input, runs command handlers, and yields responses and I/O requests."""
 
     def __init__(self, capabilities: Capabilities) -> None:
         self._state = SessionState(capabilities)

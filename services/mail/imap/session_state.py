@@ -105,7 +105,7 @@ class SessionState:
         self.state = State.AUTHENTICATED
 
     def select(self, view: View | None) -> None:
-        """Enter the selected state with a mailbox; None: leave the selected state."""
+        """Enter the selected state with the mailbox `view`; if it is None, leave the selected state."""
         self.view = view
         # RFC 5182 section 2.1: selecting a mailbox empties the search result variable `$`.
         self.saved_result = []

@@ -20,7 +20,7 @@ def fold(text: str) -> str:
 
 
 def header_contains(content: CachedMessage, name: bytes, needle: str) -> bool:
-    """Return True if a field with this lower-case name contains `needle`, a text from fold().
+    """Return True if a field with this lower-case name contains `needle`, which fold() has folded.
 
     An empty needle matches any such field.
     """
@@ -29,7 +29,7 @@ def header_contains(content: CachedMessage, name: bytes, needle: str) -> bool:
 
 
 def addresses_contain(content: CachedMessage, name: bytes, needle: str) -> bool:
-    """Return True if an address field contains `needle`, a text from fold().
+    """Return True if an address field contains `needle`, which fold() has folded.
 
     Each address is compared as received and as `name <mailbox@host>`.
     """
@@ -45,12 +45,12 @@ def _formatted_addresses(content: CachedMessage, name: bytes) -> Iterator[str]:
 
 
 def body_contains(content: CachedMessage, needle: str) -> bool:
-    """Return True if a text part contains `needle`, a text from fold(); the headers of parts are not searched."""
+    """Return True if a text part contains `needle`, folded by fold(); headers of parts are not searched."""
     return any(needle in fold(text) for part in _parts(content.root) for text in _text(content.octets, part))
 
 
 def text_contains(content: CachedMessage, needle: str) -> bool:
-    """Return True if the body, the header or the header of a part contains `needle`, a text from fold()."""
+    """Return True if the body, the header or the header of a part contains `needle`, folded by fold()."""
     lines = (line for part in _parts(content.root) for line in _header_lines(part))
     return any(needle in fold(line) for line in lines) or body_contains(content, needle)
 

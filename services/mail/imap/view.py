@@ -21,7 +21,10 @@ _Result = TypeVar("_Result")
 
 
 def pauses(steps: Generator[None, None, _Result]) -> Generator[bytes, None, _Result]:
-    """Run an operation in steps: yield b"" (no octets) after each, so that other sessions run; return its result."""
+    """Run the generator `steps`; yield b"" after each of its steps, and return its result.
+
+    Whenever b"" (no octets to send) is yielded, the connection may let other sessions run.
+    """
     while True:
         try:
             next(steps)
@@ -57,7 +60,7 @@ class View:
         self._revision = -1
 
     def load(self) -> Iterator[bytes]:
-        """Read the mailbox, in steps between which other sessions run; raise NoFolderError and OSError."""
+        """Read the mailbox; yield b"" now and then, so that other sessions can run. Raise NoFolderError and OSError."""
         yield from pauses(self.folder.refresh_steps())
         if self.read_only:
             first = self.folder.first_recent
@@ -187,7 +190,10 @@ class View:
         ]
 
     def refresh(self) -> Iterator[bytes]:
-        """Rescan the folder, in steps, for changes by other programs; raise ByeError if the mailbox was deleted."""
+        """Rescan the folder for changes by other programs; raise ByeError if the mailbox was deleted.
+
+        Yields b"" now and then, so that other sessions can run.
+        """
         try:
             yield from pauses(self.folder.refresh_steps())
         except NoFolderError:

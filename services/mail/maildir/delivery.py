@@ -47,7 +47,10 @@ _HOST = host_part(os.uname().nodename)
 
 
 def unique_name(written_ns: int, stored_octets: int, size_octets: int) -> str:
-    """Return the unique part of a message's file name, from the time of writing (ns since 1970 UTC) and the sizes."""
+    """Return the unique part of a message's file name; `written_ns` is the time of writing in ns since 1970 UTC.
+
+    It includes both sizes of the message: as stored (`S=`), and with CRLF line ends (`W=`).
+    """
     seconds, nanoseconds = divmod(written_ns, 1_000_000_000)
     number = os.urandom(8).hex()
     place = f"{seconds}.M{nanoseconds // 1000:06}P{os.getpid()}Q{next(_counter)}R{number}"
@@ -148,7 +151,10 @@ def read_file(path: str) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message to deliver; `letters`: its flags; `date`: internal date in seconds since 1970 UTC (None: now)."""
+    """A message to deliver into a Maildir folder.
+
+    `letters` are its flag letters; `date` is its internal date in seconds since 1970 UTC (None: the present time).
+    """
 
     content: bytes
     letters: str = ""
@@ -252,7 +258,10 @@ class Quota:
             return self._read_sums() or self._recalculate()
 
     def allows(self, octets: int, messages: int) -> bool:
-        """Return True if `octets` more fit the quota; before a refusal, recalculate sums that may be stale."""
+        """Return True if `octets` more fit the quota.
+
+        Before a refusal, the usage is recalculated from the folders if the file maildirsize may be stale.
+        """
         if not self.quota_octets:
             return True
         with locked(self._lock):

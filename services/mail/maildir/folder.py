@@ -134,7 +134,7 @@ class Folder:
             pass
 
     def refresh_steps(self, added: Sequence[str] = ()) -> Generator[None, None, None]:
-        """Do refresh() in steps, between which other sessions may use the folder; raises the same errors."""
+        """Do refresh() as a generator that pauses, so that other sessions can run; raises the same errors."""
         for _ in range(REFRESHES_MAX):
             if (yield from self._refresh_once(added)):
                 return
@@ -143,9 +143,10 @@ class Folder:
             pass
 
     def _refresh_once(self, added: Sequence[str]) -> Generator[None, None, bool]:
-        """Compare the directory with the last listing and apply the differences, in steps.
+        """Compare the files in the directory with those known, and add, rename and remove messages accordingly.
 
-        Return False, to try again, if another session changed the folder between two steps.
+        A generator that pauses for other sessions. Returns False, so that the caller tries again, if another session
+        has changed the folder during a pause.
         """
         listing = self._scanner.scan()
         if listing is None:
@@ -271,7 +272,7 @@ class Folder:
         return Message(uid, base, name, letters, self.keywords.flags_of(letters), size_octets)
 
     def _remove(self, uids: Iterable[int]) -> None:
-        """Forget messages whose files are gone."""
+        """Remove messages whose files are gone from the folder's tables in memory."""
         for uid in uids:
             message = self.messages.pop(uid, None)
             if message is not None:
@@ -290,7 +291,7 @@ class Folder:
             pass
 
     def record_steps(self) -> Generator[None, None, None]:
-        """Run record_changes() in steps, between which other sessions may use the folder; raises the same errors."""
+        """Do record_changes() as a generator that pauses for other sessions; raises the same errors."""
         while self._unrecorded or not self.mod_sequences.highest:
             self._read_recorded()
             for batch in batches(sorted(self._unrecorded), STEP_MESSAGES * 5):
@@ -305,9 +306,9 @@ class Folder:
             self._compare_all_if(self.mod_sequences.read(lock, self.uidvalidity))
 
     def _compare_all_if(self, read_anew: bool) -> None:
-        """After the file of mod-sequences was read anew, have record_changes() compare all messages with it.
+        """If `read_anew`, have the next record_changes() compare all messages with the file of mod-sequences.
 
-        Does nothing unless `read_anew` is True.
+        `read_anew` is True if that file is new or was read from its beginning.
         """
         if not read_anew:
             return
@@ -322,7 +323,7 @@ class Folder:
         return run_steps(self.claim_recent_steps())
 
     def claim_recent_steps(self) -> Generator[None, None, int]:
-        """Do claim_recent() in steps, between which other sessions may use the folder."""
+        """Do claim_recent() as a generator that pauses, so that other sessions can run; return the same UID."""
         new = [uid for uid, message in self.messages.items() if message.name[0] == "n"]
         for batch in batches(new, TURN_FILES):
             for uid in batch:
@@ -390,9 +391,9 @@ class Folder:
             os.close(descriptor)
 
     def save_date(self, uid: int) -> float | None:
-        """Return the time in seconds since 1970 UTC at which a message was added, None if its name has none (RFC 8514).
+        """Return the time in seconds since 1970 UTC at which a message was added (RFC 8514).
 
-        Raises MessageGoneError.
+        Returns None if the file name contains no time. Raises MessageGoneError.
         """
         return delivery_time(self.message(uid).base)
 
@@ -448,14 +449,14 @@ class Folder:
         return {letter for message in self.messages.values() for letter in message.letters}
 
     def _letters_in_use(self) -> set[str]:
-        """Return the letters that messages have, after a refresh."""
+        """Refresh the folder; return all flag letters in the file names of its messages."""
         self.refresh()
         # The mod-sequences compare letters, which may get another meaning now.
         self.record_changes()
         return self._letters()
 
     def _confirm_letters(self, written: Mapping[int, tuple[frozenset[str], str]]) -> None:
-        """Correct the letters of new messages, if letters of keywords were assigned again before the files appeared.
+        """Correct the flag letters of new messages, if their keywords' letters were reassigned while they were written.
 
         `written` has the flags of each message, and the letters that were written for them.
         """
@@ -472,9 +473,10 @@ class Folder:
         return self._quota.allows(octets, 1)
 
     def append(self, messages: Sequence[NewMessage], flags: Sequence[frozenset[str]] = ()) -> list[int]:
-        """Append messages, the flags of each message in `flags` (default: its letters); return their UIDs in order.
+        """Append messages; return their UIDs in order. `flags` has the flags of each message.
 
-        Raises QuotaExceededError, MessageTooLargeError and TooManyKeywordsError, with no message appended.
+        Without `flags`, a message gets the flags of its `letters`. Raises QuotaExceededError, MessageTooLargeError and
+        TooManyKeywordsError, with no message appended.
         """
         size = sum(len(message.content) for message in messages)
         if not self._quota.allows(size, len(messages)):
@@ -501,16 +503,17 @@ class Folder:
         return [self._index.uids[base] for base in bases]
 
     def copy_to(self, uids: Iterable[int], target: "Folder") -> list[tuple[int, int]]:
-        """Copy messages as copy_steps() does, without pauses and without messages that were removed."""
+        """Copy messages as copy_steps() does, but without pauses for other sessions; skip removed messages."""
         return run_steps(self.copy_steps(uids, target, skips_removed=True))
 
     def copy_steps(
         self, uids: Iterable[int], target: "Folder", skips_removed: bool = False
     ) -> Generator[None, None, list[tuple[int, int]]]:
-        """Copy messages with their flags and dates into another folder, all or none, in steps.
+        """Copy messages with their flags and dates into another folder, all or none.
 
-        Returns (UID in this folder, UID in `target`) of each message. Raises QuotaExceededError and
-        TooManyKeywordsError; raises MessageGoneError if a message was removed, unless `skips_removed` is True.
+        A generator that pauses for other sessions and returns (UID in this folder, UID in `target`) of each message.
+        Raises QuotaExceededError and TooManyKeywordsError; raises MessageGoneError if a message was removed, unless
+        `skips_removed` is True.
         """
         copied = [uid for uid in uids if not skips_removed or uid in self.messages]
         sizes = [stored_size(self.message(uid).base) or self.size_octets(uid) for uid in copied]
@@ -553,7 +556,7 @@ class Folder:
             pass
 
     def expunge_steps(self, uids: Iterable[int]) -> Generator[None, None, None]:
-        """Remove messages in steps, between which other sessions may use the folder."""
+        """Remove messages; a generator that pauses, so that other sessions can run."""
         for batch in batches([uid for uid in uids if uid in self.messages], TURN_FILES):
             octets = 0
             unlinked: list[int] = []

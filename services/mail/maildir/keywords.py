@@ -16,9 +16,9 @@ KEYWORD_LETTERS = frozenset(string.ascii_lowercase)
 class Keywords:
     """The keywords of a folder (RFC 3501 section 2.3.2), and the file that maps each to a letter a to z.
 
-    The letters are in the file names of messages. Other processes may add keywords, and assign the letters of keywords
-    that no message has again, so read() has to be called after the folder is listed. `letters_in_use` lists the folder,
-    and returns the letters that messages have.
+    The letters are in the file names of messages. Other processes may add keywords, and may reassign the letter of a
+    keyword that no message has; so read() has to be called after the folder is listed. The callback `letters_in_use`
+    returns the letters in the file names of the folder's messages.
     """
 
     def __init__(self, folder: str, letters_in_use: Callable[[], Set[str]]) -> None:
@@ -53,20 +53,21 @@ class Keywords:
         return LETTERS.get(letter)
 
     def add(self, flags: Set[str]) -> str:
-        """Assign letters to the keywords in `flags` that have none yet, to all of them or to none; return all letters.
+        """Assign letters to the keywords in `flags` that have none yet, to all of them or to none.
 
-        If there are not enough letters left, the letters of keywords that no message has are assigned again. Raises
-        TooManyKeywordsError and OSError. A command that sets flags on several messages adds the keywords of all of them
-        before it changes the first message, since a command that fails must not leave keywords behind.
+        Returns the letters of all flags in `flags`. If there are not enough letters left, the letters of keywords that
+        no message has are reassigned. Raises TooManyKeywordsError and OSError. A command that sets flags on several
+        messages adds the keywords of all of them before it changes the first message, since a command that fails must
+        not leave keywords behind.
         """
         with self.letters_of(flags) as letters:
             return letters
 
     @contextmanager
     def letters_of(self, flags: Set[str]) -> Iterator[str]:
-        """Yield the letters for flags, after add(); raises as add() does.
+        """Do add() as a context manager: yield the letters of the flags; raises as add() does.
 
-        In the with block, no process assigns letters again: a file that is renamed in it gets the right keywords.
+        In the with block, no process reassigns letters: a file that is renamed in it gets the right keywords.
         """
         if flags <= FLAGS.keys():
             yield "".join(FLAGS[flag] for flag in sorted(flags))

@@ -92,7 +92,10 @@ class ModSequences:
         return state[0] if state is not None else 0
 
     def vanished_since(self, mod_sequence: int) -> _Ranges | None:
-        """Return the ranges of UIDs removed after a mod-sequence; None if the file no longer records all of them."""
+        """Return the (first, last) ranges of UIDs of the messages removed after a mod-sequence.
+
+        Returns None if the file of mod-sequences no longer records all of these removals.
+        """
         if mod_sequence < self._forgotten:
             return None
         return [ends for removed, ranges in self._vanished if removed > mod_sequence for ends in ranges]
@@ -104,7 +107,7 @@ class ModSequences:
             yield lock
 
     def observe(self, lock: int, messages: Mapping[int, Flagged], changed: Iterable[int]) -> None:
-        """Assign the next mod-sequence to changed messages, and record their new states in the file.
+        """Assign the next mod-sequence to changed messages, and record their flags and removals in the file.
 
         `changed` has the UIDs to compare: a message has changed if its flags differ from the recorded flags, or if it
         was removed. `lock` is the file descriptor from locked().
@@ -139,13 +142,13 @@ class ModSequences:
 
     @property
     def observed(self) -> Set[int]:
-        """The UIDs of the messages that the file records."""
+        """The UIDs of the messages recorded in the file of mod-sequences."""
         return self._states.keys()
 
     def read(self, lock: int, uidvalidity: int) -> bool:
-        """Read the lines added by other processes; create the file if it is missing or invalid.
+        """Read the lines added to the file by other processes; create the file if it is missing or invalid.
 
-        Return True if all states were read anew; all messages have to be compared then.
+        Returns True if the file is new or was read from its beginning: the caller then has to compare all messages.
         """
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -23,7 +23,10 @@ def check_root(root: Path, domains: Iterable[str]) -> None:
 
 
 def _check_writable(directory: Path) -> None:
-    """Write and remove a file in a directory: permission bits do not reveal a read-only file system."""
+    """Check that a directory is writable, by creating a temporary file in it; raises OSError.
+
+    Permission bits do not reveal a read-only file system. A full disk is no error.
+    """
     try:
         with tempfile.TemporaryFile(dir=directory):
             pass

@@ -11,7 +11,7 @@ _Result = TypeVar("_Result")
 
 
 def run_steps(steps: Generator[None, None, _Result]) -> _Result:
-    """Run an operation in steps (a generator) to its end without pauses; return its result."""
+    """Run a generator to its end without pauses for other sessions; return its result."""
     while True:
         try:
             next(steps)

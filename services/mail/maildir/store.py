@@ -212,7 +212,10 @@ class Maildir:
         sync_directory(self._root)
 
     def _change_uidvalidity(self, name: str, new_name: str) -> None:
-        """Give a folder that is about to be renamed a larger UIDVALIDITY if its new name had a larger one before."""
+        """Prepare the rename of a folder: record its UIDVALIDITY as that of the old name, and raise it if necessary.
+
+        A new, larger UIDVALIDITY is necessary if an earlier folder with the new name had a larger one.
+        """
         index = UidIndex(self._path(name))
         uidvalidity = index.stored_uidvalidity()
         self._uid_validities.retire(name, uidvalidity)

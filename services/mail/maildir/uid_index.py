@@ -77,7 +77,7 @@ class UidIndex:
         return self.uidvalidity > 0
 
     def read_steps(self) -> Iterator[None]:
-        """Read the index as read() does, in steps between which other sessions run."""
+        """Read the index as read() does; a generator that pauses, so that other sessions can run."""
         while self._read_piece():
             yield
 
@@ -142,7 +142,7 @@ class UidIndex:
         self._rewrite(())
 
     def assign(self, bases: Iterable[str]) -> list[int]:
-        """Assign the next UIDs to messages, given the unique parts of their names; the UIDs are on disk on return."""
+        """Assign the next UIDs to messages, given by the unique parts of their file names; store the UIDs durably."""
         uids = []
         lines = []
         for base in bases:
@@ -156,7 +156,7 @@ class UidIndex:
         return uids
 
     def claim_recent(self) -> int:
-        r"""Return the lowest \Recent UID, and record that no message up to now is \Recent for later sessions."""
+        r"""Return the lowest \Recent UID; record that the present messages are not \Recent in later sessions."""
         first = self.first_recent
         if first < self.uidnext:
             self._append(b"R %d\n" % self.uidnext, lasting=False)

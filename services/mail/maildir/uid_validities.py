@@ -20,7 +20,10 @@ FORMER_NAMES_FILE = "lab7-former-names"
 
 
 class UidValidities:
-    """The files of UIDVALIDITY values in a user's directory; all methods raise OSError."""
+    """The last UIDVALIDITY assigned to a user's folders, and the greatest one of each former folder name, in files.
+
+    All methods raise OSError.
+    """
 
     def __init__(self, root: str) -> None:
         self._path = f"{root}/{FILE}"
@@ -37,11 +40,11 @@ class UidValidities:
             return value
 
     def former(self, name: str) -> int:
-        """Return the greatest UIDVALIDITY that folders had under a name before; 0 if it is a new name."""
+        """Return the greatest UIDVALIDITY of all former folders with this name; 0 if there were none."""
         return _former(self._read(), name)
 
     def retire(self, name: str, uidvalidity: int) -> None:
-        """Record the UIDVALIDITY of a folder that is about to lose its name."""
+        """Record the UIDVALIDITY of a folder that is about to be renamed or removed, under its present name."""
         with locked(self._lock):
             values = self._read()
             if uidvalidity <= _former(values, name):

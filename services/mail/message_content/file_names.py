@@ -19,7 +19,10 @@ _REPLACED = re.compile(r'[<>:"|?*]')
 
 
 def parameter_text(field: Parametric, name: bytes) -> str:
-    """Return a parameter decoded by RFC 2231, or by RFC 2047 (not conforming, but in wide use); empty if absent."""
+    """Return the text of a MIME parameter, decoded by RFC 2231 or else by RFC 2047; empty if it is absent.
+
+    RFC 2047 does not permit encoded words in parameters, but they are in wide use there.
+    """
     extended = field.get(name + b"*")
     if extended is not None:
         charset, _, rest = extended.partition(b"'")

@@ -43,7 +43,10 @@ class Header:
         return next((header_field.value for header_field in self.fields if header_field.name == name), None)
 
     def exact(self, name: bytes) -> bytes | None:
-        """Return the first field with this lower-case name, its value unfolded by removing line ends only; or None."""
+        """Return the value of the first field with this lower-case name, unfolded by removing line ends only.
+
+        Returns None if there is no such field.
+        """
         return next((header_field.exact for header_field in self.fields if header_field.name == name), None)
 
     def last(self, name: bytes) -> bytes | None:

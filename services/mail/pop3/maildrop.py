@@ -38,7 +38,7 @@ class Maildrop:
         self.marked: set[int] = set()
 
     def load(self) -> Iterator[bytes]:
-        """Read the messages' sizes, in steps between which other sessions run; raise OSError."""
+        """Read the messages' sizes; yield b"" now and then, so that other sessions can run. Raise OSError."""
         try:
             for _ in self.folder.refresh_steps():
                 yield b""

@@ -21,7 +21,7 @@ from lab7.services.mail.pop3.session_state import Capabilities, SessionState, St
 
 
 class Session:
-    """Session of one POP3 client: buffers input, runs command handlers, and yields their outputs."""
+    """Session of one POP3 client: buffers input, runs command handlers, and yields responses and I/O requests."""
 
     def __init__(self, capabilities: Capabilities) -> None:
         self._state = SessionState(capabilities)

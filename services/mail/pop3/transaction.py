@@ -14,7 +14,10 @@ _DIGITS_MAX = 19
 
 
 def _count(argument: bytes) -> int:
-    """Parse a number; a number of more than _DIGITS_MAX digits is replaced by another that is large as well."""
+    """Parse a number; all but its first _DIGITS_MAX digits are ignored.
+
+    The value of a longer number is then wrong, but still larger than any message number or number of lines.
+    """
     if not argument.isdigit():
         raise SyntaxRefusedError("The argument is not a number.")
     return int(argument.lstrip(b"0")[:_DIGITS_MAX] or b"0")

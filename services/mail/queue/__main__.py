@@ -18,7 +18,7 @@ from lab7.services.mail.queue.journal import read_entries
 
 
 def summarise(entry: Entry) -> dict[str, object]:
-    """Return an entry as JSON-serialisable data: the envelope, and the last reply for each undelivered recipient."""
+    """Return a queue entry as JSON-serialisable data: envelope, and last reply for each undelivered recipient."""
     return {
         "id": entry.id,
         "accepted_s": round(entry.accepted_s, 3),

@@ -30,7 +30,7 @@ class Schedule:
         return self.retry_s[min(tries, len(self.retry_s)) - 1]
 
     def is_expired(self, accepted_s: float, now_s: float) -> bool:
-        """Return True if a message accepted at `accepted_s` is to be returned as undeliverable at `now_s`."""
+        """Return True if a message accepted at `accepted_s` has expired at `now_s` and is to be bounced."""
         return now_s - accepted_s >= self.expire_s
 
 
@@ -70,10 +70,10 @@ class ContentLocation:
 
 @dataclass(slots=True)
 class Entry:
-    """A queued message; times in seconds since 1970 UTC.
+    """A queued message; times are in seconds since 1970 UTC.
 
-    `content` None: it is to be read from the journal at `place`. `may_be_delivered`: an earlier attempt may have
-    delivered the message to a local mailbox before a crash.
+    `content` is None if it has to be read from the journal, at `place`. If `may_be_delivered`, an earlier attempt may
+    have delivered the message to a local mailbox before a crash.
     """
 
     id: str
@@ -101,7 +101,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a queue entry: recipients delivered or failed, last replies, number of attempts, time of the next."""
+    """A change of a queue entry: recipients delivered or failed, and the last replies.
+
+    It also has the number of attempts so far, and the time of the next attempt.
+    """
 
     id: str
     done: Sequence[int] = ()

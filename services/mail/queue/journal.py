@@ -73,7 +73,7 @@ class _Segment:
 
 
 class Journal:
-    """The journal in a directory; the directory is created if missing.
+    """Append-only journal of queue entries and their changes: segment files in a directory, created if missing.
 
     Raises ServiceError if the directory cannot be used or another process has locked it.
     """
@@ -92,7 +92,7 @@ class Journal:
         self._active: _Segment | None = None
 
     def recover(self) -> list[Entry]:
-        """Return all entries with undelivered recipients, oldest first; raises OSError."""
+        """Return all queue entries with undelivered recipients, oldest first; raises OSError."""
         return [entry for entry in read_entries(self._directory) if not entry.is_final]
 
     def write(self, items: Sequence[JournalItem], durable: bool) -> list[ContentLocation | None]:
@@ -131,8 +131,7 @@ class Journal:
     def release(self, oldest_open: int | None) -> None:
         """Remove the segments older than number `oldest_open`, the oldest segment that holds an undelivered entry.
 
-        None: there is no undelivered entry, so that all segments are removed, except an active one below
-        IDLE_SEGMENT_OCTETS.
+        If it is None, no segment holds one: all segments are removed, except an active one below IDLE_SEGMENT_OCTETS.
         """
         active = self._active
         if active is not None and oldest_open is None and active.end >= IDLE_SEGMENT_OCTETS:
@@ -147,7 +146,10 @@ class Journal:
 
     @property
     def segment_to_copy(self) -> int | None:
-        """The number of the segment whose open entries should be copied; None while there are at most SEGMENTS_MAX."""
+        """The number of the oldest segment if there are more than SEGMENTS_MAX, else None.
+
+        Its undelivered entries should be copied into the newest segment, so that the oldest can be removed.
+        """
         return self._numbers[0] if len(self._numbers) > SEGMENTS_MAX else None
 
     def close(self) -> None:
@@ -258,7 +260,10 @@ def segments(directory: Path) -> list[tuple[int, Path]]:
 
 
 def read_entries(directory: Path) -> list[Entry]:
-    """Replay the segments; returns all entries with their changes applied, oldest first; raises OSError."""
+    """Rebuild the queue entries from the segments of a journal; return all entries, oldest first.
+
+    The changes of an entry are applied to it. Raises OSError.
+    """
     entries: dict[str, Entry] = {}
     for number, path in segments(directory):
         try:

@@ -51,12 +51,15 @@ class Spool:
         self._open_per_segment: Counter[int] = Counter()
 
     def restore(self, entries: Iterable[Entry]) -> None:
-        """Add entries that an earlier process left in the journal."""
+        """Add queue entries that an earlier process left in the journal."""
         for entry in entries:
             self._enter(entry)
 
     async def add(self, entries: Sequence[Entry], change: Change | None = None) -> None:
-        """Write entries and, in the same write, a change; return when both are synced to disk. Raises OSError."""
+        """Write queue entries, and optionally a change, to the journal in one write; return after the sync to disk.
+
+        Raises OSError.
+        """
         written: asyncio.Future[None] = self._loop.create_future()
         items: list[JournalItem] = [*entries, *([] if change is None else [change])]
         self._enqueue(_PendingWrite(items, True, written, sum(len(entry.content or b"") for entry in entries)))
@@ -67,13 +70,16 @@ class Spool:
         self._enqueue(_PendingWrite([change], False, None, 0))
 
     def remove(self, entry: Entry) -> None:
-        """Remove a finished entry from memory; its last change must have been passed to write_later() or add()."""
+        """Remove a queue entry without undelivered recipients from memory.
+
+        Its last change must have been passed to write_later() or add().
+        """
         if self.entries.pop(entry.id, None) is not None:
             self._uncache(entry)
             self._count(entry, -1)
 
     async def content(self, entry: Entry) -> bytes:
-        """Return an entry's content, from memory or from the journal; raises OSError."""
+        """Return the message content of a queue entry, from memory or from the journal; raises OSError."""
         if entry.content is not None:
             return entry.content
         if entry.place is None:
@@ -185,7 +191,7 @@ class Spool:
             self.write_later(Change(entry.id, range(len(entry.recipients))))
 
     def _copy_oldest(self) -> None:
-        """Copy one undelivered entry of the oldest segment into the newest, if there are more than SEGMENTS_MAX."""
+        """Copy one undelivered entry of the oldest segment into the newest if more than SEGMENTS_MAX segments exist."""
         oldest = self._journal.segment_to_copy
         if oldest is None or not self._open_per_segment or self._pending:
             return

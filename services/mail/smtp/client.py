@@ -117,7 +117,7 @@ class Connection:
             raise ConnectionFailedError(self.session.failure or Reply(451, "The server closed the connection", "4.4.2"))
 
     async def deliver(self, envelope: Envelope) -> Outcome:
-        """Send a message; return its Outcome. Another message can follow if the session's step is READY afterwards."""
+        """Send a message; return its Outcome. If the session's `step` is then READY, another message can follow."""
         await self._send(self.session.send(envelope))
         await self._until(Step.READY)
         outcome = self.session.outcome
@@ -126,7 +126,7 @@ class Connection:
         return outcome
 
     async def close(self) -> None:
-        """Send QUIT if the session's step is READY, and wait until the server closes (RFC 5321 section 4.1.1.10)."""
+        """Send QUIT if the session is in state READY; wait until the server closes (RFC 5321 section 4.1.1.10)."""
         if self.session.step is Step.READY:
             await self._send(self.session.quit())
             await self._until(Step.OVER)

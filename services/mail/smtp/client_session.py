@@ -71,7 +71,7 @@ class Envelope:
 class SessionOptions:
     """Options of a client session: EHLO name, use of PIPELINING and STARTTLS, credentials, encoder of mail data.
 
-    `server` is the server's name, which its replies get (Reply.server).
+    `server` is the server's name; it becomes the attribute `server` of each Reply.
     """
 
     hello: str
@@ -161,7 +161,10 @@ class ClientSession:
         return self._hello("EHLO")
 
     def send(self, envelope: Envelope) -> bytes:
-        """Begin a mail transaction in step READY; return the octets to send. `outcome` is None until the last reply."""
+        """Begin a mail transaction in state READY; return the octets to send.
+
+        The session's `outcome` is None until the last reply of the transaction.
+        """
         if self.step is not Step.READY:
             raise ValueError(f"cannot send in {self.step.name}")
         if not envelope.forward_paths:
@@ -181,7 +184,7 @@ class ClientSession:
         return self._next_group(transaction)
 
     def quit(self) -> bytes:
-        """End the session in step READY; return the QUIT command."""
+        """End the session in state READY; return the QUIT command."""
         self.step = Step.QUIT
         return b"QUIT\r\n"
 

@@ -65,7 +65,7 @@ def _room_for_all() -> int:
 
 @dataclass
 class Policy:
-    """Access policy of a server.
+    """Access policy of an SMTP server: the clients, senders, recipients and messages that it accepts.
 
     Callbacks: `used_octets` returns the octets used in a mailbox, `free_octets` the free disk space.
     """
@@ -98,10 +98,10 @@ class Policy:
         return NO_ROOM if 2 * size_octets + self.reserve_octets > self.free_octets() else None
 
     def localized(self, mailbox: Mailbox, client: Client) -> Mailbox:
-        """Return a recipient with the default domain in place of none, or of this server's own address literal.
+        """Return a recipient; a missing domain, or an address literal of this server, becomes the default domain.
 
         An address literal stands for the host with this address (RFC 5321 section 4.1.3), here the address to which the
-        client has connected. The default domain in place of none is as Postfix's append_at_myorigin.
+        client has connected. Postfix also completes a missing domain (append_at_myorigin).
         """
         literal = literal_address(mailbox.domain)
         is_own = literal is not None and _is_same(literal, client.local_address)
@@ -137,7 +137,7 @@ class Policy:
         return FULL if self.used_octets(account) + max(size_octets, 1) > account.quota_octets else None
 
     def content(self, recipients: Sequence[Mailbox], size_octets: int) -> Reply | None:
-        """Return the reply that rejects a message, 552 if it exceeds the quotas of all recipients; else None."""
+        """Return 552, which rejects a message, if it exceeds the quotas of all its recipients; else None."""
         for mailbox in recipients:
             entry = self.accounts.find(mailbox.local_part, mailbox.domain)
             if entry is None or self._quota(self.accounts.follow(entry), size_octets) is None:
@@ -183,7 +183,10 @@ class Policy:
 
 
 def refusal(entry: Known | None, accounts: Accounts) -> Reply | None:
-    """Return the reply that rejects mail for an entry of the accounts, whatever the message; else None."""
+    """Return the reply that rejects all mail for an entry of the accounts file (None: unknown user).
+
+    Returns None if mail to the entry can be accepted.
+    """
     if entry is None:
         return NO_SUCH_USER
     if entry in accounts.loops:

@@ -215,7 +215,10 @@ class ServerConnection(asyncio.Protocol):
         self._held(session.held_octets)
 
     def _extend_deadline(self, session: ServerSession, octets: int, answered: bool) -> None:
-        """Restart the idle time-out after a reply; in mail data, extend it in proportion to the octets received."""
+        """Restart the idle time-out after a reply.
+
+        While mail data is received, extend the time-out in proportion to the octets received.
+        """
         limits = self._context.limits
         latest = self._context.now() + limits.idle_s
         if answered:
@@ -281,7 +284,10 @@ class ServerConnection(asyncio.Protocol):
         session.tls_started(transport.get_extra_info("ssl_object").version())
 
     def _end(self) -> None:
-        """Half-close the connection (RFC 5321 section 4.1.1.10) and read on: a reset would discard the last reply."""
+        """Half-close the connection (RFC 5321 section 4.1.1.10), but keep reading, to avoid a TCP reset.
+
+        A reset would discard the last reply.
+        """
         self._lingers = True
         self.deadline = self._context.now() + self._context.limits.linger_s
         if self._transport.is_closing():

@@ -98,7 +98,10 @@ class ServerSession:
         return self._advance()
 
     def authenticated(self, account: Account | None) -> bytes:
-        """Complete the request CheckPassword; return the replies to send. `account` None: wrong user or password."""
+        """Complete the request CheckPassword; return the replies to send.
+
+        `account` is None if user or password is wrong.
+        """
         self._end_request(State.GREETED)
         if account is not None:
             self.client.account = account

@@ -99,9 +99,10 @@ class ReplyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An SMTP reply; `text`: lines separated by newlines; `enhanced`: status code of RFC 3463, or empty.
+    """An SMTP reply; `text` has its lines, separated by newlines.
 
-    `server` is the name of the server that sent it; empty: the reply was made by this program.
+    `enhanced` is its enhanced status code (RFC 3463), or empty. `server` is the name of the server that sent it, empty
+    if this program made it.
     """
 
     code: int
@@ -158,7 +159,10 @@ class ReplyReader:
 
 
 def _reply(code: int, lines: Iterable[str], server: str) -> Reply:
-    """Build a Reply; an enhanced status code (RFC 3463) at the start of every line becomes the field `enhanced`."""
+    """Return a Reply with the code and text lines that a server sent.
+
+    An enhanced status code (RFC 3463) at the start of every line becomes the field `enhanced`.
+    """
     texts = list(lines)
     codes = {match[1] if (match := _ENHANCED.match(text)) else "" for text in texts}
     enhanced = codes.pop() if len(codes) == 1 else ""
@@ -183,7 +187,10 @@ class ParameterError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MailParameters:
-    """The parsed argument of MAIL; `reverse_path` None: null reverse-path; `size_octets` 0: no size declared."""
+    """The parsed argument of MAIL.
+
+    `reverse_path` None is the null reverse-path; `size_octets` is 0 if the client declares no size.
+    """
 
     reverse_path: Mailbox | None
     size_octets: int = 0
@@ -193,8 +200,8 @@ class MailParameters:
 def parse_mail(argument: bytes, with_auth: bool, strict: bool = True) -> MailParameters:
     """Parse the argument of MAIL; raises ParameterError.
 
-    `with_auth`: the parameter AUTH is permitted. If `strict` is False, malformed paths as in parse_loose_path() are
-    accepted, and the domain may be missing.
+    If `with_auth`, the parameter AUTH is permitted. If not `strict`, the domain may be missing, and malformed paths are
+    accepted as in parse_loose_path().
     """
     mailbox, rest = _path(argument, b"FROM:", "5.1.7", strict)
     if strict and mailbox is not None and not mailbox.domain:

@@ -87,7 +87,7 @@ def _set_flag(folder: Folder, uids: Sequence[int], flag: str, is_set: bool) -> _
 
 
 def _delete(request: UserPageRequest, folder: Folder, uids: Sequence[int], name: str) -> _Act:
-    """Move messages to Trash, or expunge them if the folder is Trash; return a notice for the next page."""
+    """Move messages to Trash, or expunge them if the folder is Trash; return the text of a notice to display."""
     if name == folders.TRASH:
         yield from folders.paced(folder.expunge_steps(uids))
         return f"{_messages(uids)} deleted permanently."

@@ -78,7 +78,7 @@ class LoginPages:
         self._refused: BoundedDict[str, tuple[str, str]] = BoundedDict(REFUSED_LOGINS_MAX)
 
     def get_form(self, request: PageRequest, _: Pages) -> Response:
-        """Render the login form, with the error of the last login; set the cookie with the form token."""
+        """Render the login form, with the error of a failed login; set the cookie with the form token."""
         token = request.cookies.get(FORM_COOKIE) or self._sessions.new_token()
         try:
             cookie = set_cookie(FORM_COOKIE, token, self._secure)
@@ -91,7 +91,10 @@ class LoginPages:
         return self._pages.public_page("login.html", values, cookie)
 
     def _refuse(self, request: PageRequest, user: str, error: str) -> Response:
-        """Return a redirect to the login form with an error; Back and Reload then send no password again."""
+        """Return a redirect to the login form, which shows an error.
+
+        After a redirect, the browser's Back and Reload do not send the password again.
+        """
         self._refused.put(request.cookies.get(FORM_COOKIE, ""), (user[:NAME_CHARACTERS], error))
         return see_other("/login")
 

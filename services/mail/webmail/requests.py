@@ -22,7 +22,7 @@ class CheckPassword:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """I/O request to send a message by SMTP with the user's credentials; answered with a Submitted."""
+    """I/O request to send a message by SMTP with the user's credentials; answered with a Submitted object."""
 
     envelope: Envelope
     user: str

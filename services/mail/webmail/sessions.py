@@ -94,12 +94,12 @@ class Sessions:
         return session
 
     def end(self, token: str) -> None:
-        """End the session of a token."""
+        """End the login session that has this token."""
         self._sessions.pop(_key(token), None)
 
     @staticmethod
     def password(token: str, session: Session) -> str:
-        """Return the session's password, decrypted with the token."""
+        """Return the password of the session's user, which is stored encrypted with the session's token."""
         return _sealed(token, session.sealed).decode("utf-8", "replace")
 
     def _drop_old(self, now: float) -> None:

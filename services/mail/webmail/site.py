@@ -33,7 +33,7 @@ _FAILED = "Internal server error."
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request whose head has passed all checks, with its page handler, session and limit on content."""
+    """A request whose head has passed all checks, with page handler, session, and maximum size of its content."""
 
     page: Page
     query: Form
@@ -162,7 +162,10 @@ def _host(request: Request) -> str:
 
 
 def _refused(request: UserPageRequest, error: PageError) -> Response:
-    """Return a redirect to the form's folder, which shows the error; Back and Reload then send no form again."""
+    """Return a redirect to the form's folder, whose page shows the error.
+
+    After a redirect, the browser's Back and Reload do not send the form again.
+    """
     request.session.warning = error.detail
     name = request.form.get("folder")
     return see_other(link("/folder", name=name if request.maildir.exists(name) else INBOX))

@@ -127,8 +127,8 @@ class BodyHashes:
 def header_octets(fields: Sequence[HeaderField], names: Sequence[str], signature: bytes, method: str) -> bytes:
     """Return the octets that a signature covers: the named fields, and the signature field without its b= value.
 
-    If a name occurs several times, its fields are taken from the last to the first (section 5.4.2). A name without a
-    further field adds no octets; a field of this name that is added later invalidates the signature.
+    If a name occurs several times, its fields are taken from the last to the first (section 5.4.2). A name for which no
+    field is left adds no octets; if a field of this name is added to the message later, the signature becomes invalid.
     """
     left: dict[str, list[HeaderField]] = {}
     for field in fields:

@@ -34,7 +34,7 @@ class SignatureError(ValueError):
 
 
 class KeyRecordError(ValueError):
-    """Error for a key record that cannot be used for a signature (RFC 6376 section 6.1.2)."""
+    """Error for a DKIM key record with which a signature cannot be verified (RFC 6376 section 6.1.2)."""
 
 
 @dataclass(frozen=True, slots=True)

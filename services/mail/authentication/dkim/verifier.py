@@ -49,7 +49,10 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Result for one signature; `signature` None: the field is invalid; `reason`: text if the result is not pass."""
+    """Result of the verification of one signature.
+
+    `signature` is None if the signature field is invalid; `reason` is a text if the result is not pass.
+    """
 
     result: Result
     signature: Signature | None
@@ -101,7 +104,7 @@ def _key_records(signature: Signature) -> Lookups[Sequence[bytes]]:
 def _verify_with(
     message: ParsedMessage, hashes: BodyHashes, field: HeaderField, signature: Signature, text: bytes
 ) -> Verification:
-    """Verify a signature by one key record; return the result (RFC 6376 section 6.1.3)."""
+    """Verify a signature with the public key in one DKIM key record; return the result (RFC 6376 section 6.1.3)."""
     try:
         record = parse_key_record(text)
         check_key_record(record, signature)

@@ -67,8 +67,8 @@ def judge(
 ) -> Lookups[Verdict]:
     """Evaluate DMARC for a message, and return the verdict.
 
-    `spf_domain`: the domain for which SPF passed, or None; `dkim_domains`: the domains of valid signatures; `percent`:
-    a random number from 0 to 99, which is compared with pct (RFC 7489 section 6.6.4).
+    `spf_domain` is the domain for which SPF passed, or None; `dkim_domains` are the domains of valid DKIM signatures.
+    `percent` is a random number from 0 to 99, which is compared with pct (RFC 7489 section 6.6.4).
     """
     try:
         domain = author_domain(message)

@@ -34,7 +34,7 @@ _MX = re.compile(r"(?:\*\.)?[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z")
 
 
 class PolicyError(ValueError):
-    """Error for a policy that is invalid or could not be fetched."""
+    """Error for an MTA-STS policy that is invalid or could not be fetched."""
 
 
 class Mode(Enum):
@@ -69,7 +69,7 @@ class Policy:
 
 
 def parse_policy(text: str) -> Policy:
-    """Parse a policy file, with CRLF or LF line ends; raises PolicyError (RFC 8461 section 3.2)."""
+    """Parse an MTA-STS policy file with CRLF or LF line ends; raises PolicyError (RFC 8461 section 3.2)."""
     values: dict[str, str] = {}
     patterns: list[str] = []
     for line in filter(str.strip, re.split(r"\r?\n", text)):
@@ -96,7 +96,7 @@ def parse_policy(text: str) -> Policy:
 
 
 def policy_id(domain: str) -> Lookups[str | None]:
-    """Look up the id of a domain's policy in the DNS; return None unless there is exactly one record.
+    """Look up the id of a domain's MTA-STS policy in its TXT record; return None without a single valid record.
 
     Raises TemporaryLookupError.
     """
@@ -114,7 +114,7 @@ def policy_id(domain: str) -> Lookups[str | None]:
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    """A cached policy, the id in its TXT record, and its expiry time."""
+    """A cached MTA-STS policy, the id in its TXT record, and its expiry time in seconds of the cache's clock."""
 
     id: str
     policy: Policy
@@ -155,7 +155,7 @@ class PolicyCache:
 
 
 def fetch_needed(cache: PolicyCache, domain: str) -> Lookups[str | None]:
-    """Look up the id of a domain's policy; return the id if the policy must be fetched.
+    """Look up the id of a domain's MTA-STS policy; return the id if the policy must be fetched.
 
     Returns None if the policy is cached, a fetch failed recently, the domain has no policy, or the lookup failed.
     """

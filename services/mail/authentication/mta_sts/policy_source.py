@@ -83,7 +83,7 @@ class PolicySource:
         return self._cache.policy(domain)
 
     async def _fetch(self, host: str) -> Policy:
-        """Fetch a policy from its host; raises PolicyError, TemporaryLookupError, OSError, HTTPError."""
+        """Fetch a policy from the policy host; raises PolicyError, TemporaryLookupError, OSError, HTTPError."""
         failure: OSError | None = None
         for address in (await self._resolver.resolve(_host_addresses(host)))[:ADDRESSES_MAX]:
             try:

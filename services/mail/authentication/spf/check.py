@@ -211,7 +211,10 @@ def _include(state: _Check, target: str) -> Lookups[bool]:
 
 
 def _exchanges(state: _Check, name: Name) -> Lookups[Sequence[Name]]:
-    """Look up the MX names of a domain; more than ten are a permerror (RFC 7208 sections 4.6.4 and 5.4)."""
+    """Return the MX host names of a domain, most preferred first.
+
+    More than ten are a permerror (RFC 7208 sections 4.6.4 and 5.4).
+    """
     found = yield from find(name, RRType.MX)
     records = sorted((record for record in found.records if isinstance(record, MX)), key=lambda one: one.preference)
     if not records:

@@ -62,7 +62,7 @@ class SyntaxFaultError(ValueError):
 class Directive:
     """One directive of an SPF record: a qualifier and a mechanism.
 
-    `domain_spec` has its macros not expanded; `network` is set for ip4 and ip6 only.
+    The macros in `domain_spec` are not expanded. `network` is set for ip4 and ip6 only.
     """
 
     result: Result

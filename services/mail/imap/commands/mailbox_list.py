@@ -51,7 +51,7 @@ class _PatternMasks:
     end: int
 
     def spread(self, positions: int) -> int:
-        """Return a bit mask of positions with the positions after wildcards added, since a wildcard may match nothing.
+        """Return the bit mask `positions`, with the position after each wildcard added: a wildcard may match nothing.
 
         Wildcards are never adjacent, so one step suffices.
         """
@@ -92,7 +92,7 @@ def _read(reader: Reader) -> tuple[str, str]:
 def list_response(
     word: bytes, attributes: Iterable[bytes], name: str, extended: bytes = b"", utf8: bool = False
 ) -> bytes:
-    """Encode a LIST or LSUB response; `extended`: extended data after the name (RFC 5258 section 6)."""
+    """Encode a LIST or LSUB response; `extended` is appended after the mailbox name (RFC 5258 section 6)."""
     attribute_list = encoder.parenthesized(attributes)
     separator = SEPARATOR.encode("ascii")
     return b'* %b %b "%b" %b%b\r\n' % (word, attribute_list, separator, encoder.mailbox(name, utf8), extended)
@@ -168,7 +168,10 @@ def _read_return(reader: Reader, status_items: list[bytes]) -> bytes:
 
 
 def listed_names(maildir: Maildir) -> tuple[set[str], set[str]]:
-    """Return the names of the mailboxes and the subscribed names, without those that mail programs refuse."""
+    """Return (mailbox names, subscribed names); names with a component `.` or `..` are left out.
+
+    Mail programs refuse such names, since they take them for directories.
+    """
     return set(filter(is_listable, maildir.names())), set(filter(is_listable, maildir.subscriptions.names()))
 
 

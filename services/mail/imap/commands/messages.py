@@ -82,7 +82,7 @@ def uid_expunge(session: SessionState, reader: Reader) -> Steps:
 
 @dataclass(frozen=True, slots=True)
 class _StoreCommand:
-    """Arguments of STORE or UID STORE: sign, flags, `.SILENT`, UNCHANGEDSINCE."""
+    """Arguments of STORE or UID STORE: sign (`+`, `-` or none), flags, `.SILENT`, UNCHANGEDSINCE."""
 
     sign: bytes
     flags: frozenset[str]
@@ -164,7 +164,8 @@ def _is_modified(view: View, uid: int, unchanged_since: int) -> bool:
 def _store_responses(view: View, changed: list[tuple[int, bool]], command: _StoreCommand) -> Iterator[bytes]:
     """Yield the FETCH responses of STORE; with `.SILENT` only those that report a new mod-sequence.
 
-    `changed` lists the stored messages as pairs: the UID, and True if the client knew the current flags before.
+    `changed` lists the stored messages as pairs: the UID, and True if the client knew the flags as they were before
+    this STORE.
     """
     for uid, was_current in changed:
         if not command.silent:

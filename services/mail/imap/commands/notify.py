@@ -57,7 +57,7 @@ class _EventGroup:
 
 @dataclass(slots=True)
 class _Known:
-    """State of a mailbox as last notified to the client."""
+    """Values of a mailbox as last sent to the client: UIDVALIDITY, UIDNEXT, number of messages, mod-sequence."""
 
     uidvalidity: int
     uidnext: int
@@ -75,7 +75,7 @@ class Notifications:
     _subscribed: set[str] = field(default_factory=set)
 
     def begin(self, session: SessionState, with_status: bool) -> Iterator[bytes]:
-        """Record the state of the watched mailboxes; raise NoError if they are too many.
+        """Record the state of the watched mailboxes; raise NoError if there are too many such mailboxes.
 
         Yields a STATUS response for each mailbox if `with_status` is True.
         """

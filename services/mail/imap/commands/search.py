@@ -57,7 +57,8 @@ def search(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps
 def numbers_response(word: bytes, by_uid: bool, found: Found, view: View | None) -> bytes:
     """Encode a SEARCH or SORT response; `found` has (sequence number, UID) pairs.
 
-    If `view` is given, the response ends with the highest mod-sequence of these messages (RFC 7162 section 3.1.6).
+    If `view` (the selected mailbox) is given, the response ends with the highest mod-sequence of these messages (RFC
+    7162 section 3.1.6).
     """
     numbers = b"".join(b" %d" % (uid if by_uid else number) for number, uid in found)
     highest = _highest(view, found)
@@ -80,8 +81,8 @@ def extended_response(
 ) -> Iterator[bytes]:
     """Yield the ESEARCH response for `found`, (sequence number, UID) pairs in order; none if SAVE is the only option.
 
-    The option SAVE stores the result in the session. If `view` is given, the response includes the highest mod-sequence
-    of the messages that it names.
+    The option SAVE stores the result in the session. If `view` (the selected mailbox) is given, the response includes
+    the highest mod-sequence of the messages that the response lists.
     """
     if returns.saves:
         session.saved_result = sorted(returns.saved([uid for _, uid in found]))
@@ -92,9 +93,9 @@ def extended_response(
 
 
 def _begin_updates(session: SessionState, view: View, test: Predicate, by_uid: bool, uids: set[int]) -> str:
-    """Register a search whose later changes are to be notified (search context, RFC 5267); return "".
+    """Register a search context: a search whose later changes of the result are notified (RFC 5267).
 
-    If the session has too many search contexts, return the response code `[NOUPDATE "tag"] ` instead.
+    Returns the response code for the tagged OK: "", or `[NOUPDATE "tag"] ` if the session has too many search contexts.
     """
     tag = session.tag
     if tag not in view.contexts and len(view.contexts) >= SEARCH_CONTEXTS_MAX:
@@ -142,7 +143,7 @@ def read_charset_name(reader: Reader) -> str:
 
 
 def matching(view: View, test: Predicate) -> Generator[Output, None, list[tuple[int, int]]]:
-    """Evaluate search keys on all messages; return (sequence number, UID) of every matching message."""
+    """Test all messages of the mailbox by `test`; return the (sequence number, UID) pairs of those that match."""
     matches = []
     for number, uid in enumerate(view.uids, start=1):
         # Yield per message: evaluating the keys on one large message may take long, and other sessions run in between.

@@ -143,7 +143,7 @@ def vanished_earlier(view: View, mod_sequence: int, known: SequenceSet) -> Gener
 
 
 def _gaps(uids: list[int], uidnext: int) -> list[tuple[int, int]]:
-    """Return the ranges of UIDs that no message has."""
+    """Return the (first, last) ranges of unused UIDs between 1 and `uidnext`; `uids` are in use, ascending."""
     gaps = []
     following = 1
     for uid in [*uids, uidnext]:

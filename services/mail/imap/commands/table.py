@@ -119,7 +119,10 @@ UID_COMMANDS: dict[bytes, Command] = {
 
 
 def parse_command(reader: Reader, state: State) -> Command:
-    """Parse a command name; return its table entry; raise BadError if it is unknown or not permitted in `state`."""
+    """Parse a command name; return its Command in the command table.
+
+    Raises BadError if the command is unknown or not permitted in the session state `state`.
+    """
     word = reader.word("command")
     if word == b"UID":
         reader.expect_space()

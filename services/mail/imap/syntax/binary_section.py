@@ -17,8 +17,8 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/\s]*=*\s*")
 def binary_octets(octets: bytes, root: Part, section: Section) -> bytes | None:
     """Return the decoded content of a BINARY section, None if the message has no such part.
 
-    The whole section is returned: the caller applies `partial`. Raises NoError with UNKNOWN-CTE if the transfer
-    encoding is unknown or the content is invalid in it.
+    The content is complete: the caller cuts out the octet range of a partial fetch. Raises NoError with UNKNOWN-CTE if
+    the transfer encoding is unknown or the content is invalid in it.
     """
     part = find(root, list(section.numbers))
     if part is None or section.text or part.is_multipart or part.message is not None:

@@ -49,7 +49,7 @@ def _number(octets: bytes) -> int:
 
 
 def numbers_in(sequence_set: SequenceSet, count: int) -> list[int]:
-    """Return the message sequence numbers in a set, ascending, for a mailbox with `count` messages.
+    """Return the message sequence numbers in a sequence set, ascending, for a mailbox with `count` messages.
 
     Raises BadError for a number above `count`, and for `*` in an empty mailbox (RFC 3501 section 9, seq-number).
     """
@@ -60,7 +60,7 @@ def numbers_in(sequence_set: SequenceSet, count: int) -> list[int]:
 
 
 def uids_in(sequence_set: SequenceSet, uids: Sequence[int]) -> list[int]:
-    """Return the UIDs in a set, ascending; UIDs not in the sorted list `uids` are ignored."""
+    """Return the UIDs in a sequence set, ascending; UIDs not in the sorted list `uids` are ignored."""
     if not uids:
         return []
     selected: set[int] = set()
@@ -275,7 +275,10 @@ def _label(
 
 
 def section_octets(octets: bytes, root: Part, section: Section) -> bytes | None:
-    """Return the octets of a section, None if the message has no such part; the caller applies `partial`."""
+    """Return all octets of a body section, None if the message has no such part.
+
+    The caller cuts out the octet range of a partial fetch.
+    """
     part = find(root, list(section.numbers))
     return None if part is None else _text_of(octets, root, part, section)
 

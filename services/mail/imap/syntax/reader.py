@@ -74,7 +74,7 @@ class Framer:
     def next(self, with_literals: bool = True) -> Line | AnnouncedLiteral | OverlongLine | None:
         """Return the next complete line, announced literal or overlong line, None until more octets arrive.
 
-        `with_literals` False: the line is a continuation line, in which `{5}` announces no literal.
+        If `with_literals` is False, the line is a continuation line, in which `{5}` announces no literal.
         """
         while self._consume_literal():
             try:
@@ -122,9 +122,9 @@ class Framer:
         return Line(command)
 
     def _continue_discarding(self, line: bytes) -> None:
-        """Continue to discard after a discarded line that announces a non-synchronising literal (RFC 7888 section 4).
+        """After a discarded line, also discard the non-synchronising literal that it announces (RFC 7888 section 4).
 
-        A client sends such a literal without waiting, so it is discarded too. Raises LimitExceededError for a huge
+        A client sends such a literal without waiting for the server's consent. Raises LimitExceededError for a huge
         literal.
         """
         match = _ANNOUNCED_LITERAL.search(line.rstrip(b"\r\n"))
@@ -217,7 +217,10 @@ class Reader:
             raise BadError("An argument is missing." if self.at_end else "A space is missing.")
 
     def match(self, pattern: re.Pattern[bytes], what: str) -> bytes:
-        """Consume and return the octets that match a pattern; without a match, raise BadError (`Expected WHAT.`)."""
+        """Consume and return the octets that match a pattern; raise BadError without a match.
+
+        The error's text is `Expected ...`, with `what` as the name of the expected item.
+        """
         match = pattern.match(self.octets, self.position)
         if match is None:
             raise BadError(f"Expected {what}.")

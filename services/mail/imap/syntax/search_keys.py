@@ -205,9 +205,10 @@ class KeyReader:
         return lambda message: self._view.folder.size_octets(message.uid) < number
 
     def _mod_sequence(self) -> Predicate:
-        """Parse the argument of MODSEQ (RFC 7162); return a test that a message's mod-sequence is at least this number.
+        """Parse the argument of MODSEQ (RFC 7162); return a predicate on messages.
 
-        An optional metadata entry has no effect, as each message has one mod-sequence.
+        It is true if the message's mod-sequence is at least the parsed number. An optional metadata entry has no
+        effect, as each message has one mod-sequence.
         """
         reader = self._reader
         if reader.starts_with(b'"'):
@@ -221,9 +222,9 @@ class KeyReader:
         return lambda message: self._view.mod_sequence(message.uid) >= least
 
     def _within(self, word: bytes) -> Predicate:
-        """Parse the interval of OLDER or YOUNGER in seconds; return a test of the internal date (RFC 5032 section 2).
+        """Parse the interval of OLDER or YOUNGER in seconds (RFC 5032 section 2); return a predicate on messages.
 
-        The test compares the internal date with the time of the search minus the interval.
+        It compares a message's internal date with the time of the search minus the interval.
         """
         interval_s = self._reader.number()
         if not interval_s:

@@ -46,9 +46,9 @@ class SearchReturns:
         return sorted(set(ends))
 
     def returned(self, matches: Sequence[Item]) -> Sequence[Item]:
-        """Return the messages from which the response's MODSEQ value is computed (RFC 4731 section 3.2).
+        """Return the elements of `matches` from which the response's MODSEQ value is computed (RFC 4731 section 3.2).
 
-        These are all messages found; if only MIN or MAX or both are requested, the first or the last or both.
+        These are all matching messages; if only MIN or MAX or both are requested, the first or the last or both.
         """
         if self.options & {b"ALL", b"COUNT", b"PARTIAL"} or not self.options & {b"MIN", b"MAX"} or not matches:
             return matches

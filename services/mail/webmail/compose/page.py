@@ -107,7 +107,7 @@ def _page(
 def _begun(request: UserPageRequest, composition_id: str, form: Form) -> tuple[Composition, dict[str, bytes]]:
     """Begin a composition, empty or prefilled for a reply, forward or draft; return it and its files' contents.
 
-    The contents are keyed by file key. Raises PageError if the original message was removed.
+    The contents are a dict of octets, keyed by ListedFile.key. Raises PageError if the original message was removed.
     """
     way = form.get("way")
     composition = Composition(composition_id)
@@ -258,7 +258,7 @@ class _Desk:
         return f"{self._request.random_token[-ID_CHARACTERS:]}@{self._request.session.account.domain}"
 
     def _remove_draft(self) -> None:
-        """Remove the message in Drafts, unless another program has removed it already."""
+        """Remove the composition's message in Drafts, unless another program has removed it already."""
         draft = self.composition.draft
         location = None if draft is None else _found(self._request, draft)
         if location is not None:
@@ -352,7 +352,7 @@ class _Desk:
 
 
 def _found(request: UserPageRequest, key: MessageKey) -> MessageLocation | None:
-    """Return the location of a message, None if it was removed."""
+    """Return the MessageLocation of the message with this key, None if it was removed."""
     values = (("folder", key.folder), ("v", str(key.uidvalidity)), ("uid", str(key.uid)))
     try:
         return find_message(request.maildir, Form(list(values)))

@@ -46,7 +46,7 @@ class StagingError(Exception):
 
 
 class Staging:
-    """The staging area of one user: the stored compositions, in a directory of the user's Maildir."""
+    """The compositions (messages being written) of one user, with their files, in a directory of the user's Maildir."""
 
     def __init__(self, maildir: Maildir) -> None:
         self._root = f"{maildir.path_of(INBOX)}/{DIRECTORY}"
@@ -70,12 +70,12 @@ class Staging:
         return max(found, key=lambda each: each.saved_s).id if found else ""
 
     def content(self, composition: Composition, file: ListedFile) -> Attachment:
-        """Read an attached file of a composition; return it with its content. Raises OSError."""
+        """Return an attached file of a composition with its content, as an Attachment; raises OSError."""
         with open(f"{self._root}/{composition.id}/{file.key}", "rb") as stream:
             return Attachment(file.name, stream.read(), file.media_type)
 
     def put(self, composition: Composition, contents: Mapping[str, bytes], now: float) -> None:
-        """Store a composition and `contents`, its new files keyed by file key.
+        """Store a composition and `contents`: the octets of its new files, keyed by ListedFile.key.
 
         Other compositions of the user are removed to make room: sent ones, then the least recently saved. Raises
         StagingError above COMPOSITION_OCTETS_MAX and ATTACHMENTS_MAX, and OSError.
@@ -124,7 +124,7 @@ class Staging:
             self._remove_expired(now)
 
     def _remove_expired(self, now: float) -> dict[str, "_State"]:
-        """Remove expired and damaged compositions; return the states of the others, keyed by composition id."""
+        """Remove expired and damaged compositions; return the _State of the others, keyed by composition id."""
         states = {each.composition.id: each for each in self._states(now)}
         for name in self._ids():
             if name not in states:
@@ -156,7 +156,7 @@ class Staging:
         return [found for name in self._ids() if (found := self._state(name, now)) is not None]
 
     def _state(self, composition_id: str, now: float) -> "_State | None":
-        """Return the stored state of a composition; None if it is unknown, expired or damaged."""
+        """Return the content of a composition's composition.json; None if it is unknown, expired or damaged."""
         if not checked_id(composition_id):
             return None
         octets = read_file(f"{self._root}/{composition_id}/{_STATE}")
@@ -169,7 +169,7 @@ class Staging:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """The content of composition.json: a composition without recipients, subject and text, and its size in octets."""
+    """The parsed file composition.json: a composition without the values of its form fields, and its size in octets."""
 
     composition: Composition
     octets: int
@@ -184,7 +184,7 @@ def _write(path: str, content: bytes) -> None:
 
 
 def _decoded(values: dict[str, Any]) -> _State:
-    """Build the state from the JSON object in composition.json; raise KeyError and TypeError if it is invalid."""
+    """Build a _State from the JSON object in composition.json; raise KeyError and TypeError if it is invalid."""
     octets = int(values.pop("octets"))
     values["original"] = MessageKey(**values["original"]) if values["original"] else None
     values["draft"] = MessageKey(**values["draft"]) if values["draft"] else None

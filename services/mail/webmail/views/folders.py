@@ -46,7 +46,10 @@ def title_of(name: str) -> str:
 
 
 def folder_entries(maildir: Maildir) -> list[FolderEntry]:
-    """Return the folder list with numbers of unread messages: the default folders, then the others."""
+    """Return the folder list with numbers of unread messages.
+
+    The default folders (INBOX, Drafts, Sent, Trash) come first, then the others.
+    """
     names = maildir.names()
     others = [name for name in names if name not in _ALWAYS]
     entries = []
@@ -68,7 +71,7 @@ def _unread(maildir: Maildir, name: str) -> int | None:
 
 
 def open_folder(maildir: Maildir, name: str) -> Folder:
-    """Return a folder after a rescan; create it if it is a missing default folder.
+    """Return a folder after a rescan; create a missing INBOX, Drafts, Sent or Trash.
 
     Raises PageError 404 if any other folder is missing.
     """
@@ -97,7 +100,10 @@ def create_folder(maildir: Maildir, title: str) -> str:
 
 
 def move_steps(maildir: Maildir, folder: Folder, uids: Sequence[int], target: str) -> Generator[IoRequest, None, None]:
-    """Move messages to another folder in steps, all or none; raise PageError 404 and MaildirError."""
+    """Move messages to another folder, all or none; raise PageError 404 and MaildirError.
+
+    A generator that yields I/O requests, so that other requests can run meanwhile.
+    """
     into = open_folder(maildir, target)
     if into is not folder:
         copied = yield from paced(folder.copy_steps(uids, into, skips_removed=True))
@@ -105,7 +111,7 @@ def move_steps(maildir: Maildir, folder: Folder, uids: Sequence[int], target: st
 
 
 def paced(steps: Generator[None, None, _Result]) -> Generator[IoRequest, None, _Result]:
-    """Run an operation in steps (a generator), letting other requests run between them; return its result."""
+    """Run the generator `steps`, letting other HTTP requests run after each step; return its result."""
     while True:
         try:
             next(steps)

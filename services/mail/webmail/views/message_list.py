@@ -68,14 +68,20 @@ def get_folder(request: UserPageRequest, pages: Pages) -> Steps:
 
 
 def listed_uids(folder: Folder, words: str) -> Generator[IoRequest, None, Sequence[int]]:
-    """Return the UIDs of a folder's messages, newest first; with `words`, only those that a search for them finds."""
+    """Return the UIDs of a folder's messages, newest first.
+
+    If `words` is not empty, only the messages whose header fields contain all of these words are returned.
+    """
     uids = folder.uids[::-1]
     words = words.strip()[:SEARCH_CHARACTERS]
     return (yield from _search(folder, uids, words.casefold().split())) if words else uids
 
 
 def _search(folder: Folder, uids: Sequence[int], words: Sequence[str]) -> Generator[IoRequest, None, list[int]]:
-    """Return the UIDs of the messages whose header fields contain all words; other requests run between batches."""
+    """Return the UIDs of the messages whose header fields contain all words, in the order of `uids`.
+
+    Yields I/O requests now and then, so that other requests can run.
+    """
     matches = []
     for index, uid in enumerate(uids[:SEARCH_MESSAGES_MAX]):
         header = _header(folder, uid)
