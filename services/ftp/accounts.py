@@ -161,7 +161,7 @@ def main() -> int:
 
 
 def check_credential(account: Account | None, request: Authenticate) -> Admitted | Rejected:
-    """Return the result of a login step: USER, PASS or ACCT.
+    """Check the argument of USER, PASS or ACCT; return Admitted (with the next login step, if any) or Rejected.
 
     For an unknown user (`account` None), USER is answered with a request for the password, as for any other user, and
     PASS is rejected. The replies therefore do not reveal which names exist.
