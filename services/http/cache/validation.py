@@ -50,7 +50,7 @@ def relayed(response: Response, response_time: float) -> Response:
 
 
 def excluded_fields(directives: ResponseDirectives) -> frozenset[bytes]:
-    """Return the lower-case names of the fields that are not stored (RFC 9111 sections 3.1, 5.2.2.4 and 5.2.2.7)."""
+    """Return the lower-case names of a response's fields not to be stored (RFC 9111 3.1, 5.2.2.4 and 5.2.2.7)."""
     return NEVER_STORED | directives.no_cache_fields | directives.private_fields
 
 
@@ -105,7 +105,7 @@ def identify_updated(
 
 
 def _is_same_entry(candidate: StoredResponse, other: StoredResponse) -> bool:
-    """Return whether two values are the same entry of the store, even if its fields have been freshened in between."""
+    """Return whether two stored responses are the same entry of the store, even if freshened in between."""
     return candidate.name == other.name if candidate.name else candidate == other
 
 

@@ -85,7 +85,7 @@ def page_request(link: Link, version: Version, extra: Sequence[FieldLine] = ()) 
 
 @dataclass(slots=True)
 class NetworkStream:
-    """Open TCP or TLS connection to an origin; `number` is the index of its report in the page's connections."""
+    """Open TCP or TLS connection to an origin; `number` is the index of its ConnectionReport in the page report."""
 
     connector: "Connector"
     origin: Origin
