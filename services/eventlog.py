@@ -23,7 +23,7 @@ def _as_text(value: object) -> str:
 
 
 class EventLog:
-    """Writer of events to `stream`; without a stream nothing is written and `enabled` is False."""
+    """Writer of events to `stream` as JSON Lines; without a stream nothing is written and `enabled` is False."""
 
     def __init__(self, stream: TextIO | None, wall_clock: Callable[[], float]) -> None:
         self.enabled = stream is not None
