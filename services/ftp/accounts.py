@@ -60,7 +60,7 @@ class Accounts:
             yield self._anonymous
 
     def find(self, name: str) -> Account | None:
-        """Return the user with this name; None if the name is unknown."""
+        """Return the Account with this user name; None if the name is unknown."""
         if name.lower() in ANONYMOUS_NAMES and self._anonymous is not None:
             return self._anonymous
         return self._by_name.get(name)
