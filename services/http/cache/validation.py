@@ -55,7 +55,7 @@ def excluded_fields(directives: ResponseDirectives) -> frozenset[bytes]:
 
 
 def stored_fields(response: Response, directives: ResponseDirectives) -> Fields:
-    """Return the fields of a response that may be stored; the argument is a head from relayed()."""
+    """Return the fields of a response that may be stored; `response` is a head that relayed() returned."""
     names = excluded_fields(directives)
     return response.fields.without(names) if response.fields.has_any(names) else response.fields
 
@@ -81,8 +81,8 @@ def identify_updated(
 ) -> list[Candidate]:
     """Return the stored responses that a 304 identifies for update, most recent first (RFC 9111 section 4.3.4).
 
-    `candidates` are the stored responses that match the request, most recent first. `validated` are the stored
-    responses whose validators the request carried; () if the client sent If-None-Match itself.
+    `candidates` are those that match the request, as pairs with their metadata, most recent first. `validated` are the
+    stored responses whose validators the request carried; () if the client sent If-None-Match itself.
     """
     tag = head.fields.get(b"etag")
     if tag is not None and is_entity_tag(tag):

@@ -327,7 +327,7 @@ class StaticFiles:
         return () if value is None else ((b"Cache-Control", value),)
 
     def _directories(self, name: str, real: str) -> tuple[str, ...] | None:
-        """Return the directories between the root and a file, outermost first; None if `name` contains a link."""
+        """Return the paths of the directories between root and file, outermost first; None if there is a link."""
         if real != os.path.normpath(name):
             return None
         directories = []

@@ -84,7 +84,7 @@ class Connection:
         return len(self._buffer)
 
     def _parse(self, step: Callable[[], list[Event]]) -> list[Event]:
-        """Call `step` until it returns no event; return all events.
+        """Call `step`, which parses and returns events, until it returns none; return all events.
 
         If the peer made an error, the last event is a Fault.
         """

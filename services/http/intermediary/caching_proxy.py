@@ -285,8 +285,8 @@ class CachingProxy(Proxy):
     ) -> Response:
         """Forward a request and return the response, collapsed with concurrent requests for the same URI if possible.
 
-        `stored` are the responses that were stored when the request was decided; if others are stored now, decide
-        again.
+        `stored` are the responses that were stored when the cache decided to forward; if others are stored now, it
+        decides again.
         """
         if self._store.find(routed.key) != stored:
             # Another response has been stored since the decision: decide again.

@@ -53,7 +53,7 @@ class Route:
 
 
 def route(request: Request, origin: Origin | None) -> Route:
-    """Return the route of a request: by its absolute-form target, or to a reverse proxy's `origin`.
+    """Return the Route of a request: to the origin in its absolute-form target, or to a reverse proxy's `origin`.
 
     Raises HTTPError.
     """

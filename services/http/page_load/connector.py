@@ -52,7 +52,7 @@ class LoadLimits:
 
 @dataclass(slots=True)
 class Fetched:
-    """Completely received response: link, report and header fields. Its content was passed to the sink, a callback."""
+    """Completely received response: Link, ObjectReport and header fields; its content has gone to a callback."""
 
     link: Link
     report: ObjectReport
