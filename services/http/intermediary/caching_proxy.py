@@ -79,7 +79,7 @@ class CollapsedRequest:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, unregister: Callable[["CollapsedRequest"], None], is_background: bool
     ) -> None:
-        """Create a request without an outcome.
+        """Create a collapsed request whose outcome is not known yet.
 
         `unregister` is called when no further client may join. `is_background` is set for a validation that continues
         even if no client waits for it.
