@@ -15,7 +15,7 @@ COST_OCTETS = 1000
 
 
 def cost_of(octets: int) -> int:
-    """Return the number of entries that a value of `octets` octets counts as: 1, plus 1 per COST_OCTETS."""
+    """Return how many entries of a BoundedDict a value of `octets` octets counts as: 1, plus 1 per COST_OCTETS."""
     return 1 + octets // COST_OCTETS
 
 

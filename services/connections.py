@@ -60,7 +60,7 @@ class Sweep:
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
-        """Schedule the next call of `look`, unless a call is already scheduled."""
+        """Schedule the next call of `look`, the timer's callback, unless a call is already scheduled."""
         if self._timer is None:
             self._timer = self._loop.call_later(self._period_s, self._run)
 
@@ -165,7 +165,7 @@ class ConnectionLimits:
 
 @dataclass(eq=False, slots=True)
 class TableEntry:
-    """A connection in the table: client address, network prefix, stage, and the time of its last complete command."""
+    """Entry of a ConnectionTable: client address, network prefix, stage, and time of the last complete command."""
 
     address: str
     prefix: str
@@ -173,7 +173,7 @@ class TableEntry:
     stage: Stage = Stage.OPENING
 
     def complete(self, now: float) -> None:
-        """Record the time `now` of a complete command, request or query."""
+        """Record the time `now` of the connection's last complete command, request or query."""
         self.completed_at = now
 
 
@@ -245,7 +245,7 @@ class ConnectionTable:
         return entry in self._entries
 
     def admit(self, address: str, now: float) -> Admission | Refusal:
-        """Admit a new connection, evicting another one if necessary; return the Refusal if none may be evicted."""
+        """Admit a new connection, if need be by evicting another one; return a Refusal if none may be evicted."""
         new_entry = TableEntry(address, prefix_of(address), now)
         refusal, candidates = self._exceeded_limit(new_entry)
         evicted = None
@@ -320,7 +320,7 @@ class ConnectionTable:
 
     @staticmethod
     def _may_evict(new_entry: TableEntry, entry: TableEntry, is_young: bool) -> bool:
-        """Return whether `entry` may be evicted for `new_entry`; the source of `new_entry` has no fewer connections.
+        """Return whether `entry` may be evicted although its source has no more connections than that of `new_entry`.
 
         `is_young` is True if `entry` was opened, or completed a command, less than OPENING_GRACE_S ago.
         """
@@ -487,7 +487,7 @@ class ConnectionSet:
     # From accept() to connection_lost().
 
     def admit(self, accepted: socket.socket, address: str, speaks_tls: bool) -> Slot | None:
-        """Return the slot of an accepted connection, None if it was refused; evict another one if necessary."""
+        """Return the Slot (handle) of an accepted connection, None if it was refused; evict another one if needed."""
         if len(self.table) >= self.table.limits.connections:
             self._remove_closed()
         result = self.table.admit(address, self.now())
@@ -500,7 +500,7 @@ class ConnectionSet:
         return slot
 
     def attach(self, slot: Slot, connection: Connection) -> None:
-        """Register `connection` for deadline checks and shutdown; it replaces a connection that the slot had before."""
+        """Register `connection` for deadline checks and shutdown, in place of an earlier one of the same `slot`."""
         # A connection that replaces another one is moved to the end of the iteration order.
         self._attached.pop(slot, None)
         self._attached[slot] = connection
@@ -581,7 +581,7 @@ class ConnectionSet:
             slot.shut_down()
 
     def start_farewell(self, leaving: socket.socket) -> None:
-        """Shut an evicted or refused client's socket down after FAREWELL_S, the time to read the last reply."""
+        """Shut down an evicted or refused client's socket after FAREWELL_S: the client can read the last reply."""
         if len(self._farewells) >= self._farewells_max:
             oldest = next(iter(self._farewells))
             self._farewells[oldest].cancel()

@@ -23,7 +23,7 @@ def _as_text(value: object) -> str:
 
 
 class EventLog:
-    """Writer of events to `stream`; without a stream nothing is written and `enabled` is False."""
+    """Writer of events to `stream` as JSON Lines; without a stream nothing is written and `enabled` is False."""
 
     def __init__(self, stream: TextIO | None, wall_clock: Callable[[], float]) -> None:
         self.enabled = stream is not None
@@ -50,9 +50,9 @@ class EventLog:
 
 
 def report(log: EventLog, program: str, event: str, sentence: str, label: str = "") -> None:
-    """Write an event with its reason to the log, and the reason to standard error, after the program's name.
+    """Write an event and its reason to the log; print the program's name and the reason on standard error.
 
-    `label` precedes the reason on standard error, such as `warning: `.
+    `label`, such as `warning: `, precedes the printed reason. Nothing is printed if the log is standard error.
     """
     log.write(event, reason=sentence)
     if not log.on_standard_error:

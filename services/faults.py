@@ -28,5 +28,8 @@ def add_fault_flag(parser: argparse.ArgumentParser, faults: Mapping[str, str]) -
 
 
 def fault_words(options: argparse.Namespace) -> list[str]:
-    """Return `fault=NAME` for each fault that --fault enables, without duplicates, for the service's READY line."""
+    """Return `fault=NAME` for each fault that --fault enables, without duplicates.
+
+    The service appends them to its READY line, which it prints once it listens.
+    """
     return [f"fault={name}" for name in dict.fromkeys(getattr(options, "fault", ()))]

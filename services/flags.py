@@ -63,7 +63,7 @@ def _number(text: str) -> float:
 
 
 def network(text: str) -> IPv4Network | IPv6Network:
-    """Parse an IP address or a network, such as 10.0.0.0/8; the host bits of a network must be 0."""
+    """Parse an IP address or network, such as 10.0.0.0/8, into an ip_network; the host bits of a network must be 0."""
     try:
         return ip_network(text)
     except ValueError as error:

@@ -32,7 +32,7 @@ class ScryptHash:
 
     @classmethod
     def create(cls, password: bytes, salt: bytes) -> "ScryptHash":
-        """Hash a password with a given salt; the scrypt parameters are COST_N, BLOCK_SIZE_R and PARALLELISM_P."""
+        """Return the ScryptHash of a password with `salt`; its parameters are COST_N, BLOCK_SIZE_R, PARALLELISM_P."""
         n, r, p = COST_N, BLOCK_SIZE_R, PARALLELISM_P
         return cls(n, r, p, salt, _derive(password, salt, n, r, p))
 

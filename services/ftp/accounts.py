@@ -60,7 +60,7 @@ class Accounts:
             yield self._anonymous
 
     def find(self, name: str) -> Account | None:
-        """Return the user with this name; None if the name is unknown."""
+        """Return the Account with this user name; None if the name is unknown."""
         if name.lower() in ANONYMOUS_NAMES and self._anonymous is not None:
             return self._anonymous
         return self._by_name.get(name)
@@ -161,7 +161,7 @@ def main() -> int:
 
 
 def check_credential(account: Account | None, request: Authenticate) -> Admitted | Rejected:
-    """Return the result of a login step: USER, PASS or ACCT.
+    """Check the argument of USER, PASS or ACCT; return Admitted (with the next login step, if any) or Rejected.
 
     For an unknown user (`account` None), USER is answered with a request for the password, as for any other user, and
     PASS is rejected. The replies therefore do not reveal which names exist.

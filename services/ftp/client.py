@@ -176,7 +176,7 @@ async def _session(options: argparse.Namespace) -> SessionReport:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the commands of the command line; return the exit code: 0, or 1 if a command failed."""
+    """Run the FTP client with the commands of its command line; return the exit code: 0, or 1 if a command failed."""
     options = _parser().parse_intermixed_args(argv)
     if options.commands and all(name == "help" for name, *_ in options.commands):
         # The command `help` needs no server.

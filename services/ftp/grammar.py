@@ -37,7 +37,8 @@ def parse_host_port(text: str) -> DataAddress:
 def parse_extended(text: str) -> tuple[int, DataAddress]:
     """Parse the argument of EPRT, `|protocol|address|port|`; return (protocol, address and port) (RFC 2428 section 2).
 
-    The address is validated for protocols 1 (IPv4) and 2 (IPv6) only; the caller refuses other protocols by number.
+    The address is validated for protocols 1 (IPv4) and 2 (IPv6) only, and the caller refuses all other protocol
+    numbers.
     """
     if len(text) < 2 or not "!" <= text[0] <= "~":
         raise ArgumentError("the first character must be a delimiter")

@@ -14,7 +14,7 @@ _CONTROLS = dict.fromkeys(({*range(32)} - set(map(ord, "\t\r\n"))) | {*range(127
 
 
 def reply(code: int, *lines: str) -> bytes:
-    """Encode a reply of one or several lines. Of several lines, only the first and the last begin with the code."""
+    """Return the octets of a reply. Of several lines, only the first and the last begin with the code."""
     if not 100 <= code <= 599 or not lines:
         raise ValueError(f"invalid reply: {code} {lines!r}")
     if len(lines) == 1:
@@ -31,7 +31,7 @@ def quoted(path: str) -> str:
 
 
 def host_port(address: str, port: int) -> str:
-    """Encode an IPv4 address and a port as `h1,h2,h3,h4,p1,p2` (RFC 959 section 4.1.2, PORT)."""
+    """Return an IPv4 address and a port as text `h1,h2,h3,h4,p1,p2` (RFC 959 section 4.1.2, PORT)."""
     return ",".join((*address.split("."), str(port >> 8), str(port & 0xFF)))
 
 

@@ -85,7 +85,7 @@ class FTPServer:
 
 
 def _refusal(why: Refusal) -> bytes:
-    """Encode the reply 421 to a client whose connection is refused (RFC 959 section 5.4)."""
+    """Return the octets of reply 421 to a client whose connection is refused (RFC 959 section 5.4)."""
     if why is Refusal.ADDRESS:
         return reply(421, "Too many connections from your address.")
     return reply(421, "Too many users; try again later.")

@@ -20,24 +20,24 @@ _LF, _CR, _NUL = b"\n", b"\r", b"\r\0"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Event: a command line, without CRLF."""
+    """Event of the Telnet decoder: a command line, without CRLF."""
 
     octets: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LongLine:
-    """Event: a line that exceeded the limit and was discarded."""
+    """Event of the Telnet decoder: a line that exceeded the limit and was discarded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """Event: the Telnet function Interrupt Process (IP), which clients send before ABOR."""
+    """Event of the Telnet decoder: the Telnet function Interrupt Process (IP), which clients send before ABOR."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Event: a Telnet option was requested; `octets` are to be sent in order to refuse it."""
+    """Event of the Telnet decoder: a Telnet option was requested; `octets` are to be sent in order to refuse it."""
 
     octets: bytes
 

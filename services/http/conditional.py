@@ -74,7 +74,7 @@ def entity_tags(value: bytes) -> list[bytes] | None:
 
 
 def _date(fields: Fields, name: bytes, now: float) -> int | None:
-    """Parse an HTTP-date; return None, so that the field is ignored, if it is absent or invalid."""
+    """Parse an HTTP-date field into seconds since 1970 UTC; return None, and thus ignore it, if absent or invalid."""
     value = fields.get(name)
     return None if value is None else parse_date(value, now)
 

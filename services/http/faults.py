@@ -57,7 +57,7 @@ class FaultyServerConnection(ServerConnection):
         return head + end + content
 
     def send_data(self, data: bytes) -> bytes:
-        """Encode a piece of content, and return the octets to send; decimal-chunks writes the chunk size in decimal."""
+        """Return the octets of a piece of content to send; the fault decimal-chunks writes chunk sizes in decimal."""
         octets = super().send_data(data)
         if octets and self._encoder.is_chunked and "decimal-chunks" in self._faults:
             return b"%d\r\n%b\r\n" % (len(data), data)

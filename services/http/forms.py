@@ -93,9 +93,9 @@ def media_type(value: bytes | None) -> tuple[bytes, dict[bytes, bytes]]:
 
 
 def url_fields(octets: bytes) -> list[tuple[str, str]]:
-    """Parse application/x-www-form-urlencoded fields of a query or a form.
+    """Parse application/x-www-form-urlencoded octets, of a query or a form, into a list of (name, value) pairs.
 
-    Raises HTTPError 413 if there are too many.
+    Raises HTTPError 413 if there are too many pairs.
     """
     try:
         return parse_qsl(octets.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FIELDS_MAX)
@@ -105,7 +105,7 @@ def url_fields(octets: bytes) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class PartHead:
-    """Event: the header of a part; `file_name` is None unless the part is a file."""
+    """Event of MultipartParser: the header of a part; `file_name` is None unless the part is a file."""
 
     name: str
     file_name: str | None
@@ -114,14 +114,14 @@ class PartHead:
 
 @dataclass(frozen=True, slots=True)
 class PartData:
-    """Event: a piece of a part's content."""
+    """Event of MultipartParser: a piece of a part's content."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class PartEnd:
-    """Event: the end of a part's content."""
+    """Event of MultipartParser: the end of a part's content."""
 
 
 PartEvent = PartHead | PartData | PartEnd
@@ -264,7 +264,7 @@ class MultipartParser:
 
 
 def _part_head(lines: bytes) -> PartHead:
-    """Parse a part's header section; the parameter `name` is required (RFC 7578 section 4.2)."""
+    """Parse the header section of a form's part into a PartHead; the parameter `name` is required (RFC 7578 4.2)."""
     fields = _fields(lines)
     if fields.get(b"content-transfer-encoding", b"binary").lower() not in _UNCHANGED:
         raise HTTPError(

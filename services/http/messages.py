@@ -122,26 +122,26 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Event: a piece of the content, with the transfer coding decoded."""
+    """Event of an HTTP/1 connection: a piece of the content, with the transfer coding decoded."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class EndOfMessage:
-    """Event: the end of the content, with the trailer fields (RFC 9110 section 6.5.1)."""
+    """Event of an HTTP/1 connection: the end of the content, with the trailer fields (RFC 9110 section 6.5.1)."""
 
     trailers: Fields = field(default=NO_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Event: the peer closed its side of the connection between two messages."""
+    """Event of an HTTP/1 connection: the peer closed its side of the connection between two messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Event: an error of the peer, with a status code and a reason for the response that reports the error."""
+    """Event of an HTTP/1 connection: an error of the peer, with status code and reason for the error response."""
 
     status: int
     detail: str

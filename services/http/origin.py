@@ -244,7 +244,7 @@ def _tls_context(options: argparse.Namespace) -> ssl.SSLContext | None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the origin until SIGTERM; return the exit status."""
+    """Run the origin server until SIGTERM; return the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     options = _parser().parse_args(arguments)
 

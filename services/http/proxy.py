@@ -177,7 +177,7 @@ def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
 def _only_relays(request: Request, body: bytes) -> Response:
     """Return a 500 response.
 
-    HTTPServer requires a handler, but the relay gets all requests, so this one is never called.
+    HTTPServer requires a handler, but the relay (the proxy) gets all requests, so this one is never called.
     """
     del request, body
     return page_response(500, "The proxy serves no content of its own.")

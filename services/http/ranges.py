@@ -62,7 +62,7 @@ def _is_backwards(match: re.Match[bytes]) -> bool:
 
 
 def _clip(match: re.Match[bytes], size: int) -> Span | None:
-    """Clip a range to the representation; return None if it is not satisfiable (RFC 9110 section 14.1.2)."""
+    """Return the Span of a range within `size` octets; None if it is not satisfiable (RFC 9110 section 14.1.2)."""
     if match[3] is not None:
         suffix = min(int(match[3]), size)
         return Span(size - suffix, size - 1) if suffix else None
@@ -77,7 +77,7 @@ def _overlaps(spans: list[Span]) -> int:
 
 
 def _coalesce(spans: list[Span]) -> list[Span]:
-    """Coalesce overlapping ranges (RFC 9110 section 15.3.7.2)."""
+    """Return the spans with overlapping ones coalesced (RFC 9110 section 15.3.7.2)."""
     joined: list[Span] = []
     for span in spans:
         touching = [other for other in joined if span.first <= other.last and other.first <= span.last]

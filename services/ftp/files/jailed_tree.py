@@ -54,7 +54,7 @@ class FileError(Exception):
 
 
 def cause_of(error: OSError) -> Cause:
-    """Return the Cause (failures.py) that corresponds to an OSError's errno."""
+    """Return the Cause (reason of failure, for the reply code) that corresponds to an OSError's errno."""
     return _CAUSES.get(error.errno or 0, Cause.LOCAL_ERROR)
 
 

@@ -92,7 +92,7 @@ class PathError(ValueError):
 
 
 def normalise(directory: VirtualPath, argument: str) -> VirtualPath:
-    """Resolve a path argument against the working directory `directory`; raises PathError."""
+    """Resolve a path argument against the working directory `directory` into a tuple of names; raises PathError."""
     if _REFUSED_CHARACTERS.intersection(argument):
         raise PathError("control characters are not allowed in a path")
     segments = [] if argument.startswith("/") else list(directory)
@@ -107,7 +107,7 @@ def normalise(directory: VirtualPath, argument: str) -> VirtualPath:
 
 
 def format_path(path: VirtualPath) -> str:
-    """Format a path for replies, as an absolute path."""
+    """Format a path, a tuple of names, as an absolute path for replies."""
     return "/" + "/".join(path)
 
 

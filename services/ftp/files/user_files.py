@@ -46,7 +46,7 @@ class UserFiles:
         return _status(self.tree.status(path))
 
     def transfer_size(self, path: VirtualPath, data_type: DataType) -> int:
-        """Return the reply to SIZE: the number of octets that RETR would send in this data type.
+        """Return the number of octets that RETR would send in this data type: the value in the reply to SIZE.
 
         If only an incomplete upload of the file exists, return the size of that upload.
         """
@@ -75,7 +75,7 @@ class UserFiles:
         return descriptor, status
 
     def open_write(self, request: OpenWrite) -> tuple[Upload, VirtualPath]:
-        """Open an upload for STOR, APPE or STOU; return (upload, path of the file once complete)."""
+        """Open an upload for STOR, APPE or STOU; return (Upload, path of the file once complete)."""
         self._check_writable()
         path = request.path
         if request.storing is StoreMode.UNIQUE and not self._names_file(path):
@@ -91,7 +91,7 @@ class UserFiles:
             return upload, (*path[:-1], name)
 
     def change(self, request: ChangeName) -> None:
-        """Create, remove or rename a file or directory, or change the mode or modification time."""
+        """Carry out a ChangeName: create, remove or rename a file or directory, or change its mode or time."""
         self._check_writable()
         {
             Change.MAKE_DIRECTORY: self._make_directory,
@@ -103,9 +103,9 @@ class UserFiles:
         }[request.change](request)
 
     def entries(self, path: VirtualPath, pattern: str | None) -> tuple[list[Entry], bool, bool]:
-        """Return a listing: (entries, whether the path is a directory, whether the listing is truncated).
+        """Return ((name, FileStatus) pairs, whether the path is a directory, whether the listing is truncated).
 
-        If the path is a file, the file is the only entry.
+        If the path is a file, the file is the only pair.
         """
         status = self.stat(path)
         if status.kind is not Kind.DIRECTORY:

@@ -9,7 +9,7 @@ one, survives a round trip.
 
 
 def encode_ascii(octets: bytes) -> bytes:
-    """Encode octets of a file in TYPE A: each LF becomes CRLF. A file may be encoded in pieces."""
+    """Return octets of a file as TYPE A sends them: each LF becomes CRLF. A file may be encoded in pieces."""
     return octets.replace(b"\n", b"\r\n")
 
 

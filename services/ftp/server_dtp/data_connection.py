@@ -174,7 +174,7 @@ class DataConnection:
     async def transfer(
         self, transfer: Transfer, target: DataAddress | None, is_gone: Callable[[], bool]
     ) -> Failed | None:
-        """Carry out one transfer and complete the file; return the failure, None on success.
+        """Carry out one transfer and complete the file; return Failed (with its cause), or None on success.
 
         `target` is the client's address in active mode, None in passive mode. `is_gone` returns whether the control
         connection has ended; if it has, an upload counts as aborted.
@@ -207,7 +207,7 @@ class DataConnection:
         return failed
 
     def abort(self, cause: Cause) -> None:
-        """Abort the transfer in progress, if any; `cause` is the cause of its failure."""
+        """Abort the transfer in progress, if any; transfer() then returns Failed with `cause`."""
         if self._aborted is not None and not self._aborted.done():
             self._aborted.set_result(cause)
 
@@ -270,7 +270,7 @@ class DataConnection:
     async def _run_steps(
         self, transfer: Transfer, connection: socket.socket, aborted: asyncio.Future[Cause]
     ) -> Cause | None:
-        """Transfer all octets; return the cause of a failure, None on success.
+        """Transfer all octets, a limited number at a time; return the Cause of a failure, None on success.
 
         Octets of a file in the page cache are sent on the event loop, all others by worker threads.
         """
@@ -327,9 +327,10 @@ class DataConnection:
             return
 
     async def _until_ready(self, connection: socket.socket, to_send: bool, stall_s: float) -> Cause | None:
-        """Wait until the socket is ready; return None, or the cause of a failure.
+        """Wait until the socket is ready to send or receive; return None, or the Cause of a failure.
 
-        The cause is that of an abort, or STALLED if the peer has sent or received nothing for `stall_s` seconds.
+        The Cause is the one given to abort(), or STALLED if the peer has sent or received nothing for `stall_s`
+        seconds.
         """
         loop, aborted = self._settings.loop, self._aborted
         if aborted is None or aborted.done():

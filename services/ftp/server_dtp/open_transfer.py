@@ -40,9 +40,10 @@ _CUT = "Listing truncated: the directory has too many entries."
 
 
 def open_transfer(files: UserFiles, request: Opening, now: float) -> tuple[Transfer, Opened]:
-    """Open the file or listing that a request names; return (sender or receiver, Opened).
+    """Open the file or listing that an I/O request of the session names; return (sender or receiver, Opened).
 
-    The sender or receiver is for the data connection; Opened is the request's result for the session.
+    The sender or receiver is for the data connection; Opened is the result for the session: size in octets, and the
+    name that STOU has chosen.
     """
     if isinstance(request, OpenRead):
         return open_read(files, request)
@@ -52,7 +53,7 @@ def open_transfer(files: UserFiles, request: Opening, now: float) -> tuple[Trans
 
 
 def execute_request(files: UserFiles, request: Request, now: float) -> Result:
-    """Carry out a session's request that needs no data connection, and return its result.
+    """Carry out an I/O request of the session that needs no data connection, and return the request's result.
 
     Raises RuntimeError for requests that need a data connection.
     """
@@ -69,7 +70,7 @@ def execute_request(files: UserFiles, request: Request, now: float) -> Result:
 
 
 def open_read(files: UserFiles, request: OpenRead) -> tuple[FileSender | PieceSender, Opened]:
-    """Open a file for RETR; return (sender for the data connection, Opened with the size in octets if known)."""
+    """Open a file for RETR; return (sender for the data connection, Opened with the file's size, None if unknown)."""
     descriptor, status = files.open_read(request.path)
     size = status.st_size
     if request.data_type is DataType.ASCII:
@@ -82,14 +83,14 @@ def open_read(files: UserFiles, request: OpenRead) -> tuple[FileSender | PieceSe
 
 
 def open_write(files: UserFiles, request: OpenWrite) -> tuple[Receiver, Opened]:
-    """Open a file for STOR, APPE or STOU; return (receiver for the data connection, Opened with the name for STOU)."""
+    """Open a file for STOR, APPE or STOU; return (receiver for the data connection, Opened with STOU's new name)."""
     upload, path = files.open_write(request)
     name = format_path(path) if request.storing is StoreMode.UNIQUE else ""
     return Receiver(upload, request.data_type is DataType.ASCII), Opened(name=name)
 
 
 def open_listing(files: UserFiles, request: OpenListing, now: float) -> tuple[PieceSender, Opened]:
-    """Prepare a listing for LIST, NLST or MLSD; return (sender for the data connection, an Opened)."""
+    """Prepare a listing for LIST, NLST or MLSD; return (sender for the data connection, Opened: a result object)."""
     entries, is_directory, is_cut = files.entries(request.path, request.pattern)
     prefix = request.prefix if is_directory else request.prefix.removesuffix("/").rpartition("/")[0]
     if not is_directory and prefix:

@@ -33,7 +33,7 @@ class Turn(Enum):
 
 
 class Transfer(Protocol):
-    """Interface of the sender or receiver of one transfer; `octets` have passed the data connection so far."""
+    """Interface of the sender or receiver of one transfer; `octets` counts the octets sent or received so far."""
 
     sends: bool
     octets: int
@@ -68,7 +68,7 @@ class FileSender:
         self.octets = 0
 
     def turn(self, connection: socket.socket, most: int) -> Turn:
-        """Send at most `most` octets, without waiting for the peer or the disk; raises OSError."""
+        """Send at most `most` octets, without waiting for the peer or the disk; return a Turn. Raises OSError."""
         place = self._offset + self.octets
         if not (self._in_memory or is_cached(self._file, place, max(place, min(place + most - 1, self._last)))):
             return Turn.DISK

@@ -42,7 +42,7 @@ def account(session: ServerSession, argument: str) -> None:
 
 
 def reinitialise(session: ServerSession, _: str) -> None:
-    """Handle REIN: log out and reset the session as after the greeting, once a transfer in progress has ended."""
+    """Handle REIN: log out and reset the session to its state after the greeting, once any transfer has ended."""
     session.log_out()
     session.reply(220, "Session reset; log in with USER.")
 

@@ -17,14 +17,14 @@ from lab7.services.ftp.server_pi.failures import Failed
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Action of the session: send octets on the control connection."""
+    """Action returned by the sans-IO session: send octets on the control connection."""
 
     octets: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """Action of the session: write an event to the log."""
+    """Action returned by the sans-IO session: write an event to the log."""
 
     event: str
     values: Mapping[str, object] = field(default_factory=dict)
@@ -32,25 +32,25 @@ class LogEvent:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Action of the session: close the control connection once all replies are sent."""
+    """Action returned by the sans-IO session: close the control connection once all replies are sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class CloseData:
-    """Action of the session: close the data connection and the passive port, if open."""
+    """Action returned by the sans-IO session: close the data connection and the passive port, if open."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbortTransfer:
-    """Action of the session: abort the transfer in progress.
+    """Action returned by the sans-IO session: abort the transfer in progress.
 
-    The result of its StartTransfer is then Failed(ABORTED).
+    The StartTransfer request of that transfer then has the result Failed(ABORTED).
     """
 
 
 @dataclass(frozen=True, slots=True)
 class LogOut:
-    """Action of the session: detach the account and its files from the connection, and restart the login timeout."""
+    """Action returned by the sans-IO session: detach the user's account and files, and restart the login timeout."""
 
 
 # Requests
@@ -58,7 +58,7 @@ class LogOut:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Request to wait before the reply to a wrong password (RFC 2577 section 5); answered with Done."""
+    """I/O request of the session: wait before the reply to a wrong password (RFC 2577 section 5). Result: Done."""
 
 
 class Credential(Enum):
@@ -71,7 +71,7 @@ class Credential(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Request to check a credential of `user`; answered with Admitted or Rejected."""
+    """I/O request of the session: check a credential of `user`. Result: Admitted or Rejected."""
 
     user: str
     credential: Credential
@@ -80,12 +80,12 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class OpenPassive:
-    """Request to listen for the client's data connection; answered with Listening or Failed."""
+    """I/O request of the session: listen for the client's data connection. Result: Listening or Failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """Request for a file's status; answered with StatResult or Failed.
+    """I/O request of the session: get the status of a file. Result: StatResult or Failed.
 
     With `directory`, the path must be an accessible directory.
     """
@@ -96,7 +96,7 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class TransferSize:
-    """Request for the number of octets that RETR would send; answered with Size or Failed."""
+    """I/O request of the session: count the octets that RETR would send. Result: Size or Failed."""
 
     path: VirtualPath
     data_type: DataType
@@ -104,7 +104,7 @@ class TransferSize:
 
 @dataclass(frozen=True, slots=True)
 class Describe:
-    """Request for a listing to send in the reply itself (STAT with a path, MLST); answered with Lines or Failed."""
+    """I/O request of the session: list names for the reply itself (STAT with a path, MLST). Result: Lines or Failed."""
 
     path: VirtualPath
     pattern: str | None
@@ -125,9 +125,10 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ChangeName:
-    """Request to create, remove, rename or change a file or directory; answered with Done or Failed.
+    """I/O request of the session: create, remove, rename or change a file or directory. Result: Done or Failed.
 
-    `to` is for RENAME, `mode` for CHANGE_MODE, `modified_s`, in seconds since 1970 UTC, for CHANGE_TIME.
+    `to` is the new path for RENAME, `mode` is for CHANGE_MODE, `modified_s`, in seconds since 1970 UTC, is for
+    CHANGE_TIME.
     """
 
     change: Change
@@ -139,7 +140,7 @@ class ChangeName:
 
 @dataclass(frozen=True, slots=True)
 class OpenRead:
-    """Request to open a file for sending from `offset` on; answered with Opened or Failed."""
+    """I/O request of the session: open a file for sending from octet `offset` on. Result: Opened or Failed."""
 
     path: VirtualPath
     data_type: DataType
@@ -156,7 +157,7 @@ class StoreMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OpenWrite:
-    """Request to open a file for receiving; answered with Opened or Failed."""
+    """I/O request of the session: open a file for receiving. Result: Opened or Failed."""
 
     path: VirtualPath
     data_type: DataType
@@ -166,7 +167,7 @@ class OpenWrite:
 
 @dataclass(frozen=True, slots=True)
 class OpenListing:
-    """Request to prepare a listing for the data connection; answered with Opened or Failed.
+    """I/O request of the session: prepare a listing for the data connection. Result: Opened or Failed.
 
     `prefix` is put before each name in a reply to NLST, so that the client can use the result in RETR (RFC 1123 section
     4.1.2.7). `facts` are the names of the facts for MLSD.
@@ -181,7 +182,7 @@ class OpenListing:
 
 @dataclass(frozen=True, slots=True)
 class StartTransfer:
-    """Request to transfer the opened file or listing; answered with TransferComplete or Failed.
+    """I/O request of the session: transfer the opened file or listing. Result: TransferComplete or Failed.
 
     `target` is the address to which the server opens the data connection in active mode; None in passive mode, in which
     the client connects.
@@ -199,7 +200,7 @@ Action = Send | LogEvent | Close | CloseData | AbortTransfer | LogOut | Request
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Result of a request without data: the request has been carried out."""
+    """Result that carries no data: the session's I/O request has been carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +260,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class TransferComplete:
-    """Result of StartTransfer: the transfer is complete. `remark` is a sentence that is appended to reply 226."""
+    """Result of StartTransfer: the transfer is complete. `remark` is a sentence to append to reply 226."""
 
     octets: int
     remark: str = ""

@@ -75,5 +75,5 @@ NOT_IMPLEMENTED = frozenset(
 
 
 def server_pi(connection_info: ConnectionInfo) -> ServerSession:
-    """Return a new session of server-PI with the command table."""
+    """Return a new sans-IO session of the server's protocol interpreter (server-PI), with all commands."""
     return ServerSession(connection_info, VERBS, NOT_IMPLEMENTED)

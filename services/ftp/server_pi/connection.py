@@ -28,7 +28,7 @@ Value = TypeVar("Value")
 
 
 class ControlConnection(asyncio.Protocol):
-    """Asyncio protocol of one control connection: connects the socket with the sans-IO session."""
+    """Asyncio protocol of one control connection: passes octets to the sans-IO session and carries out its actions."""
 
     def __init__(self, context: ServerContext, slot: Slot) -> None:
         self._context = context
@@ -192,7 +192,7 @@ class ControlConnection(asyncio.Protocol):
         self._update_reading()
 
     def _update_reading(self) -> None:
-        """Pause or resume reading according to the buffers, after each step of the session.
+        """Pause or resume reading according to the buffers, after the session's actions have been carried out.
 
         Schedule buffered commands, or close the connection if the client has closed its side and no command is left.
         """
@@ -229,7 +229,7 @@ class ControlConnection(asyncio.Protocol):
             self._abandon_transfer()
 
     def _answered(self, task: asyncio.Task[None]) -> None:
-        """Handle the end of a request's task; report an unexpected exception of the task and abort the session."""
+        """Handle the end of the task of an I/O request; report an unexpected exception in it and abort the session."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._transport.abort()
             self._context.loop.call_exception_handler({"message": "the FTP command failed", "exception": error})

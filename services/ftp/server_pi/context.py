@@ -16,7 +16,10 @@ from lab7.services.ftp.server_dtp.data_connection import DataSettings
 
 @dataclass(slots=True)
 class ServerContext:
-    """Shared context. `user_files` is keyed by account name; `is_ready` is False until quota usage is computed."""
+    """Context shared by all control connections of an FTP server.
+
+    `user_files` is keyed by account name; `is_ready` is False until quota usage is computed.
+    """
 
     loop: asyncio.AbstractEventLoop
     log: EventLog

@@ -32,7 +32,7 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Result of a request that failed: the cause, and the text of the reply (`detail`, or else a default)."""
+    """Result of an I/O request that failed: the cause, and the text of the reply (`detail`, or else a default)."""
 
     cause: Cause
     detail: str = ""
@@ -105,5 +105,5 @@ TEXTS = {
 
 
 def failure_text(failed: Failed) -> str:
-    """Return the text of the reply for a failed request: its detail, or else the default text for its cause."""
+    """Return the text of the reply after a failed I/O request: its detail, or else the default text for its cause."""
     return failed.detail or TEXTS[failed.cause]

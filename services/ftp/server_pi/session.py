@@ -76,7 +76,7 @@ Handler = Callable[["ServerSession", str], None]
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A row of the command table: states, handler, and `syntax`, the argument as HELP shows it.
+    """Row of the command table: states that permit the command, handler, and `syntax`, the argument as HELP shows it.
 
     An optional argument is in `[...]`; the syntax is empty for a command without argument.
     """
@@ -94,9 +94,9 @@ class Verb:
 
 
 class ServerSession:
-    """Session of one control connection: parser, command queue and state.
+    """Sans-IO session of one control connection: parses commands, queues them, and returns actions to carry out.
 
-    Command handlers use its public attributes.
+    The handlers of commands read and set its public attributes.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class ServerSession:
         return self._take_actions()
 
     def resolved(self, result: Result) -> list[Action]:
-        """Continue the current command with the result of its request; return the next actions."""
+        """Continue the current command with the result of its I/O request; return the next actions."""
         on_result, self._on_result = self._on_result, None
         if on_result is None:
             raise RuntimeError("there is no request to resolve")
@@ -204,24 +204,24 @@ class ServerSession:
     # Methods that command handlers call.
 
     def reply(self, code: int, *lines: str) -> None:
-        """Emit the action that sends a reply of one or several lines."""
+        """Append a reply of one or several lines to the actions that the session returns."""
         self._actions.append(Send(reply(code, *lines)))
         self._refusals = self._refusals + 1 if is_refusal(code) else 0
 
     def fail(self, failed: Failed, codes: Mapping[Cause, int]) -> None:
-        """Send the reply for a failed request; `codes` maps causes to reply codes, other causes get 451."""
+        """Reply to the client after a failed I/O request; `codes` maps causes to reply codes, other causes get 451."""
         self.reply(codes.get(failed.cause, 451), failure_text(failed))
 
     def act(self, action: Action) -> None:
-        """Emit an action that has no result, for the control connection to carry out."""
+        """Append an action that has no result to the actions that the session returns."""
         self._actions.append(action)
 
     def log_event(self, event: str, **values: object) -> None:
-        """Emit the action that writes an event to the log."""
+        """Append the writing of a log event to the actions that the session returns."""
         self._actions.append(LogEvent(event, values))
 
     def request(self, request: Request, on_result: Continuation) -> None:
-        """Emit a request for I/O. `on_result` is called later with its result, by resolved()."""
+        """Append an I/O request to the actions to return; later resolved() calls `on_result` with its result."""
         self._actions.append(request)
         self._on_result = on_result
         if isinstance(request, StartTransfer):
@@ -230,7 +230,10 @@ class ServerSession:
                 self._actions.append(AbortTransfer())
 
     def attempt(self, request: Request, on_result: Continuation, codes: Mapping[Cause, int] = ACTION_CODES) -> None:
-        """Emit a request for I/O. Later, call `on_result` with its result, or send the reply for its failure."""
+        """Make an I/O request as request() does, and reply to the client if it fails.
+
+        On success, `on_result` is called with the result; `codes` maps the causes of failures to reply codes.
+        """
 
         def resolved(result: Result) -> None:
             if isinstance(result, Failed):
@@ -285,7 +288,7 @@ class ServerSession:
         return DataAddress(self.connection_info.peer_host, port)
 
     def log_out(self) -> None:
-        """Log the user out: reset the session, and emit the actions that close the data connection and log out."""
+        """Log the user out: reset the session, and append the actions CloseData and LogOut."""
         self.forget_user()
         self._actions += [CloseData(), LogOut()]
 

@@ -105,15 +105,15 @@ class UserAgent:
         return await self._final(tuple(codes))
 
     async def retrieve(self, path: str, sink: Sink, offset: int = 0) -> TransferReport:
-        """Retrieve a file from octet `offset` on and return a report; `sink` is called with each received piece."""
+        """Retrieve a file from octet `offset` on; return a TransferReport. `sink` is called with each piece."""
         return await self._receive("RETR", path, sink, offset)
 
     async def listing(self, verb: str, path: str, sink: Sink) -> TransferReport:
-        """Retrieve a listing by LIST, NLST or MLSD and return a report; `sink` is called with each received piece."""
+        """Retrieve a listing by LIST, NLST or MLSD; return a TransferReport. `sink` is called with each piece."""
         return await self._receive(verb, path, sink, 0)
 
     async def store(self, path: str, pieces: Iterator[bytes], offset: int = 0, verb: str = "STOR") -> TransferReport:
-        """Store a file and return a report; `pieces` yield its octets from `offset` on."""
+        """Store a file and return a TransferReport; `pieces` yield its octets from `offset` on."""
         command_s = self.now_s()
         async with self._data_connection(verb, path, offset) as data:
             writer = data.streams[1]

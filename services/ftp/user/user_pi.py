@@ -86,7 +86,7 @@ class ReplyReader:
 
 
 def command(verb: str, argument: str = "") -> bytes:
-    """Encode a command line; raises ValueError for an argument that contains a line break."""
+    """Return the octets of a command line; raises ValueError for an argument that contains a line break."""
     line = f"{verb} {argument}" if argument else verb
     if "\r" in line or "\n" in line:
         raise ValueError("a command must be a single line")
@@ -114,7 +114,7 @@ def extended_port(reply: Reply) -> int:
 
 
 def active_command(host: str, port: int, extended: bool) -> bytes:
-    """Encode the command for active mode: EPRT if `extended` is set or the address is IPv6, else PORT."""
+    """Return the encoded command for active mode: EPRT if `extended` is set or the address is IPv6, else PORT."""
     if extended or ":" in host:
         return command("EPRT", f"|{2 if ':' in host else 1}|{host}|{port}|")
     return command("PORT", host_port(host, port))

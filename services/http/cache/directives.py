@@ -219,8 +219,9 @@ def _greatest(directives: Arguments, name: bytes) -> int | None:
 def _names(directives: Arguments, name: bytes) -> tuple[bool, frozenset[bytes]]:
     """Return the field names that qualify no-cache or private: (is the directive unqualified, lower-case field names).
 
-    RFC 9111 sections 5.2.2.4 and 5.2.2.7: #field-name. An argument that is not such a list, or that includes a field of
-    DEPENDED_ON, makes the directive unqualified, and the set of names empty.
+    RFC 9111 sections 5.2.2.4 and 5.2.2.7: #field-name. An argument that is not such a list, or that includes a field
+    that the cache itself needs (DEPENDED_ON, such as Date), makes the directive unqualified, and the set of names
+    empty.
     """
     names: set[bytes] = set()
     for argument in directives.get(name, ()):

@@ -80,7 +80,7 @@ def directives_of(request: Request) -> RequestDirectives:
 
 
 def find_candidates(request: Request, stored: Sequence[StoredResponse], policy: Policy) -> list[Candidate]:
-    """Return the stored responses that match a request by method and Vary.
+    """Return (StoredResponse, DerivedMetadata) pairs of the responses that match a request by method and Vary.
 
     Responses with Vary come first (RFC 9111 section 4.1), and among equals the most recent by Date (section 4).
     """
@@ -96,9 +96,9 @@ def find_candidates(request: Request, stored: Sequence[StoredResponse], policy: 
 
 
 def _by_preference(request: Request, candidates: list[Candidate]) -> list[Candidate]:
-    """Sort candidates: responses with Vary first, then by the request's Accept weights (RFC 9111 section 4.1).
+    """Sort pairs from find_candidates(): responses with Vary first, then by Accept weights (RFC 9111 section 4.1).
 
-    Candidates with equal weights keep their order.
+    Pairs with equal weights keep their order.
     """
     if len(candidates) < 2:
         return candidates

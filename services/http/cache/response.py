@@ -277,7 +277,7 @@ class _Exchange:
         return tuple((candidate, self.freshen(candidate)) for candidate in stored)
 
     def permitted(self, updates: Pairs) -> Pairs:
-        """Return the pairs of `updates` that may be stored, none if the request has no-store (RFC 9111 5.2.1.5)."""
+        """Return the (old, new) pairs of `updates` that may be stored; none after no-store (RFC 9111 5.2.1.5)."""
         original = self.forward.original
         return tuple(pair for pair in updates if request_allows(original, pair[1].response, self.policy))
 
@@ -307,11 +307,11 @@ def handle_response(
     stored: Sequence[StoredResponse],
     policy: Policy = DEFAULT_POLICY,
 ) -> ResponseActions:
-    """Return the actions for a response to `forward.request`: relay, store, freshen or invalidate; only relay a 1xx.
+    """Return the ResponseActions of a received response: relay, store, freshen or invalidate; only relay a 1xx.
 
-    `uri` is the request's cache key, `response` the head as received, and `stored` the responses stored under `uri`.
-    `request_time` and `response_time` are the times when the request was sent and the head was received (wall clock,
-    seconds since 1970 UTC).
+    `uri` is the request's cache key, `response` the head received for forward.request, and `stored` the responses
+    stored under `uri`. `request_time` and `response_time` are the times when the request was sent and the head was
+    received (wall clock, seconds since 1970 UTC).
     """
     head = relayed(response, response_time) if response.status >= 200 else response
     request = forward.original
@@ -335,7 +335,7 @@ def handle_response(
 
 
 def handle_failure(uri: bytes, forward: Forward, now: float, policy: Policy = DEFAULT_POLICY) -> Serve | None:
-    """Return a stale response to serve if upstream did not respond; None if an error must be sent.
+    """Return the decision to serve a stale response if upstream did not respond; None if an error must be sent.
 
     RFC 9111 section 4.2.4, RFC 5861 section 4. The error's status is 502 or 504; RFC 9111 section 5.2.2.2 requires 504
     if must-revalidate prohibits the stale response.
@@ -380,7 +380,7 @@ def _stale_fallback(forward: Forward, now: float, policy: Policy, status: int | 
 
 
 def _not_modified(exchange: _Exchange) -> ResponseActions:
-    """Return the actions for a 304: serve a freshened response, relay the 304, or retry (RFC 9111 4.3.2 to 4.3.4)."""
+    """Return ResponseActions for a 304: serve a freshened response, relay the 304, or retry (RFC 9111 4.3.2-4.3.4)."""
     forward, head = exchange.forward, exchange.head
     is_clients_own = forward.original.fields.has_any(CLIENT_PRECONDITIONS)
     about = () if b"if-none-match" in forward.original.fields else forward.validating
@@ -425,7 +425,7 @@ def _validated(exchange: _Exchange, stored: StoredResponse) -> Serve:
 
 
 def _completed(exchange: _Exchange, part: StoredResponse) -> ResponseActions:
-    """Return the actions for the response to a Range request that completes `part` (RFC 9111 sections 3.3 and 3.4)."""
+    """Return ResponseActions for the response to a Range request that completes `part` (RFC 9111 sections 3.3, 3.4)."""
     original = exchange.forward.original
     new = parse_content_range(exchange.head.fields) if exchange.head.status == 206 else None
     old = part.span
@@ -456,7 +456,7 @@ def _completed(exchange: _Exchange, part: StoredResponse) -> ResponseActions:
 
 
 def _combined(exchange: _Exchange) -> ResponseActions | None:
-    """Return the actions that combine a 206 with stored content; None if this is impossible (RFC 9111 section 3.4)."""
+    """Return ResponseActions that combine a 206 with stored content; None if impossible (RFC 9111 section 3.4)."""
     new = parse_content_range(exchange.head.fields)
     fresh = exchange.storable()
     if new is None or fresh is None:
@@ -484,7 +484,7 @@ def _joined(
 
 
 def _after_head(exchange: _Exchange) -> ResponseActions:
-    """Return the actions for a 200 to HEAD: freshen the stored responses to GET that it matches, remove others."""
+    """Return ResponseActions for a 200 to HEAD: freshen the stored responses to GET that it matches, remove others."""
     get_responses = [candidate for candidate, _ in exchange.candidates if candidate.method != b"HEAD"]
     confirmed = [candidate for candidate in get_responses if is_confirmed(exchange.head, candidate)]
     contradicted = tuple(candidate for candidate in get_responses if candidate not in confirmed)
@@ -495,7 +495,7 @@ def _after_head(exchange: _Exchange) -> ResponseActions:
 
 
 def _relayed(exchange: _Exchange, may_store: bool = True) -> ResponseActions:
-    """Return the actions to relay a response, and to store it if that is permitted (RFC 9111 sections 3 and 4.4)."""
+    """Return ResponseActions to relay a response, and to store it if permitted (RFC 9111 sections 3 and 4.4)."""
     forward, head = exchange.forward, exchange.head
     stored = exchange.storable() if may_store else None
     line = exchange.status_line(stored, is_stored=stored is not None)

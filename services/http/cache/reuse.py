@@ -289,7 +289,7 @@ def not_modified(request: Request, stored: StoredResponse, metadata: DerivedMeta
 def _partial(
     request: Request, stored: StoredResponse, metadata: DerivedMetadata, spans: list[Span], added: tuple[FieldLine, ...]
 ) -> Content:
-    """Build a 206, or a 416 if no span is selected (RFC 9110 sections 15.3.7 and 15.5.17)."""
+    """Return (head, segments) of a 206, or of a 416 if no span is selected (RFC 9110 sections 15.3.7 and 15.5.17)."""
     size = stored.size_octets if stored.span is None else stored.span.complete_length
     if not spans:
         unsatisfied = ((b"Content-Range", b"bytes */%d" % (size or 0)), (b"Content-Length", b"0"))
@@ -309,7 +309,7 @@ def _multipart(
     dropped: frozenset[bytes],
     added: tuple[FieldLine, ...],
 ) -> Content:
-    """Build a multipart/byteranges: a Content-Range in each part, none in the header (RFC 9110 section 15.3.7.2)."""
+    """Return (head, segments) of a multipart/byteranges 206: only its parts have Content-Range (RFC 9110 15.3.7.2)."""
     size = stored.size_octets if stored.span is None else stored.span.complete_length
     boundary = hashlib.sha256(b"%b %d" % (stored.uri, metadata.date) + repr(spans).encode()).hexdigest()[:32].encode()
     kind = stored.response.fields.get(b"content-type")

@@ -31,7 +31,7 @@ _ESCAPED = re.compile(rb'\\(["\\])')
 
 
 class Kind(Enum):
-    """Marker that parse_dictionary() returns for a value of a type that no cache directive uses."""
+    """Marker that parse_dictionary() returns in place of a value whose type no cache directive uses."""
 
     OTHER = "other"
 
@@ -41,9 +41,10 @@ Value = int | bytes | bool | Kind
 
 
 def parse_dictionary(value: bytes) -> dict[bytes, Value] | None:
-    """Parse a Dictionary into int, bool, bytes for String and Token, and OTHER; return None if parsing fails.
+    """Parse a Dictionary into a dict with values int, bool, bytes (String, Token) or OTHER; return None on a failure.
 
-    Of several members with one key, the last is used (section 4.2.2 step 2.4). An empty value is an empty Dictionary.
+    Of several members with one key, the last is used (RFC 8941 section 4.2.2 step 2.4). An empty value is an empty
+    Dictionary.
     """
     value = value.strip(b" ")
     members: dict[bytes, Value] = {}

@@ -50,12 +50,12 @@ def relayed(response: Response, response_time: float) -> Response:
 
 
 def excluded_fields(directives: ResponseDirectives) -> frozenset[bytes]:
-    """Return the lower-case names of the fields that are not stored (RFC 9111 sections 3.1, 5.2.2.4 and 5.2.2.7)."""
+    """Return the lower-case names of a response's fields not to be stored (RFC 9111 3.1, 5.2.2.4 and 5.2.2.7)."""
     return NEVER_STORED | directives.no_cache_fields | directives.private_fields
 
 
 def stored_fields(response: Response, directives: ResponseDirectives) -> Fields:
-    """Return the fields of a response that may be stored; the argument is a head from relayed()."""
+    """Return the fields of a response that may be stored; `response` is a head that relayed() returned."""
     names = excluded_fields(directives)
     return response.fields.without(names) if response.fields.has_any(names) else response.fields
 
@@ -81,8 +81,8 @@ def identify_updated(
 ) -> list[Candidate]:
     """Return the stored responses that a 304 identifies for update, most recent first (RFC 9111 section 4.3.4).
 
-    `candidates` are the stored responses that match the request, most recent first. `validated` are the stored
-    responses whose validators the request carried; () if the client sent If-None-Match itself.
+    `candidates` are those that match the request, as pairs with their metadata, most recent first. `validated` are the
+    stored responses whose validators the request carried; () if the client sent If-None-Match itself.
     """
     tag = head.fields.get(b"etag")
     if tag is not None and is_entity_tag(tag):
@@ -105,7 +105,7 @@ def identify_updated(
 
 
 def _is_same_entry(candidate: StoredResponse, other: StoredResponse) -> bool:
-    """Return whether two values are the same entry of the store, even if its fields have been freshened in between."""
+    """Return whether two stored responses are the same entry of the store, even if freshened in between."""
     return candidate.name == other.name if candidate.name else candidate == other
 
 

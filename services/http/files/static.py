@@ -68,7 +68,7 @@ def content_type(name: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """Current representation of a path: prepared response, validators, size.
+    """Current representation of the file at a path: prepared response, validators, size.
 
     `content` is None for a file too large to cache.
     """
@@ -135,7 +135,7 @@ class FileBody:
     def __init__(self, descriptor: int, segments: Sequence[Segment]) -> None:
         """Create a body that owns the open file `descriptor`.
 
-        `segments` are literal octets, or (offset, length) in the file.
+        `segments` are literal octets, or pairs (offset, length) that select a part of the file.
         """
         self.size_octets: int | None = sum(len(s) if isinstance(s, bytes) else s[1] for s in segments)
         self._descriptor = descriptor
@@ -208,7 +208,7 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
 class Directory:
-    """Result of find() for a directory's path without a final slash, to be redirected (RFC 9110 section 15.4.2)."""
+    """Result of StaticFiles.find() for a directory's path without a final slash: to be redirected (RFC 9110 15.4.2)."""
 
 
 DIRECTORY = Directory()
@@ -327,7 +327,7 @@ class StaticFiles:
         return () if value is None else ((b"Cache-Control", value),)
 
     def _directories(self, name: str, real: str) -> tuple[str, ...] | None:
-        """Return the directories between the root and a file, outermost first; None if `name` contains a link."""
+        """Return the paths of the directories between root and file, outermost first; None if there is a link."""
         if real != os.path.normpath(name):
             return None
         directories = []

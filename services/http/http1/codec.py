@@ -63,7 +63,7 @@ _NAMES = re.compile(rb"%b++(?:\n%b++)*+" % (TCHAR, TCHAR))
 
 
 def parse_request_head(head: bytes) -> Request:
-    """Parse a request's head, with its empty line; raises HTTPError."""
+    """Parse the octets of a request's head, which end with the empty line, into a Request; raises HTTPError."""
     line, _, rest = head.partition(b"\r\n")
     method, request_target, version = parse_request_line(line)
     request = Request(method, request_target, parse_field_lines(rest[:-2]), version)
@@ -86,7 +86,7 @@ def parse_request_line(line: bytes) -> tuple[bytes, bytes, Version]:
 
 
 def parse_response_head(head: bytes) -> Response:
-    """Parse a response's head, with its empty line; raises HTTPError 502."""
+    """Parse the octets of a response's head, which end with the empty line, into a Response; raises HTTPError 502."""
     line, _, rest = head.partition(b"\r\n")
     match = _STATUS_LINE.fullmatch(line)
     if match is None:
@@ -98,7 +98,7 @@ def parse_response_head(head: bytes) -> Response:
 
 
 def parse_field_lines(block: bytes) -> Fields:
-    """Parse a header or trailer section without its empty line; raises HTTPError 400 or 431 (too many lines)."""
+    """Parse a header or trailer section, without its empty line, into Fields; raises HTTPError 400, 431 (too many)."""
     if _FIELD_LINES.fullmatch(block) is None:
         raise HTTPError(400, _why_bad_field_lines(block))
     lines: list[FieldLine] = _FIELD_LINE.findall(block)
@@ -154,7 +154,7 @@ def check_line_length(line: bytes) -> None:
 
 
 def format_field_lines(fields: Fields) -> bytes:
-    """Format field lines; raises LocalProtocolError on an invalid name or value."""
+    """Return field lines as octets; raises LocalProtocolError on an invalid name or value."""
     # RFC 9110 section 5.5: no CR, LF or NUL in a value. All lines are checked in one step.
     lines = fields.lines
     names = b"\n".join([name for name, _ in lines])
@@ -173,7 +173,7 @@ def _is_sent(name: bytes, value: bytes) -> bool:
 
 
 def format_request_head(request: Request) -> bytes:
-    """Format the head of a request, with its empty line; raises LocalProtocolError if it is invalid."""
+    """Return the octets of a request's head, with its empty line; raises LocalProtocolError if it is invalid."""
     line = b"%b %b HTTP/%d.%d" % (request.method, request.request_target, *request.version)
     if _REQUEST_LINE.fullmatch(line) is None:
         raise LocalProtocolError(f"invalid request line: {line!r}")
@@ -181,7 +181,7 @@ def format_request_head(request: Request) -> bytes:
 
 
 def format_response_head(response: Response) -> bytes:
-    """Format the head of a response, with its empty line; raises LocalProtocolError if it is invalid."""
+    """Return the octets of a response's head, with its empty line; raises LocalProtocolError if it is invalid."""
     # RFC 9112 section 4: the space after the status code is sent even if the reason phrase is empty.
     line = b"HTTP/%d.%d %d %b" % (*response.version, response.status, response.phrase)
     if _STATUS_LINE.fullmatch(line) is None:
@@ -199,7 +199,10 @@ _DIGITS = re.compile(rb"\d++")
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """Message framing: `length` is in octets, CHUNKED or UNTIL_CLOSE; if `persistent`, another message may follow."""
+    """Message framing: `length` is a number of octets, CHUNKED or UNTIL_CLOSE.
+
+    If `persistent`, another message may follow on the connection.
+    """
 
     length: int
     persistent: bool
@@ -207,7 +210,11 @@ class Framing:
 
 
 def request_framing(request: Request) -> Framing:
-    """Determine a request's framing; raises HTTPError 400 if it is ambiguous, 413 or 501 (transfer coding)."""
+    """Return a request's Framing.
+
+    Raises HTTPError: 400 for ambiguous framing, 413 for a Content-Length with too many digits, 501 for an unsupported
+    transfer coding.
+    """
     fields = request.fields
     # RFC 9112 section 6.3, rules 5 to 7: without Transfer-Encoding and Content-Length a request has no content.
     length = _request_coding(request) if b"transfer-encoding" in fields else content_length(fields) or 0
@@ -272,7 +279,7 @@ def has_no_content(method: bytes, status: int) -> bool:
 
 
 def response_framing(method: bytes, response: Response) -> Framing:
-    """Determine the framing of a response to `method`; raises HTTPError 502 if it is ambiguous."""
+    """Return the Framing of a response to `method`; raises HTTPError 502 if it is ambiguous."""
     fields = response.fields
     persistent = is_persistent(response.version, fields)
     if has_no_content(method, response.status):
@@ -470,7 +477,7 @@ class BodyEncoder:
         return self._length == UNTIL_CLOSE
 
     def encode_data(self, data: bytes) -> bytes:
-        """Encode a piece of content; raises LocalProtocolError beyond Content-Length."""
+        """Return a piece of content framed for the connection; raises LocalProtocolError beyond Content-Length."""
         if self._length == CHUNKED:
             # RFC 9112 section 7.1: a chunk of size zero would end the content.
             return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
@@ -481,7 +488,10 @@ class BodyEncoder:
         return data
 
     def encode_end(self, trailers: Fields = NO_FIELDS) -> bytes:
-        """Encode the end of the content; raises LocalProtocolError if octets are missing or trailers impossible."""
+        """Return the octets that end the content.
+
+        Raises LocalProtocolError if octets are missing, or if the content cannot have trailers.
+        """
         if self._length == CHUNKED:
             return b"0\r\n%b\r\n" % format_field_lines(trailers)
         if self._remaining > 0:

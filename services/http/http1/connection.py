@@ -68,7 +68,7 @@ from lab7.services.http.messages import END, HTTP_1_1, NO_FIELDS, Closed, Data, 
 
 
 class Connection:
-    """Base class of the client's and the server's connection: input buffer, states of both halves, parsing loop."""
+    """Base class of both ends of an HTTP/1 connection: input buffer, states of both directions, parsing loop."""
 
     def __init__(self, body_limit_octets: int) -> None:
         self.receiving = HalfState.IDLE
@@ -84,7 +84,7 @@ class Connection:
         return len(self._buffer)
 
     def _parse(self, step: Callable[[], list[Event]]) -> list[Event]:
-        """Call `step` until it returns no event; return all events.
+        """Call `step`, which parses and returns events, until it returns none; return all events.
 
         If the peer made an error, the last event is a Fault.
         """
@@ -117,7 +117,7 @@ class Connection:
 
 
 class ClientConnection(Connection):
-    """The client's end of a connection, with pipelining.
+    """The client's end of an HTTP/1 connection, sans-IO, with pipelining.
 
     RFC 9112 sections 6.3 (length of a response), 9.2, 9.3.2 (pipelining) and 9.6. Left out: CONNECT. Upgrade is
     supported as far as leaving HTTP/1: has_switched and take_rest().
@@ -287,7 +287,7 @@ _parse_head_cached = lru_cache(maxsize=CACHED_HEADS)(_parse_head)
 def _final_head(
     status: int, reason: bytes | None, fields: Fields, date: bytes, length: int | None, option: bytes | None
 ) -> bytes:
-    """Format the head of a final response; add Date, Content-Length or Transfer-Encoding, and Connection as needed."""
+    """Return the octets of a final response's head; add Date, the length field, and Connection as needed."""
     added: list[FieldLine] = []
     # RFC 9110 section 6.6.1: an origin with a clock sends Date; a forwarded Date is not replaced.
     if b"date" not in fields:
@@ -306,7 +306,7 @@ _HEAD = b"HEAD "
 
 
 class ServerConnection(Connection):
-    """The server's end of a connection: one exchange at a time; pipelined requests stay in the buffer.
+    """The server's end of an HTTP/1 connection: one exchange at a time; pipelined requests stay in the buffer.
 
     RFC 9112 sections 2.2, 6.3, 9.3 (persistence), 9.3.2 (pipelining) and 9.6; RFC 9110 sections 6.6.1 and 10.1.1; RFC
     9931 sections 4 (a refused Upgrade leaves the connection open) and 7 (a refused CONNECT closes it). CONNECT and

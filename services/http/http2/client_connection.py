@@ -39,7 +39,7 @@ Setting = h2.settings.SettingCodes
 
 @dataclass(frozen=True, slots=True)
 class PushPromised:
-    """Event: the server promised, by PUSH_PROMISE, to send the response to `request` on stream `stream_id`."""
+    """Event of Http2ClientConnection: PUSH_PROMISE promised the response to `request` on stream `stream_id`."""
 
     stream_id: int
     request: Request
@@ -47,7 +47,7 @@ class PushPromised:
 
 @dataclass(frozen=True, slots=True)
 class ResponseReceived:
-    """Event: the head of a final response was received."""
+    """Event of Http2ClientConnection: the head of a final response was received."""
 
     stream_id: int
     response: Response
@@ -55,7 +55,7 @@ class ResponseReceived:
 
 @dataclass(frozen=True, slots=True)
 class DataReceived:
-    """Event: a piece of a response's content was received."""
+    """Event of Http2ClientConnection: a piece of a response's content was received."""
 
     stream_id: int
     data: bytes
@@ -63,14 +63,14 @@ class DataReceived:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnded:
-    """Event: a response is complete."""
+    """Event of Http2ClientConnection: a response is complete."""
 
     stream_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLost:
-    """Event: a stream ended without a complete response.
+    """Event of Http2ClientConnection: a stream ended without a complete response.
 
     `may_retry` is True if the server has not processed the request.
     """
@@ -128,7 +128,7 @@ class Http2ClientConnection:
 
     @property
     def available_streams(self) -> int:
-        """Number of further requests that the server's SETTINGS permit; ASSUMED_STREAMS counts until they arrive."""
+        """Number of further requests that the server's SETTINGS permit, or ASSUMED_STREAMS before SETTINGS arrive."""
         allowed = self._h2.remote_settings.max_concurrent_streams if self._knows_settings else ASSUMED_STREAMS
         return max(0, int(allowed) - sum(stream_id % 2 for stream_id in self._open_streams)) if self.is_open else 0
 

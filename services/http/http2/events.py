@@ -11,7 +11,10 @@ from lab7.services.http.messages import Request
 
 @dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """Event: a request is complete, including its content. For a tunnel, the client's octets follow as TunnelData."""
+    """Event of Http2ServerConnection: a request is complete, including its content.
+
+    For a tunnel, the client's octets follow as TunnelData.
+    """
 
     stream_id: int
     request: Request
@@ -20,7 +23,7 @@ class RequestReceived:
 
 @dataclass(frozen=True, slots=True)
 class RequestRejected:
-    """Event: a request is to be answered with the error `status`; the rest of its content is discarded."""
+    """Event of Http2ServerConnection: a request must get the error `status`; the rest of its content is discarded."""
 
     stream_id: int
     status: int
@@ -29,14 +32,14 @@ class RequestRejected:
 
 @dataclass(frozen=True, slots=True)
 class StreamCancelled:
-    """Event: a stream closed before a response to its request was sent, or before its tunnel ended."""
+    """Event of Http2ServerConnection: a stream closed before its response was sent, or before its tunnel ended."""
 
     stream_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class TunnelData:
-    """Event: octets of the client for a tunnel (RFC 8441), the last ones if `is_last`."""
+    """Event of Http2ServerConnection: octets of the client for a tunnel (RFC 8441), the last ones if `is_last`."""
 
     stream_id: int
     data: bytes
@@ -45,7 +48,10 @@ class TunnelData:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTerminated:
-    """Event: the connection ended with an error. data_to_send() contains GOAWAY; further input is ignored."""
+    """Event of Http2ServerConnection: the connection ended with an error.
+
+    data_to_send() contains GOAWAY; further input is ignored.
+    """
 
     code: ErrorCode
     detail: str

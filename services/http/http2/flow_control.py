@@ -37,8 +37,9 @@ class ReceiveWindows:
     def __init__(self, send: Callable[[bytes], None], streams: Mapping[int, Stream], body_s: float) -> None:
         """Create the windows of a connection.
 
-        `send` is called with WINDOW_UPDATE frames, `streams` are the open streams, and `body_s` is the time limit in
-        seconds for the content of a request, counted from the enlargement of a queued stream's window.
+        `send` is called with encoded WINDOW_UPDATE frames; `streams` are the open streams, keyed by number. `body_s` is
+        the time in seconds that a queued stream has for the content of its request, from the enlargement of its window
+        on.
         """
         self._send = send
         self._streams = streams

@@ -115,13 +115,13 @@ class FrameDecoder:
 
 
 def encode_frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
-    """Encode a frame; `kind` is the type, `flags` the flags octet (RFC 9113 section 4.1)."""
+    """Return the octets of a frame; `kind` is the type, `flags` the flags octet (RFC 9113 section 4.1)."""
     length = len(payload)
     return _HEADER.pack(length >> 8, length & 0xFF, kind, flags, stream_id) + payload
 
 
 def encode_header_block(kind: Kind, flags: int, stream_id: int, payload: bytes, limit_octets: int) -> bytes:
-    """Encode a header block as a `kind` frame of at most `limit_octets`, and CONTINUATION frames (RFC 9113 6.10)."""
+    """Return a header block as a `kind` frame of at most `limit_octets`, and CONTINUATION frames (RFC 9113 6.10)."""
     if len(payload) <= limit_octets:
         return encode_frame(kind, flags | END_HEADERS, stream_id, payload)
     pieces = [payload[at : at + limit_octets] for at in range(0, len(payload), limit_octets)]
@@ -138,7 +138,7 @@ def decode_uint32(payload: bytes, at: int = 0) -> int:
 
 
 def encode_uint32(value: int) -> bytes:
-    """Encode a number as 32 bits."""
+    """Return a number as four octets, in network byte order."""
     return _LONG.pack(value)
 
 

@@ -39,7 +39,7 @@ _FIELD_OVERHEAD = 32
 
 
 def parse_request(lines: Sequence[FieldLine], scheme: bytes, extended_connect: bool = False) -> Request:
-    """Parse a request's header list on a connection with `scheme`; raises MalformedError, HTTPError."""
+    """Parse a request's header list into a Request; `scheme` is the connection's. Raises MalformedError, HTTPError."""
     pseudo, fields = _split(lines, _EXTENDED_PSEUDO if extended_connect else _PSEUDO)
     if _PROTOCOL in pseudo:
         pseudo, fields = _websocket_handshake(pseudo, fields)
@@ -132,7 +132,10 @@ def _split(lines: Sequence[FieldLine], known: frozenset[bytes]) -> tuple[dict[by
 
 
 def _add_pseudo(pseudo: dict[bytes, bytes], name: bytes, value: bytes, late: bool) -> None:
-    """Add a pseudo-header field; raises MalformedError if it is repeated or follows a regular field (RFC 9113 8.3)."""
+    """Add a pseudo-header field to the dict `pseudo`.
+
+    Raises MalformedError if it is repeated or follows a regular field, which is `late` (RFC 9113 section 8.3).
+    """
     if late:
         raise MalformedError("a pseudo-header field follows a regular field")
     if name in pseudo:

@@ -123,7 +123,7 @@ class HeaderDecoder:
             ) from error
 
     def decode_request(self, block: bytes, parse: Callable[[list[FieldLine]], Request]) -> Request:
-        """Return the request in a header block: from the cache, or decoded and parsed with `parse`."""
+        """Return the request in a header block: from the cache of parsed blocks, or decoded and parsed with `parse`."""
         request = self._cache.get(block)
         if request is None:
             request = parse(self.decode(block))
@@ -148,11 +148,14 @@ class HeaderEncoder:
             self._cache.clear()
 
     def cached(self, key: Hashable) -> bytes | None:
-        """Return the cached header block for `key`; None if none is cached or the dynamic table has changed."""
+        """Return the header block that encode() cached under `key`, None if there is none.
+
+        A change of the dynamic table clears the cache.
+        """
         return self._cache.get(key)
 
     def encode(self, lines: Sequence[FieldLine], key: Hashable = None) -> bytes:
-        """Encode a header list; `key` identifies the list for cached()."""
+        """Return the header block of a header list; it may be cached under `key` for cached(), unless `key` is None."""
         block: bytes = self._encoder.encode(lines)
         if _INDEXED_ONLY.fullmatch(block) is None:
             self._cache.clear()

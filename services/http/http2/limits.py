@@ -66,7 +66,7 @@ CACHED_PAGES = 64
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Time limits in seconds for one client, and its minimum rate.
+    """Time limits in seconds for the client of one HTTP/2 connection, and its minimum rate.
 
     The class Limits in services/http/server/context.py gives the sources of the values.
     """

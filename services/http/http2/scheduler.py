@@ -137,7 +137,7 @@ class Scheduler:
             self._enqueue(stream)
 
     def promise(self, parent: Stream, pushed: Stream, request: Request, scheme: bytes) -> None:
-        """Buffer PUSH_PROMISE on `parent`, before its DATA (RFC 9113 section 8.4.1)."""
+        """Buffer PUSH_PROMISE of `pushed` on the stream `parent`, before that stream's DATA (RFC 9113 8.4.1)."""
         block = self._header_encoder.encode(request_header_list(request, scheme))
         payload = encode_uint32(pushed.stream_id) + block
         pushed.request = request

@@ -617,7 +617,7 @@ class Http2ServerConnection:
 
     @property
     def is_sending(self) -> bool:
-        """True if this side or the client's windows delay a response; False while a body has no content available."""
+        """True if a response waits for this side or for the client's flow-control windows, not for its content."""
         return any(stream.status and not stream.is_starved for stream in self._streams.by_id.values())
 
     def on_more(self, callback: Callable[[], None]) -> None:

@@ -78,7 +78,7 @@ def parse_settings(payload: bytes) -> list[tuple[Setting, int]]:
 
 
 def encode_settings(entries: Iterable[tuple[Setting, int]]) -> bytes:
-    """Encode settings as the payload of a SETTINGS frame, six octets each (RFC 9113 section 6.5.1)."""
+    """Return the payload of a SETTINGS frame with these settings, six octets each (RFC 9113 section 6.5.1)."""
     return b"".join(_ENTRY.pack(setting, value) for setting, value in entries)
 
 

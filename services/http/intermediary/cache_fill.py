@@ -57,7 +57,7 @@ class CacheFill:
         self._is_pumping = False
 
     def start(self) -> None:
-        """Pass on the octets that the source has buffered, and register pump() for the octets that arrive later."""
+        """Pass on the content that has arrived, and register pump() to be called when more arrives."""
         self.source.on_more = self.pump
         self.pump()
 
@@ -88,7 +88,7 @@ class CacheFill:
         return reader
 
     def pump(self) -> None:
-        """Pass on octets from the source until it has none available or a reader's buffer is full."""
+        """Pass on arriving content until no more is available or a reader's buffer is full."""
         # Do not re-enter pump(), which a reader may call: the next piece must not overtake this one.
         if self._is_pumping:
             return
@@ -101,9 +101,9 @@ class CacheFill:
             self._is_pumping = False
 
     def _pass_on(self) -> bool:
-        """Pass one piece of content from the source to the store, or to the readers if the store does not accept it.
+        """Pass one piece of arriving content to the store, or to the readers if the store does not accept it.
 
-        Return False if the source has no piece available.
+        Return False if no piece is available.
         """
         try:
             data = self.source.read(PIECE_OCTETS)
@@ -189,7 +189,7 @@ class FillReader(StreamedBody):
 
     @property
     def is_full(self) -> bool:
-        """True if the buffer of octets that are not stored is full; this pauses the source."""
+        """True if the buffer of octets that are not stored is full; reading from the origin then pauses."""
         return self.tail.is_full
 
     @property

@@ -44,8 +44,8 @@ from lab7.services.http.storage.store import Store
 class Outcome:
     """Outcome of a forwarded request, once the store has been updated as the response requires.
 
-    forward   the Forward that was sent last
-    received  the cache's decision about the response
+    forward   the decision to forward that was carried out last
+    received  the effects of the response on the store and the client (ResponseActions)
     content   the content of `received.response`, for the client whose request was forwarded
     fill      the cache fill, if the content is stored while it arrives
     version   the HTTP version of the origin's response
@@ -79,7 +79,7 @@ class CollapsedRequest:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, unregister: Callable[["CollapsedRequest"], None], is_background: bool
     ) -> None:
-        """Create a request without an outcome.
+        """Create a collapsed request whose outcome is not known yet.
 
         `unregister` is called when no further client may join. `is_background` is set for a validation that continues
         even if no client waits for it.
@@ -195,7 +195,7 @@ class CachingProxy(Proxy):
         return LazyResponse(self._fetch, routed, decision, self._store.find(routed.key), inbound)
 
     def route(self, request: Request) -> Route:
-        """Return the route of a request, with Host and target normalised, so that the URI equals the cache key."""
+        """Return the route of a request (origin, Host, target), normalised so that its URI equals the cache key."""
         return normal_route(super().route(request))
 
     def key(self, request: Request, destination: Route) -> bytes:
@@ -285,8 +285,8 @@ class CachingProxy(Proxy):
     ) -> Response:
         """Forward a request and return the response, collapsed with concurrent requests for the same URI if possible.
 
-        `stored` are the responses that were stored when the request was decided; if others are stored now, decide
-        again.
+        `stored` are the responses that were stored when the cache decided to forward; if others are stored now, it
+        decides again.
         """
         if self._store.find(routed.key) != stored:
             # Another response has been stored since the decision: decide again.
@@ -404,7 +404,7 @@ class CachingProxy(Proxy):
         on_interim: OnInterim | None,
         collapsed: CollapsedRequest | None = None,
     ) -> Outcome:
-        """Forward a request, update the store as the response requires, and return the outcome.
+        """Forward a request, update the store as the response requires, and return the response in an Outcome.
 
         Raises UpstreamError.
         """

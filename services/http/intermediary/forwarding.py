@@ -53,7 +53,7 @@ class Route:
 
 
 def route(request: Request, origin: Origin | None) -> Route:
-    """Return the route of a request: by its absolute-form target, or to a reverse proxy's `origin`.
+    """Return the Route of a request: to the origin in its absolute-form target, or to a reverse proxy's `origin`.
 
     Raises HTTPError.
     """
@@ -147,7 +147,7 @@ def strip_hop_by_hop(request: Request) -> Request:
 
 
 def without_hop_by_hop(fields: Fields) -> Fields:
-    """Return fields without hop-by-hop fields, including the fields listed in Connection."""
+    """Return fields without the hop-by-hop fields and without the fields that Connection lists."""
     if not fields.has_any(NOT_FORWARDED):
         return fields
     return fields.without(NOT_FORWARDED | set(lower_tokens(fields.get(b"connection"))))
@@ -219,7 +219,7 @@ def websocket_accept(key: bytes) -> bytes:
 def forwarded_request(
     request: Request, route: Route, name: bytes, length: int | None, trailers: bool, upgrade: bool = False
 ) -> Request:
-    """Build the request to send along `route` from a request without hop-by-hop fields.
+    """Return the request to send to the origin of `route`, built from the client's without hop-by-hop fields.
 
     `length` is the size of the content in octets: 0 without content, None for chunked. `trailers` is True if the client
     accepts trailer fields, `upgrade` if it offers WebSocket.
@@ -319,10 +319,10 @@ def parse_content_length(head: Response) -> int | None:
 def build_response(
     method: bytes, head: Response, body: bytes | Body | StreamedBody, name: bytes, version: Version = HTTP_1_1
 ) -> Response:
-    """Build the response to a client's request with `method` from a received or stored head and its body.
+    """Return the response to a client's request, built from a received or stored head and its body.
 
-    `version` is the HTTP version of that head, for Via. For HEAD, only the length of the body is used. Small content
-    that has arrived completely is converted to bytes.
+    `method` is the request's; `version` is the HTTP version of that head, for Via. For HEAD, only the length of the
+    body is used. Small content that has arrived completely is converted to bytes.
     """
     fields = Fields((*head.fields.lines_without(_REPLACED), (b"Via", via(version, name))))
     if method == b"HEAD":

@@ -127,7 +127,7 @@ class Proxy:
         self._memo: dict[Request, RoutedRequest] = {}
 
     def __call__(self, request: Request, inbound: Inbound) -> EventualResponse:
-        """Return the response to a request, or an awaitable of it, after access control and validation."""
+        """Return the response to a request, or an awaitable of it, after access control and a check of the request."""
         self.metrics.requests += 1
         if self.settings.clients and not self._is_client(inbound):
             return self._refuse(request, inbound, HTTPError(403, "requests from the client's address are forbidden"))

@@ -52,7 +52,7 @@ class LoadLimits:
 
 @dataclass(slots=True)
 class Fetched:
-    """Completely received response: link, report and header fields. Its content was passed to the sink, a callback."""
+    """Completely received response: Link, ObjectReport and header fields; its content has gone to a callback."""
 
     link: Link
     report: ObjectReport
@@ -85,7 +85,7 @@ def page_request(link: Link, version: Version, extra: Sequence[FieldLine] = ()) 
 
 @dataclass(slots=True)
 class NetworkStream:
-    """Open TCP or TLS connection to an origin; `number` is the index of its report in the page's connections."""
+    """Open TCP or TLS connection to an origin; `number` is the index of its ConnectionReport in the page report."""
 
     connector: "Connector"
     origin: Origin

@@ -61,9 +61,9 @@ class _Finder(HTMLParser):
 
 
 def find_links(page: bytes, url: str, content_type: bytes = b"") -> list[Link]:
-    """Return the objects of an HTML page at `url`, in document order: each once, and never the page itself.
+    """Return Links to the objects embedded in an HTML page, in document order: each once, and never the page itself.
 
-    `content_type` is the value of the page's Content-Type field.
+    `url` is the page's URL, `content_type` the value of its Content-Type field.
     """
     charset = detect_charset(page, content_type)
     # WHATWG Encoding section 4.3: a page in UTF-16 is decoded as such, and its queries are encoded in UTF-8.

@@ -17,7 +17,7 @@ from lab7.services.http.urls import Link, Origin
 
 
 async def _fetch_alone(load: LoadState, link: Link, sink: Sink | None = None) -> Fetched:
-    """Fetch one object by HTTP/1.0 on a new connection."""
+    """Fetch one object by HTTP/1.0 on a new connection; return the response as a Fetched."""
     async with connect(load.connector, link.origin) as connection:
         return single_response(link, await connection.exchange([link], HTTP_1_0, sink))
 
@@ -36,7 +36,7 @@ async def serial(load: LoadState) -> None:
 
 
 async def parallel(load: LoadState) -> None:
-    """Load a page by strategy 1.0-parallel: a new connection for each object, up to load.parallel at once."""
+    """Load a page by strategy 1.0-parallel: one new connection per object, at most `load.parallel` of them at once."""
     load.fetched.append(await _fetch_alone(load, load.link, load.sink))
     slots = asyncio.Semaphore(load.parallel)
 

@@ -44,7 +44,7 @@ class LoadState:
         return links
 
     def links_by_origin(self) -> dict[Origin, list[Link]]:
-        """Return the objects of the base page grouped by origin, in document order."""
+        """Return Links to the objects of the base page, in document order, as lists keyed by origin."""
         groups: dict[Origin, list[Link]] = {}
         for link in self.links():
             groups.setdefault(link.origin, []).append(link)
@@ -52,7 +52,7 @@ class LoadState:
 
 
 def single_response(link: Link, fetched: Sequence[Fetched]) -> Fetched:
-    """Return the response to a single request; raises LoadError if the server closed the connection instead."""
+    """Return the first response in `fetched`; raises LoadError if there is none: the server closed the connection."""
     if not fetched:
         raise LoadError(f"{link.url} was not loaded: the server closed the connection")
     return fetched[0]

@@ -83,7 +83,8 @@ async def load_page(
     """Load a page by one of STRATEGIES and return the report; times are the event loop's, in seconds since the start.
 
     `parallel` limits the connections of 1.0-parallel. `sink`, if given, gets the content of a `single` load. `trust`
-    is for https. Raises LoadError if any object gets no complete response, and KeyError for an unknown strategy.
+    has the trust anchors for https. Raises LoadError if any object gets no complete response, and KeyError for an
+    unknown strategy.
     """
     run = STRATEGIES[strategy]
     load = LoadState(Connector(limits or LoadLimits(), trust), _parsed(url), parallel, sink)

@@ -47,7 +47,7 @@ Refuse = Callable[[Request], Response | None]
 
 
 class Served(Connection, Protocol):
-    """Interface of a client's connection to the HTTP server, for all HTTP versions: phase, deadline and slot."""
+    """Interface of a client's HTTP connection, of any version: phase, deadline, Slot (handle in the ConnectionSet)."""
 
     phase: Phase
     deadline: float
@@ -85,7 +85,10 @@ class Limits:
 
 
 class ServerContext:
-    """State shared by all connections of one server: limits, log, clock, counters, and the handler or relay."""
+    """State shared by all connections of one server: limits, log, clock, counters, and the handler or relay.
+
+    A handler is called with complete requests, a relay (such as a proxy) as soon as a request's head has arrived.
+    """
 
     def __init__(
         self,
@@ -118,7 +121,7 @@ class ServerContext:
         self._refusal = refusal
 
     def answer(self, request: Request, body: bytes) -> Response | Awaitable[Response]:
-        """Call the handler; return its response or an awaitable of it. An exception becomes a 500 response."""
+        """Call the handler with a complete request; return its response or an awaitable, 500 after an exception."""
         try:
             answer = self._handler(request, body)
         except Exception as error:
@@ -126,7 +129,7 @@ class ServerContext:
         return answer if isinstance(answer, Response) else LazyResponse(self._guarded, answer)
 
     def relay(self, request: Request, inbound: Inbound) -> Response | Awaitable[Response]:
-        """Call the relay for a request whose content may be incomplete; return its response or an awaitable of it."""
+        """Call the relay (a proxy) with a request that may be incomplete; return its response or an awaitable."""
         if self._relay is None:
             raise TypeError("the server has no relay for this request")
         try:

@@ -253,7 +253,7 @@ class Http2Connection(asyncio.Protocol):
     # Tunnels.
 
     def _open_tunnel(self, stream_id: int, response: Response, body: Takeover) -> Response:
-        """Convert a 101 of the relay to the 200 that opens a tunnel on an HTTP/2 stream (RFC 8441 section 5)."""
+        """Convert a 101 response to the 200 response that opens a tunnel on an HTTP/2 stream (RFC 8441 section 5)."""
         tunnel = self._tunnels[stream_id] = body.take_over_stream(partial(self._hold, stream_id), self._context.now())
         for early in self._early.pop(stream_id, ()):
             self._pass_on(early)
@@ -314,7 +314,7 @@ class Http2Connection(asyncio.Protocol):
     # From responses to the socket.
 
     def _schedule(self) -> None:
-        """Schedule the next step in the event loop's next iteration, so that other connections are served first."""
+        """Schedule further parsing or sending for the event loop's next iteration, after other connections."""
         if not self._is_scheduled:
             self._is_scheduled = True
             self._context.loop.call_soon(self._resume)
@@ -347,7 +347,7 @@ class Http2Connection(asyncio.Protocol):
         self._update_phase()
 
     def _update_phase(self) -> None:
-        """Update phase, idle deadline and reading after each step; close the connection if nothing is left to do."""
+        """Update phase, idle deadline and reading after input or output; close if nothing is left to do."""
         core = self._core
         if core.is_over or (core.is_stopped and not core.open_streams):
             self._linger()

@@ -11,7 +11,7 @@ from lab7.services.http.server.body_stream import BodyStream
 
 
 class Inbound(Protocol):
-    """Interface of a request in progress, for a relay: arriving content, client address, interim responses."""
+    """Interface of a request in progress, for a proxy: arriving content, client address, interim responses."""
 
     @property
     def content(self) -> BodyStream | None:
@@ -29,7 +29,7 @@ class Inbound(Protocol):
 
 
 class BufferedRequest:
-    """Inbound request with complete content: over HTTP/2 the server buffers the content before it calls a relay."""
+    """Request with complete content: over HTTP/2 the server buffers the content before it calls a proxy."""
 
     def __init__(self, content: bytes, peer: str) -> None:
         self.content: BodyStream | None = None

@@ -561,7 +561,7 @@ class Http1Connection(asyncio.Protocol):
     # Phase, deadline and reading.
 
     def _update_phase(self) -> None:
-        """Update the connection's phase, deadline and reading state after each step."""
+        """Update the connection's phase, deadline and reading state after input or output."""
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
         waiting = self._core.unparsed_octets
@@ -589,7 +589,7 @@ class Http1Connection(asyncio.Protocol):
 
 
 class HTTPServer:
-    """HTTP server for any number of connections; calls a handler or a relay for their requests."""
+    """HTTP server for any number of connections; calls a handler, or a relay such as a proxy, for their requests."""
 
     def __init__(
         self,
@@ -632,7 +632,7 @@ class HTTPServer:
         await self.connections.drain(close_s=self.context.limits.drain_s)
 
     def _no_room(self, _: Refusal) -> bytes:
-        """Encode a 503 response for a client whose connection is refused (RFC 9110 section 15.6.4)."""
+        """Return the octets of a 503 response to a client whose connection is refused (RFC 9110 section 15.6.4)."""
         response = page_response(503, "The connection limit is reached: try again later.")
         date = format_date(int(self.context.wall_clock()))
         return ServerConnection(self.context.limits.body_octets).send_response(response, date, close=True)

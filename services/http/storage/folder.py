@@ -80,7 +80,7 @@ class Folder:
             os.close(lock)
 
     def scan(self) -> Iterator[tuple[Head, int]]:
-        """Yield each complete entry with its disk space in octets, in the order of names; remove incomplete entries."""
+        """Yield (metadata, disk space in octets) of each complete entry, sorted by name; remove incomplete ones."""
         kinds: dict[str, set[str]] = {}
         for place in _SUBDIRECTORIES:
             for file in os.listdir(f"{self._root}/{place}"):

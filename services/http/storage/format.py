@@ -41,7 +41,7 @@ class Head:
 
 
 def encode_head(head: Head) -> bytes:
-    """Encode the metadata of a stored response; `stored.size_octets` and `stored.name` must be set."""
+    """Return the octets of a metadata file; head.stored.size_octets and head.stored.name must be set."""
     stored, response = head.stored, head.stored.response
     span = stored.span
     record = {
@@ -64,7 +64,7 @@ def encode_head(head: Head) -> bytes:
 
 
 def decode_head(octets: bytes) -> Head:
-    """Decode a metadata file; raises FormatError if encode_head() cannot have produced the octets."""
+    """Decode a metadata file into a Head; raises FormatError if encode_head() cannot have produced the octets."""
     guard, line_end, rest = octets.partition(b"\n")
     # Compare the line with the expected one instead of parsing it, so that numbers have a single valid notation.
     if len(octets) > HEAD_OCTETS or guard + line_end != _guard(rest):

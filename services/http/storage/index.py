@@ -107,7 +107,7 @@ class Index:
             self._held.move_to_end(name)
 
     def add(self, entry: Entry) -> list[Entry]:
-        """Add an entry; remove and return the entries that it replaces, and an excess variant of its URI."""
+        """Add an entry; remove and return those it replaces, and one more if its URI has too many variants."""
         stored = entry.stored
         before, dropped = self.find(stored.uri), list[Entry]()
         if before:
