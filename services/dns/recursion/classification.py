@@ -98,7 +98,7 @@ class ClassifiedResponse:
 
 
 def classify_response(message: Message, question: Question, queried: Delegation) -> ClassifiedResponse:
-    """Classify the response to `question` from a server of the zone that the delegation `queried` leads to."""
+    """Classify the response to `question` from a server of the delegation `queried`."""
     rcode = message.rcode
     if message.tc:
         # TC in UDP was retried over TCP; with TC over TCP, too, the sections are incomplete.
@@ -194,7 +194,7 @@ class _Classifier:
         return [] if rrset is None else [rrset]
 
     def _is_answered(self, name: Name) -> bool:
-        """Tell whether the answer section has records of the type for a name, which is no alias (RFC 2181 10.1)."""
+        """Tell whether the answers have records of the queried type for a name; False for an alias (RFC 2181 10.1)."""
         is_alias = (name, RRType.CNAME) in self._answers and self._question.rtype not in (RRType.CNAME, RRType.ANY)
         return not is_alias and bool(self._answers_for(name))
 
@@ -230,7 +230,7 @@ class _Classifier:
         return None
 
     def _negative(self, name: Name, chain: tuple[Link, ...]) -> ClassifiedResponse | None:
-        """Return the response as a negative answer about the last name of the chain; None if it is none (RFC 2308)."""
+        """Return the response as a negative answer about the last name of the chain; else None (RFC 2308)."""
         soa = next(
             (rrset for rrset in self._authority if rrset.rtype == RRType.SOA and name.is_below(rrset.name)), None
         )

@@ -57,7 +57,7 @@ class ECSCache:
         return ECSCache(self.policy, self._questions.entries_max, self._networks_max)
 
     def put(self, rrset: RRset, subnet: ClientSubnet, now: float) -> None:
-        """Store an RRset that is valid only for the clients in `subnet`, the option of its response."""
+        """Store an RRset that is valid only for the clients in `subnet`, the client subnet option of its response."""
         ttl = min(rrset.ttl, TTL_MAX_S)
         if ttl <= 0:
             return

@@ -60,7 +60,7 @@ class EDNSOptions:
     require_cookie: bool = False
 
     def has_valid_cookie(self, options: tuple[Option, ...], transport: Transport) -> bool:
-        """Tell whether a query has a valid server cookie, by which its source address is not spoofed."""
+        """Tell whether a query has a valid server cookie, which proves that its source address is not spoofed."""
         cookie = cookie_of(options)
         return cookie is not None and self._age_s(cookie, transport) is not None
 
