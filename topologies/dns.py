@@ -112,7 +112,7 @@ def make_names(
 
     ttl         TTL of the records of example.com in seconds
     changing    TTLs, for each of which there is a name whose address changes (see changing_name)
-    version     number of changes so far, which also sets the serial number of example.com
+    version     number of changes of these addresses so far, which also sets the serial number of example.com
     with_ipv6   add AAAA records and their reverse mapping
     further     additional records, each for the zone of its owner name
     """

@@ -29,7 +29,7 @@ _ADDING = ("add", "replace", "append", "a", "change")
 
 @dataclass
 class NodeSetUp:
-    """Configuration of a node, read from its commands: addresses, MAC address and shape keyed by interface; routes."""
+    """Configuration of a node, read from its set-up commands: its routes; for each interface addresses, MAC, shape."""
 
     addresses: dict[str, list[str]] = field(default_factory=dict)
     macs: dict[str, str] = field(default_factory=dict)
@@ -122,7 +122,7 @@ def _read_route(words: list[str], found: NodeSetUp) -> None:
 
 
 def _read_netem(words: Sequence[str], before: Shape) -> Shape:
-    """Return the shape `before`, from earlier netem commands, with the parameters of one more command applied."""
+    """Return the shape `before`, of earlier netem commands, with the parameters (delay, loss ...) of one more."""
     shape, place = before, 0
     while place < len(words):
         name, values = words[place], words[place + 1 :]

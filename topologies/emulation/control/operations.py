@@ -50,7 +50,7 @@ class Operations:
         self._down: dict[str, list[str]] = {}
 
     def describe(self) -> dict[str, Any]:
-        """Return the network for JSON: hosts, switches and links with addresses, services, shapes and states."""
+        """Return the network for JSON: hosts, switches, links, with addresses, services, traffic shapes and states."""
         net = self._bed.net
         return {
             "hosts": [self._host(host) for host in net.hosts],

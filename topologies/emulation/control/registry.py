@@ -220,7 +220,7 @@ def names() -> list[str]:
 
 
 def connect(name: str) -> socket.socket | None:
-    """Return a connection to the network of a name; None if no such network is up. Raises MachineError."""
+    """Return a connection to the control socket of a network; None if it is not running. Raises MachineError."""
     if not NAME.fullmatch(name):
         return None
     for folder in folders():

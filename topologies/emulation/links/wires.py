@@ -24,7 +24,7 @@ NAMED_MAX = 3
 
 
 class InNamespace(Protocol):
-    """Interface of a node whose network namespace is identified by a process in it."""
+    """Protocol class of nodes whose network namespace is identified by the id of a process in it."""
 
     def network_pid(self) -> int:
         """Return the id of a process in the node's namespaces (0: this process's); wait until the namespaces exist."""
@@ -59,7 +59,7 @@ class Wire:
     """A user-space link, carried by a process.
 
     ends      the two ends; direction 0 is from end 0 to end 1, direction 1 back
-    shapes    shape of each direction
+    shapes    shape (rate, delay, loss ...) of each direction
     seeds     seed of each direction's random effects, such as loss
     records   file of each direction with the times at which frames were due and left
     carrier   the process that carries the link, None until it has been started
@@ -76,7 +76,10 @@ class Wire:
     place: int = 0
 
     def reshape(self, direction: int, shape: Shape, seed: int) -> None:
-        """Replace the shape of one direction; frames in flight keep their due times. Raises EmulationError."""
+        """Replace the shape (rate, delay ...) of one direction; frames in flight keep their due times.
+
+        Raises EmulationError.
+        """
         self.shapes[direction], self.seeds[direction] = shape, seed
         self._command({"direction": 2 * self.place + direction, "shape": asdict(shape), "seed": seed})
 

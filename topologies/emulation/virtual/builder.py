@@ -102,7 +102,7 @@ def check_machine(place: Path) -> None:
 
 
 def build(place: Path) -> Kernel:
-    """Build the kernel in the folder `place`, unless it exists there; return it. Raises MachineError."""
+    """Build the kernel in the folder `place`, unless it exists there; return the Kernel. Raises MachineError."""
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -137,7 +137,7 @@ def _locked(place: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder(place: Path) -> Iterator[Path]:
-    """Yield a temporary folder to build in, after removing those of killed builds; the caller holds the lock."""
+    """Yield a temporary folder to build in, after removing those that killed builds left; the caller holds the lock."""
     for left in place.glob(f"{UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=place))

@@ -109,7 +109,7 @@ class Machine:
 
     @property
     def pid(self) -> int:
-        """Process id of the kernel's guard, which leads a separate session."""
+        """Process id of the guard, which starts and kills the kernel, and leads a session of its own."""
         return self._guard.pid
 
     def real_s(self) -> float:

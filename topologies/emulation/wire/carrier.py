@@ -150,7 +150,7 @@ class Carrier:
         return now_ns
 
     def _obey(self, commands: IO[bytes], sleeper: Sleeper) -> None:
-        """Process one JSON command, which replaces a shape or deletes a link, and print DONE."""
+        """Process one JSON command, which replaces the shape of a direction or deletes a link, and print DONE."""
         line = commands.readline()
         if not line:
             # At end of file the testbed has ended, and the kernel kills this process next.

@@ -21,7 +21,7 @@ LINES_MAX = 5_000_000
 
 
 def parse_trace(text: str) -> tuple[int, ...]:
-    """Parse the lines of a trace; return the times in ms. Raises ValueError with the line's number."""
+    """Parse a trace; return the times of delivery opportunities in ms. Raises ValueError with the line number."""
     times: list[int] = []
     lines = text.split("\n")
     if len(lines) > LINES_MAX:
@@ -41,7 +41,7 @@ def parse_trace(text: str) -> tuple[int, ...]:
 
 
 def read_trace(path: str) -> tuple[int, ...]:
-    """Read and parse the trace in a file. Raises TopologyError with the file's name."""
+    """Read a trace; return the times of delivery opportunities in ms. Raises TopologyError with the file's name."""
     try:
         return parse_trace(Path(path).read_text(encoding="ascii"))
     except OSError as error:
