@@ -82,7 +82,7 @@ async def _wait(own: Message, result: Awaitable[Result]) -> Message:
 
 
 def _joined(own: Message, result: Result) -> Message:
-    """Return the response of the server's own zones with the resolved answer in place of the referral."""
+    """Return the response of the server's own zones, in which the resolved answer replaces the referral."""
     answers = (*own.answers, *records_of(result.answers))
     authority = records_of(result.authority)
     return replace(own, aa=False, rcode=result.rcode, answers=answers, authority=authority, additional=())

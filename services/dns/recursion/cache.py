@@ -88,7 +88,7 @@ class Service(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """A delegation (RFC 1034 section 4.2.1): a zone, the hosts that serve it, and their glue, of both IP versions.
+    """A delegation (RFC 1034 section 4.2.1): a zone, the hosts that serve it, and their glue (A and AAAA).
 
         example.com.  NS  ns.example.com., ns.provider.net.     glue: ns.example.com. -> 192.0.2.53
 

@@ -76,7 +76,7 @@ Link = tuple[RRset, Trust | None]
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedResponse:
-    """The kind of a response, and its usable content.
+    """Kind of a response to an upstream query, and the content that may be used.
 
     `answers` is the alias chain in order, followed by the answer. `name` is the last name of the chain, to which a
     negative answer refers (RFC 2308 section 2.1, RFC 6604 section 3). `detail` is the reason for the kinds LAME and
@@ -274,7 +274,7 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.REFERRAL, self._question.name, delegation=delegation)
 
     def _referral(self, name: Name) -> RRset | None:
-        """Return the NS RRset of a referral: of the lowest zone cut from the queried zone to `name`; or None."""
+        """Return the NS RRset of a referral, at the deepest zone cut on the way to `name`; None if there is none."""
         return _nearest_ns(self._authority, self._queried.zone, name)
 
     def _referral_in_answer(self) -> RRset | None:

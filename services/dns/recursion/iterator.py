@@ -503,9 +503,9 @@ class Iteration:
         return ()
 
     def _host_addresses(self, host: Name, rtype: int, _: Delegation) -> Steps[tuple[str, ...] | None]:
-        """Resolve addresses of one type of a name server in another zone; () if it has none of the type.
+        """Resolve the A or AAAA addresses of a name server in another zone; () if it has none of this type.
 
-        None, if a query for the other type is of no use: the name is an alias, or does not exist.
+        None if a query for the other type is useless, too, because the name is an alias or does not exist.
         """
         context = self._context.for_hosts
         result = context.look_up(host, rtype, None, self._budget.now)
@@ -681,7 +681,7 @@ def _value(end: StopIteration) -> Result:
 
 
 def from_cache(context: ResolverContext, question: Question, now: float, subnet: Network | None = None) -> Result:
-    """Answer a query without RD from the caches, or by the nearest delegation (RFC 1034 section 4.3.2 step 4)."""
+    """Answer a query without RD: from the caches, or with the nearest delegation known (RFC 1034 4.3.2 step 4)."""
     chain: list[RRset] = []
     name, seen, scope = question.name, set[Name](), 0
     while name not in seen and len(seen) <= ALIASES_MAX:

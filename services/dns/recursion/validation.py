@@ -89,7 +89,7 @@ class Validation:
         self._received: tuple[Question, Message, ClassifiedResponse] | None = None
 
     def examine(self, message: Message, response: ClassifiedResponse, question: Question) -> Steps[ClassifiedResponse]:
-        """Return a response with validated RRsets, or as FAILED if it is bogus."""
+        """Return a response with validated RRsets, or classified as FAILED if it is bogus."""
         if not self._security.validates:
             return _stored(message, response, question)
         self._received = question, message, response

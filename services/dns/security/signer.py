@@ -46,7 +46,7 @@ class Nsec3Policy:
 
 @dataclass(frozen=True, slots=True)
 class SigningPolicy:
-    """Parameters of signing: validity of signatures in seconds since 1970, and NSEC, or NSEC3 with its parameters."""
+    """Parameters of signing: inception and expiration in seconds since 1970; NSEC, or NSEC3 with its parameters."""
 
     inception: int
     expiration: int

@@ -65,7 +65,7 @@ class EDNSOptions:
         return cookie is not None and self._age_s(cookie, transport) is not None
 
     def in_response(self, options: tuple[Option, ...], transport: Transport) -> tuple[Option, ...]:
-        """Return the options of the response to a query with these options; padding comes from padding_of()."""
+        """Return the EDNS options of the response to a query that has `options`; padding is added by padding_of()."""
         added = list[Option]()
         codes = {option.code for option in options}
         if OPTION_NSID in codes and self.nsid:

@@ -298,7 +298,7 @@ class StaticResponseCache:
         return data[:2] + stored.header + data[HEADER_OCTETS : stored.question_end] + rests[rotation % len(rests)]
 
     def accepts(self, data: bytes, query: Message, rotations: int) -> bool:
-        """Tell whether the response to a query can be stored, if its addresses have this number of rotations.
+        """Tell whether a response in this number of rotations of its addresses may be stored for a query.
 
         `data` is the encoded query.
         """
