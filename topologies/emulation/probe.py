@@ -40,7 +40,7 @@ def _stamped(sock: socket.socket) -> tuple[bytes, int]:
 
 
 def echo_rtts(address: str, count: int) -> list[float | None]:
-    """Return the round-trip times in seconds of `count` sequential echo requests; None for a lost request."""
+    """Return the round-trip times in seconds of `count` sequential ICMP echo requests; None for a lost request."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as sock:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         return [_echo(sock, address, sequence) for sequence in range(1, count + 1)]

@@ -66,7 +66,7 @@ class ProtocolError(EmulationError):
 
 
 def pieces(message: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield the datagrams, each with one piece, that carry a message."""
+    """Yield the datagrams that carry a message in pieces, one piece per datagram."""
     octets = json.dumps(message).encode()
     while len(octets) > PIECE_BYTES:
         yield MORE + octets[:PIECE_BYTES]

@@ -209,7 +209,7 @@ def _keep(folder: Path, made: Kernel, about: dict[str, object], place: Path) -> 
 
 
 def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str:
-    """Run a build step and return its output. Raises MachineError with the first error line and the log."""
+    """Run a build step, append its output to `log`, and return it. Raises MachineError with the first error line."""
     with open(log, "ab+") as kept:
         begin = kept.seek(0, os.SEEK_END)
         code = _run_to_its_end(["nice", "-n", str(NICE), *words], directory, kept)

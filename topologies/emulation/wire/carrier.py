@@ -102,7 +102,7 @@ class Direction:
 
 
 class Carrier:
-    """All links of this process, and the frames in flight on them."""
+    """All user-space links that this process carries, and the frames in flight on them."""
 
     def __init__(self, directions: Sequence[Direction]) -> None:
         self._directions = directions

@@ -84,7 +84,7 @@ class TraceRate:
         return end_ns
 
     def _time_ns(self, number: int) -> int:
-        """Return the time of an opportunity in ns since the start; numbers continue over repetitions of the trace."""
+        """Return the time of the opportunity `number` in ns since the start; numbers go on when the trace repeats."""
         rounds, place = divmod(number, len(self._times_ns))
         return rounds * self._times_ns[-1] + self._times_ns[place]
 
