@@ -60,7 +60,7 @@ class UpstreamAddresses:
         self._allowed = (*allowed, *special)
 
     def usable(self, addresses: Iterable[str]) -> tuple[str, ...]:
-        """Return those of the addresses that may be queried, in order."""
+        """Return the addresses among `addresses` that may be queried, in their order."""
         return tuple(address for address in addresses if self._is_usable(address))
 
     def _is_usable(self, text: str) -> bool:

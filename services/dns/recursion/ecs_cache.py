@@ -84,7 +84,11 @@ class ECSCache:
         return None
 
     def validity(self, subnet: ClientSubnet) -> tuple[Key, int]:
-        """Return (cache key, scope prefix length for the answer to clients) of a response (RFC 7871 section 7.3.1)."""
+        """Return (cache key of the clients for which a response is valid, scope prefix length for the answer to
+        clients).
+
+        `subnet` is the client subnet of the response (RFC 7871 section 7.3.1).
+        """
         network, scope = subnet.network, subnet.scope_prefix
         source = network.prefixlen
         if source == 0:

@@ -84,7 +84,7 @@ class RegionMap:
 
     @property
     def replicas(self) -> list[Replica]:
-        """All replicas of the region map, grouped by region."""
+        """List of all replicas of the region map, one region after the other."""
         return [replica for region in self.regions.values() for replica in region.replicas]
 
     def error(self, line: int, detail: str) -> RegionMapError:
