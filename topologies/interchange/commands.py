@@ -159,5 +159,5 @@ def parse_rate_bps(text: str) -> float:
 
 
 def _after(words: Sequence[str], name: str) -> str:
-    """Return the word after the word `name`. Raises ValueError if there is none."""
+    """Return the word after the word `name` in a command. Raises ValueError if the command does not have the word."""
     return words[words.index(name) + 1]

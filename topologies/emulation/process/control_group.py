@@ -159,7 +159,7 @@ class ControlGroup:
         return ["sh", "-c", 'echo 0 > "$0" && exec "$@"', str(self.processes)]
 
     def remove(self) -> None:
-        """Remove the group after its processes have been stopped; a group still in use is left to the sandbox."""
+        """Remove the group after its processes have been stopped; remove_all() removes a group that is still in use."""
         deadline_s = time.monotonic() + REMOVED_WITHIN_S
         while not _removed(self.folder) and time.monotonic() < deadline_s:
             time.sleep(0.01)
