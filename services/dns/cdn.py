@@ -53,7 +53,7 @@ def _path(text: str) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the argument parser for the command line of this program."""
     flags = argparse.ArgumentParser(
         prog="python -m lab7.services.dns.cdn", description="Serve DNS zones, with answers by the client's region."
     )

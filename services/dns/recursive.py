@@ -89,7 +89,7 @@ def _joined(own: Message, result: Result) -> Message:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the argument parser for the command line of this program."""
     flags = argparse.ArgumentParser(
         prog="python -m lab7.services.dns.recursive",
         description="Serve DNS zones, and resolve names below their zone cuts for clients.",

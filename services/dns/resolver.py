@@ -64,7 +64,7 @@ Finish = Callable[[], Awaitable[None]]
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the argument parser for the command line of this program."""
     flags = argparse.ArgumentParser(
         prog="python -m lab7.services.dns.resolver", description="Resolve names for clients."
     )

@@ -84,8 +84,7 @@ class ECSCache:
         return None
 
     def validity(self, subnet: ClientSubnet) -> tuple[Key, int]:
-        """Return (cache key of the clients for which a response is valid, scope prefix length for the answer to
-        clients).
+        """Return (cache key for the clients for which a response is valid, scope prefix length to send to them).
 
         `subnet` is the client subnet of the response (RFC 7871 section 7.3.1).
         """
