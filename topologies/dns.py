@@ -83,7 +83,7 @@ def changing_name(ttl: int) -> str:
 
 
 def _ipv6(address: str) -> str:
-    """Return the IPv6 address of a host of this topology."""
+    """Return the IPv6 address that is derived from the IPv4 address of a host of this topology."""
     return without_length(derived(f"{address}/16"))
 
 

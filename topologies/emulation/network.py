@@ -105,7 +105,7 @@ class Network(Mininet):  # type: ignore[misc]
 
     @property
     def plan(self) -> Plan:
-        """Return the network's pending changes."""
+        """Return the pending changes of the network, which have not been applied to the kernel yet."""
         return self._testbed.plan
 
     def take_down(self) -> None:

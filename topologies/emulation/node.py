@@ -144,7 +144,7 @@ class Host(LazyShell):
         resolver   address of its recursive resolver
         files      path -> text: initial contents of its folder
         forwards   IP forwarding is on: the host is a router
-        routes     static routes, in words of ip-route(8)
+        routes     static routes, in the syntax of ip-route(8)
         ip6        IPv6 address with prefix length, of the first interface
         setup      command lines of a shell, run to completion before any service starts
     """

@@ -34,7 +34,7 @@ class End:
 class LabHost:
     """Host of a lab.
 
-    routes      routes in words of ip-route(8)
+    routes      routes in the syntax of ip-route(8)
     setup       command lines that run before the services
     serves      command lines of its services
     files       path -> text of files in its folder

@@ -228,7 +228,7 @@ def _folder(node: Any) -> Path:
 
 
 def _routes(end: Any) -> list[str]:
-    """Return the routes via a host's interface in words of ip-route(8), without those that the kernel adds itself."""
+    """Return the routes via a host's interface in the syntax of ip-route(8), except those that the kernel adds."""
     if not end.node.namespace_pid:
         return []
     try:

@@ -62,7 +62,7 @@ _RATE = re.compile(r"([0-9.]+)\s*(?:mbit(?:/s|ps)?)?", re.IGNORECASE)
 
 
 class ProtocolError(EmulationError):
-    """Error for a message that violates this protocol."""
+    """Error for a message that violates the control protocol."""
 
 
 def pieces(message: Mapping[str, Any]) -> Iterator[bytes]:

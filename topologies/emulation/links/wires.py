@@ -43,7 +43,7 @@ class End:
     index: int = 0
 
     def __str__(self) -> str:
-        """Return the end in words of ip-link(8)."""
+        """Return the end in the syntax of ip-link(8)."""
         words = [f"name {self.name}", f"netns {self.pid}" if self.pid else ""]
         words += [f"address {self.address}" if self.address else "", f"index {self.index}" if self.index else ""]
         return " ".join(filter(None, words))
@@ -84,7 +84,7 @@ class Wire:
         self._command({"direction": 2 * self.place + direction, "shape": asdict(shape), "seed": seed})
 
     def delete(self) -> None:
-        """Remove both interfaces; idempotent."""
+        """Remove both interfaces of the link; idempotent."""
         if self.carrier is not None and not self.carrier.has_ended():
             self._command({"delete": self.place})
         self.carrier = None
