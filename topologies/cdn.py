@@ -139,7 +139,7 @@ class CdnParts(Topo):  # type: ignore[misc]
     host_names = False
 
     def add_name_servers(self, internet: str, plan: CdnPlan) -> None:
-        """Add the authoritative name servers of the plan; the regions' resolvers are added with the regions."""
+        """Add the authoritative name servers in `plan`; the regions' resolvers are added with the regions."""
         names = plan.names()
         for host, (address, name, origin) in plan.servers.items():
             files = {"own.zone": names.master_file(origin)}

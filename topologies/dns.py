@@ -83,7 +83,7 @@ def changing_name(ttl: int) -> str:
 
 
 def _ipv6(address: str) -> str:
-    """Return the IPv6 address of a host of this topology."""
+    """Return the IPv6 address that is derived from the IPv4 address of a host of this topology."""
     return without_length(derived(f"{address}/16"))
 
 
@@ -112,7 +112,7 @@ def make_names(
 
     ttl         TTL of the records of example.com in seconds
     changing    TTLs, for each of which there is a name whose address changes (see changing_name)
-    version     number of changes so far, which also sets the serial number of example.com
+    version     number of changes of these addresses so far, which also sets the serial number of example.com
     with_ipv6   add AAAA records and their reverse mapping
     further     additional records, each for the zone of its owner name
     """

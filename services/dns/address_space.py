@@ -32,7 +32,7 @@ class OverlapError(Exception):
 
 
 class AddressSpace(Generic[Label]):
-    """Lookup table from disjoint networks to labels; raises OverlapError if two networks overlap."""
+    """Lookup table from disjoint IP networks to values (`label`); raises OverlapError if two networks overlap."""
 
     def __init__(self, labelled: Iterable[tuple[Network, Label]]) -> None:
         given = list(labelled)

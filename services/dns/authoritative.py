@@ -37,7 +37,7 @@ UDP_SIZE_MAX = 4096
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the argument parser for the command line of this program."""
     flags = argparse.ArgumentParser(prog="python -m lab7.services.dns.authoritative", description="Serve DNS zones.")
     add_zone_flags(flags)
     flags.add_argument(

@@ -53,7 +53,7 @@ def _path(text: str) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the argument parser for the command line of this program."""
     flags = argparse.ArgumentParser(
         prog="python -m lab7.services.dns.cdn", description="Serve DNS zones, with answers by the client's region."
     )
@@ -111,7 +111,7 @@ class _Loaded(NamedTuple):
 
 
 def _load(files: ZoneFiles, region_map: Path) -> _Loaded:
-    """Load the zones and the region map, and add the names of the map to the zones; raises ServiceError."""
+    """Load the zones and the region map, and add the map's domain names to the zones; raises ServiceError."""
     zones = files.load()
     try:
         regions = read_region_map(region_map)
@@ -122,7 +122,7 @@ def _load(files: ZoneFiles, region_map: Path) -> _Loaded:
 
 
 class _NameServer:
-    """DNS server with a health checker for the replicas.
+    """DNS server of a CDN, with a health checker for the replicas (web servers).
 
     A reload replaces the zones, the region map and the request handler.
     """
@@ -140,7 +140,7 @@ class _NameServer:
         self.server: DNSServer
 
     async def start(self) -> None:
-        """Check the replicas until each is up or has had its time to start; then listen for queries."""
+        """Check the replicas until each is up, or START_GRACE_S seconds are over; then listen for queries."""
         loaded = _load(self._files, self._map)
         await self._start_checks(loaded)
         self.server = DNSServer(self._responder(loaded), self._shell.log)

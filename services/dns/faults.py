@@ -37,7 +37,7 @@ ANSWERS_MAX = 4096
 
 
 class FaultyResponder:
-    """Responder that wraps another responder and adds the enabled faults to the responses."""
+    """Responder that wraps another responder, and injects the faults enabled by --fault into its responses."""
 
     def __init__(self, respond: Callable[[bytes, Client], Response], faults: Collection[str]) -> None:
         self._respond = respond
@@ -95,7 +95,7 @@ class FaultyResponder:
 
 
 def _with_alias(message: Message, question: Question, target: Name) -> Message:
-    """Return the response about the host `target` as a response about its alias: with `question` and a CNAME record."""
+    """Return a response with `question` in place of the question about `target`, and a CNAME that leads to `target`."""
     ttl = message.answers[0].ttl if message.answers else 0
     alias = Record(question.name, RRType.CNAME, question.rclass, ttl, CNAME(target))
     return replace(message, questions=(question,), answers=(alias, *message.answers))

@@ -82,14 +82,14 @@ async def _wait(own: Message, result: Awaitable[Result]) -> Message:
 
 
 def _joined(own: Message, result: Result) -> Message:
-    """Return the response of the server's own zones with the resolved answer in place of the referral."""
+    """Return the response of the server's own zones, in which the resolved answer replaces the referral."""
     answers = (*own.answers, *records_of(result.answers))
     authority = records_of(result.authority)
     return replace(own, aa=False, rcode=result.rcode, answers=answers, authority=authority, additional=())
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the argument parser for the command line of this program."""
     flags = argparse.ArgumentParser(
         prog="python -m lab7.services.dns.recursive",
         description="Serve DNS zones, and resolve names below their zone cuts for clients.",

@@ -64,7 +64,7 @@ Finish = Callable[[], Awaitable[None]]
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the argument parser for the command line of this program."""
     flags = argparse.ArgumentParser(
         prog="python -m lab7.services.dns.resolver", description="Resolve names for clients."
     )
@@ -166,7 +166,7 @@ async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Deleg
 
 
 def stop_all(server: DNSServer, *schedulers: Scheduler, encrypted: Finish | None = None) -> Finish:
-    """Return a function that stops the server and the schedulers; the service calls it when it ends."""
+    """Return an asynchronous function that stops the server, its schedulers, and `encrypted` (DoT and DoH)."""
 
     async def finish() -> None:
         if encrypted is not None:
@@ -220,7 +220,11 @@ async def open_server(
     faults: Collection[str] = (),
     variants: Mapping[tuple[bool, bool], Scheduler] | None = None,
 ) -> DNSServer:
-    """Listen on the addresses of `shell`, and answer queries by the schedulers, with the faults of --fault."""
+    """Return a DNS server that listens on the addresses of `shell`, and answers by `scheduler`.
+
+    `variants` has the schedulers for queries with other flags, by (DO, CD). `faults` are the deliberate faults of
+    --fault.
+    """
     resolvers = {flags: (one.context, one.resolve) for flags, one in (variants or {}).items()}
     handler = RecursionHandler(scheduler.context, scheduler.resolve, access, scheduler.now, resolvers)
     # The response cache does not distinguish clients, so it is disabled if client subnets are sent.

@@ -45,7 +45,7 @@ ITERATIONS_MAX = 150
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the argument parser for the command line of this program."""
     flags = argparse.ArgumentParser(prog="python -m lab7.services.dns.sign", description="Sign a zone (DNSSEC).")
     flags.add_argument("zone", nargs="?", metavar="FILE", help="master file of the zone")
     task = flags.add_mutually_exclusive_group()
@@ -161,7 +161,7 @@ def zone_text(zone: Zone) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Sign a zone, generate keys or print DS records, as the command line requests; return the exit status."""
     flags = parser()
     options = flags.parse_args(argv)
     if options.generate is None and options.ds is None and options.zone is None:

@@ -48,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the argument parser for the command line of this program."""
     flags = _Parser(prog="python -m lab7.services.dns.stub", description="Query a name server and print the response.")
     flags.add_argument(
         "words",

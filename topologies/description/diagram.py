@@ -108,7 +108,7 @@ def _children(nodes: list[Node], edges: list[Edge]) -> dict[str, list[str]]:
 def _centres(
     children: dict[str, list[str]], sizes: dict[str, tuple[float, float]]
 ) -> tuple[dict[str, tuple[float, float]], float, float]:
-    """Return (centre of each node, width, height) of the diagram: a column per depth, a band of rows per subtree."""
+    """Return (centre of each node, width, height) of a diagram: a column per tree depth, separate rows per subtree."""
     depths: dict[str, int] = {"": -1}
     order = [""]
     for name in order:

@@ -51,7 +51,7 @@ _REFUSED: Mapping[type, str] = {
 
 
 def check(topo: Topo) -> None:
-    """Validate the classes of a topology's parts. Raises TopologyError for the first that a testbed cannot use."""
+    """Validate the Python classes (`cls`) of a topology's nodes, links and interfaces. Raises TopologyError."""
     for host in topo.hosts():
         _check(f"the host {host}", topo.nodeInfo(host).get("cls"), HOSTS, node.Node)
     for switch in topo.switches():
@@ -112,7 +112,7 @@ def unwrapped(topo: Topo) -> Topo:
 
 
 class _Alone:
-    """Members added to each combined class derived from OVSSwitch, in place of methods that would call ovs-vsctl."""
+    """Methods for classes derived from OVSSwitch, in place of those of Mininet that would call ovs-vsctl."""
 
     prio = None
 

@@ -32,7 +32,7 @@ LEARNING = (Controller, OVSController, DefaultController)
 
 
 class Owner(Protocol):
-    """Interface of the testbed that owns a network; the network reports added and removed parts to it."""
+    """Protocol class of the testbed that owns a network; the network reports added and removed parts to it."""
 
     plan: Plan
 
@@ -105,7 +105,7 @@ class Network(Mininet):  # type: ignore[misc]
 
     @property
     def plan(self) -> Plan:
-        """Return the network's pending changes."""
+        """Return the pending changes of the network, which have not been applied to the kernel yet."""
         return self._testbed.plan
 
     def take_down(self) -> None:
@@ -237,7 +237,7 @@ class Network(Mininet):  # type: ignore[misc]
         self._testbed.renew_tables()
 
     def delNode(self, node: Any, nodes: Any = None) -> None:  # noqa: N802
-        """Remove a node with its names and links; Mininet's delNode would keep the links, without interfaces."""
+        """Remove a node, its links and its names in /etc/hosts; Mininet's would keep the links, without interfaces."""
         for link in [link for link in self.links if node in (link.intf1.node, link.intf2.node)]:
             self.delLink(link)
         super().delNode(node, nodes)

@@ -169,12 +169,12 @@ class Host(LazyShell):
 
         serves     command line of a service, or a list of them: a module of the project, a Python file with a
                    main(argv), or another program
-        listens    TCP port on which such a program is ready when it listens
+        listens    TCP port of another program, which is ready when it listens there
         names      domain names of the host
         resolver   address of its recursive resolver
         files      path -> text: initial contents of its folder
         forwards   IP forwarding is on: the host is a router
-        routes     static routes, in words of ip-route(8)
+        routes     static routes, in the syntax of ip-route(8)
         ip6        IPv6 address with prefix length, of the first interface
         setup      command lines of a shell, run to completion before any service starts
     """
@@ -506,7 +506,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         """Do nothing, because the testbed has checked for the required tools (overrides LinuxBridge.setup)."""
 
     def equip(self, changed: Callable[[], None], plan: Plan) -> None:
-        """Set the plan and the callback for changed ports of the running bridge; called before the constructor."""
+        """Set the pending changes (`plan`) and the callback for changed ports; called before the constructor."""
         self._changed = changed
         self.plan = plan
         self._attached: list[Any] = []

@@ -40,7 +40,7 @@ def _stamped(sock: socket.socket) -> tuple[bytes, int]:
 
 
 def echo_rtts(address: str, count: int) -> list[float | None]:
-    """Return the round-trip times in seconds of `count` sequential echo requests; None for a lost request."""
+    """Return the round-trip times in seconds of `count` sequential ICMP echo requests; None for a lost request."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as sock:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         return [_echo(sock, address, sequence) for sequence in range(1, count + 1)]
@@ -58,9 +58,9 @@ def _echo(sock: socket.socket, address: str, sequence: int) -> float | None:
 
 
 def receive_train(port: int, count: int) -> dict[str, float | int | None]:
-    """Print READY, and receive one train of equal UDP frames; return the number received and their rate in bit/s.
+    """Print READY, receive one train of equal UDP frames; return {received: number, rate_bps: rate in bit/s}.
 
-    The keys are `received` and `rate_bps`, which is None below two frames.
+    `rate_bps` is None below two frames.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)

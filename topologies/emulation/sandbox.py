@@ -72,7 +72,7 @@ def inside() -> bool:
 def enter(salvage: Salvage | None = None) -> None:
     """Re-execute this command line in a sandbox, and exit with its exit code; inside a sandbox, do nothing.
 
-    salvage: function called if the command in the sandbox has been killed, with the folder of the unfinished result
+    salvage: function called if the command in the sandbox has been killed, with the result folder of the unfinished run
     (see `unfinished`) and the reason; it returns whether the folder has captured packets. Raises MachineError if the
     kernel refuses a sandbox.
     """
@@ -112,7 +112,7 @@ def run(command: Sequence[str], salvage: Salvage | None = None) -> int:
 
 
 def _tell_kill(died: str, salvage: Salvage | None) -> None:
-    """Save the captured packets of an unfinished result, and print the reason for the kill."""
+    """Print the reason for the kill of the command, after saving the packets that it had captured."""
     folder = _unfinished_folder()
     kept = folder is not None and salvage is not None and salvage(folder, died)
     # After SIGHUP the terminal may be closed, and print() raises OSError.
@@ -142,7 +142,7 @@ def _unfinished_folder() -> Path | None:
 
 
 def unfinished(folder: Path | None) -> None:
-    """Register the folder of the unfinished result, None if there is none; no effect outside of a sandbox."""
+    """Register the result folder of the run in progress; None for no run. No effect outside of a sandbox."""
     if inside():
         UNFINISHED.write_text(str(folder.resolve()) if folder else "")
 

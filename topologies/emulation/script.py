@@ -220,7 +220,7 @@ def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
 
 @contextmanager
 def _no_loose_parts() -> Iterator[None]:
-    """Raise UserFileError for a node, link or interface that a script creates by itself, during a `with` block."""
+    """Raise UserFileError for a node, link or interface that a script creates by its constructor, in a `with` block."""
     with _replaced(*((stock, "__init__", _checked(stock, *how)) for stock, how in _PARTS.items())):
         yield
 

@@ -24,7 +24,7 @@ BW_MAX_MBIT = 10_000.0
 
 @dataclass(frozen=True)
 class Shape:
-    """Shape of one direction of a link: rates in bit/s, times in seconds, loss and reorder as fractions of 1.
+    """Traffic shape of one direction of a link: rates in bit/s, times in seconds, loss and reorder as fractions of 1.
 
     rate_bps None: unlimited. queue_frames: capacity of the transmit queue in frames. trace: file with the times of
     delivery opportunities, in place of a rate; None without one.
@@ -74,7 +74,7 @@ def has_unit(text: str) -> bool:
 
 
 def parse_shape(params: dict[str, Any]) -> Shape | None:
-    """Return the shape that a link's parameters describe, None without shaping parameters. Raises TopologyError."""
+    """Return the shape that a link's TCLink parameters describe, None without shaping ones. Raises TopologyError."""
     given = {key: value for key, value in params.items() if key in SHAPING and value is not None}
     if not given:
         return None

@@ -294,7 +294,7 @@ class Testbed:
             self._set_tables()
 
     def _await_forwarding(self) -> None:
-        """Wait until the spanning tree protocol has decided on every port of every switch."""
+        """Wait until the spanning tree protocol has every port of every switch forwarding or blocked."""
         deadline_s = time.monotonic() + FORWARDING_TIMEOUT_S
         while waiting := [switch.name for switch in self.net.switches if not switch.connected()]:
             if time.monotonic() > deadline_s:

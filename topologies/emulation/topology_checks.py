@@ -28,7 +28,7 @@ def commands(serves: str | Sequence[str] | None) -> list[str]:
 
 
 def check(topo: Topo) -> None:
-    """Validate a topology. Raises TopologyError for the first part that cannot become a network."""
+    """Validate a topology. Raises TopologyError for the first host, switch or link that cannot be emulated."""
     _check_names(topo)
     classes.check(topo)
     options.check(topo)

@@ -199,7 +199,7 @@ class Watch:
                 os.close(self._wake)
 
     def undelivered_death(self) -> LabDied | None:
-        """Return the error for a fatal exit, once, for the signal handler to raise; None if there is no new one."""
+        """Return the error for a fatal exit, only once, for the signal handler to raise; None before and afterwards."""
         if self.death is None or self._delivered:
             return None
         self._delivered = True

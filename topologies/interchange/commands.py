@@ -29,7 +29,7 @@ _ADDING = ("add", "replace", "append", "a", "change")
 
 @dataclass
 class NodeSetUp:
-    """Configuration of a node, read from its commands: addresses, MAC address and shape keyed by interface; routes."""
+    """Configuration of a node, read from its set-up commands: its routes; for each interface addresses, MAC, shape."""
 
     addresses: dict[str, list[str]] = field(default_factory=dict)
     macs: dict[str, str] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class NodeSetUp:
     bridged: bool = False
 
     def end(self, node: str, number: int, interface: str) -> End:
-        """Return the interface `interface` of this node as the end of a link, with number `number`."""
+        """Return the node's interface named `interface` as the end of a link; `number` is its interface number."""
         addresses = tuple(self.addresses.get(interface, ()))
         return End(node, number, addresses, self.macs.get(interface), rounded(self.shapes.get(interface)))
 
@@ -122,7 +122,7 @@ def _read_route(words: list[str], found: NodeSetUp) -> None:
 
 
 def _read_netem(words: Sequence[str], before: Shape) -> Shape:
-    """Return the shape `before`, from earlier netem commands, with the parameters of one more command applied."""
+    """Return the shape `before`, of earlier netem commands, with the parameters (delay, loss ...) of one more."""
     shape, place = before, 0
     while place < len(words):
         name, values = words[place], words[place + 1 :]
@@ -159,5 +159,5 @@ def parse_rate_bps(text: str) -> float:
 
 
 def _after(words: Sequence[str], name: str) -> str:
-    """Return the word after the word `name`. Raises ValueError if there is none."""
+    """Return the word after the word `name` in a command. Raises ValueError if the command does not have the word."""
     return words[words.index(name) + 1]

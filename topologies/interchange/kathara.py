@@ -82,7 +82,7 @@ def read_kathara(folder: Path) -> Lab:
 
 
 def _settings(text: str, names: dict[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Yield (device, argument, value) for each line of lab.conf; add original names in comments to `names`.
+    """Yield (device, argument, value) per line of lab.conf; add original device names, from comments, to `names`.
 
     Raises TopologyError for any other line.
     """

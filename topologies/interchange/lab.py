@@ -21,7 +21,7 @@ from lab7.topologies.emulation.shape import SHAPING, Shape, parse_shape
 
 @dataclass(frozen=True)
 class End:
-    """End of a link at a node: number of the interface (from 0), addresses, and the shape of frames it sends."""
+    """End of a link at a node: interface number (from 0), addresses, and the traffic shape of frames it sends."""
 
     node: str
     number: int
@@ -34,7 +34,7 @@ class End:
 class LabHost:
     """Host of a lab.
 
-    routes      routes in words of ip-route(8)
+    routes      routes in the syntax of ip-route(8)
     setup       command lines that run before the services
     serves      command lines of its services
     files       path -> text of files in its folder
@@ -80,7 +80,7 @@ class Lab:
 
     @property
     def network(self) -> Lab:
-        """Return a reduced lab for comparison: sorted nodes and links with addresses, routes and shapes only."""
+        """Return a reduced lab for comparison: sorted nodes, links, addresses, routes and traffic shapes only."""
         hosts = tuple(LabHost(host.name, host.routes) for host in sorted(self.hosts, key=lambda host: host.name))
         links = [(first, second) if first.node <= second.node else (second, first) for first, second in self.links]
         order = sorted(links, key=lambda link: [(end.node, end.number) for end in link])
@@ -114,7 +114,7 @@ def lab_of(topo: Topo) -> Lab:
 
 
 def rounded(shape: Shape | None) -> Shape | None:
-    """Return a shape rounded to the precision of tc's commands: us, bit/s, and 1e-7 of loss and reordering.
+    """Return a traffic shape rounded to the precision of tc's commands: us, bit/s, and 1e-7 of loss and reordering.
 
     None for a shape that changes nothing; a rate trace is left out.
     """
@@ -133,7 +133,7 @@ def rounded(shape: Shape | None) -> Shape | None:
 
 
 def _with_prefix(address: str) -> str:
-    """Return an address with its prefix length, by default the prefix length of Mininet's network."""
+    """Return an address with its prefix length, by default the 8 of Mininet's default network 10.0.0.0/8."""
     return address if "/" in address else f"{address}/{topology_checks.DEFAULT_NETWORK.prefixlen}"
 
 
@@ -194,7 +194,7 @@ class LabTopo(Topo):  # type: ignore[misc]
 
 
 def shape_options(shape: Shape | None) -> dict[str, Any]:
-    """Return the parameters of TCLink that describe a shape."""
+    """Return the parameters of TCLink that describe a traffic shape."""
     if shape is None:
         return {}
     options: dict[str, Any] = {"delay": f"{shape.delay_s * 1e6:.0f}us"}

@@ -145,7 +145,7 @@ class SubnetPolicy:
         return self.prefix4 if network.version == 4 else self.prefix6
 
     def subnet_for(self, host: str, subnet: QuerySubnet | None) -> Network:
-        """Return the client's network to send upstream; its prefix length is 0 if the client has opted out.
+        """Return the client's network to send to servers; its prefix length is 0 if the client has opted out.
 
         It is the network in the client's own option, or else the client's address, truncated to the maximum prefix
         length (RFC 7871 sections 7.1.1 and 7.1.2).

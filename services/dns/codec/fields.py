@@ -46,7 +46,7 @@ class FieldKind(ABC, Generic[T]):
 
     @abstractmethod
     def from_tokens(self, tokens: Tokens, label: str) -> T:
-        """Parse the field from tokens of a master file; raises TextError, which calls the field `label`."""
+        """Parse the field from tokens of a master file; raises TextError with the field's name `label`."""
 
     @abstractmethod
     def to_text(self, value: T) -> str:

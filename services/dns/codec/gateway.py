@@ -14,7 +14,7 @@ Gateway = IPv4Address | IPv6Address | Name | None
 
 
 def read_gateway(reader: Reader, gateway_type: int) -> Gateway:
-    """Decode a gateway field of the given gateway type, from 0 to 3; raises WireError."""
+    """Decode the gateway field of IPSECKEY or AMTRELAY, of gateway type 0 to 3; raises WireError."""
     if gateway_type == 0:
         return None
     if gateway_type == 1:
@@ -27,7 +27,10 @@ def read_gateway(reader: Reader, gateway_type: int) -> Gateway:
 
 
 def gateway_from_tokens(tokens: Tokens, gateway_type: int, label: str) -> Gateway:
-    """Parse a gateway field of the given gateway type, from 0 to 3; raises TextError, which calls the field `label`."""
+    """Parse the gateway field of IPSECKEY or AMTRELAY, of gateway type 0 to 3; raises TextError.
+
+    `label` is the name of the field in the message of the error.
+    """
     if gateway_type == 0:
         text = tokens.token(label).text
         if text != ".":
@@ -43,7 +46,7 @@ def gateway_from_tokens(tokens: Tokens, gateway_type: int, label: str) -> Gatewa
 
 
 def write_gateway(writer: Writer, gateway: Gateway) -> None:
-    """Append a gateway field to the octets in `writer`; a domain name is not compressed."""
+    """Append the gateway field of IPSECKEY or AMTRELAY to the octets in `writer`; a domain name is not compressed."""
     if isinstance(gateway, Name):
         writer.write(gateway.to_wire())
     elif gateway is not None:
@@ -51,5 +54,5 @@ def write_gateway(writer: Writer, gateway: Gateway) -> None:
 
 
 def gateway_to_text(gateway: Gateway) -> str:
-    """Return a gateway field in presentation format; a dot stands for no gateway."""
+    """Return the gateway field of IPSECKEY or AMTRELAY in presentation format; a dot stands for no gateway."""
     return "." if gateway is None else str(gateway)

@@ -110,7 +110,7 @@ class Tokens:
         return self._tokens[self._next] if self._next < len(self._tokens) else None
 
     def token(self, label: str) -> Token:
-        """Consume and return the next token; raises TextError, which calls the field `label`, if none is left."""
+        """Consume and return the next token; raises TextError if none is left, with the field's name `label`."""
         if self._next >= len(self._tokens):
             raise TextError(f"{label} is missing")
         self._next += 1

@@ -60,15 +60,19 @@ class Entry:
 
 
 def read_master_file(path: Path, origin: Name | None = None, warn: Warn = no_warning) -> list[Entry]:
-    """Parse a master file and the files that it includes; raises MasterFileError.
+    """Parse a master file and the files that it includes; return the records as entries.
 
-    Relative names before the first $ORIGIN are completed with `origin`; if it is None, such a name is an error.
+    Raises MasterFileError. Relative names before the first $ORIGIN are completed with `origin`; if it is None, such a
+    name is an error.
     """
     return list(_Parser(path.parent.resolve(), warn).read(path, origin, 0))
 
 
 def parse_master_file(text: str, origin: Name | None = None, file: str = "zone") -> list[Entry]:
-    """Parse a master file given as text, without $INCLUDE; raises MasterFileError, which names the file `file`."""
+    """Parse the text of a master file without $INCLUDE; return the records as entries.
+
+    Raises MasterFileError, whose message names the file `file`.
+    """
     return list(_Parser(None, no_warning).parse(text, file, origin, 0))
 
 

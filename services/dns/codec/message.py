@@ -101,7 +101,7 @@ class RRset:
         return RRset(self.name, self.rtype, self.rclass, ttl, self.rdatas)
 
     def rotated(self, rotation: int) -> "RRset":
-        """Return an RRset of addresses rotated by `rotation` records, to share load (RFC 1794); others unchanged."""
+        """Return an A or AAAA RRset rotated by `rotation` records, to share load (RFC 1794); other types unchanged."""
         if self.rtype not in ADDRESS_TYPES or len(self.rdatas) < 2:
             return self
         begin = rotation % len(self.rdatas)
@@ -181,7 +181,10 @@ class EDNS:
 
     @classmethod
     def read(cls, reader: Reader, udp_size: int, ttl: int, size: int) -> "EDNS":
-        """Decode the rest of an OPT record: `size` octets of options, after class and TTL; raises WireError."""
+        """Return the EDNS content of an OPT record, given its class (`udp_size`) and TTL; raises WireError.
+
+        `reader` is at the options, which have `size` octets.
+        """
         options = tuple(_options(Reader(reader.octets(size))))
         return cls(udp_size, ttl >> 16 & 0xFF, bool(ttl & _DO), options)
 
@@ -491,9 +494,10 @@ def _rrsets(section: Sequence[Record]) -> Iterator[list[Record]]:
 
 
 def _is_answered(message: Message, written: int) -> bool:
-    """Tell whether a response is complete without its authority section, which has the zone's NS set only.
+    """Tell whether a response is complete even without its authority section.
 
-    RFC 2181 section 9: TC is not set because of records that could be included but are not required. `written` is the
+    It is if it is authoritative, all its answers were written, and the section has nothing but the zone's NS set. RFC
+    2181 section 9: TC is not set because of records that could be included but are not required. `written` is the
     number of answers that were written.
     """
     if not message.aa or not message.answers or written < len(message.answers):

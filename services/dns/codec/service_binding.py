@@ -259,7 +259,7 @@ class _ParameterList(FieldKind[Parameters]):
 
 
 def _value(key: int, name: str, text: bytes) -> bytes:
-    """Return a SvcParam's value in wire format.
+    """Convert the text of a SvcParam's value to wire format.
 
     After a generic name, such as key667, the text is the wire format itself (RFC 9460 section 2.1).
     """

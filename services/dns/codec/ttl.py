@@ -23,7 +23,7 @@ def is_ttl(text: str) -> bool:
 
 
 def ttl_from_text(text: str, label: str = "the TTL", maximum: int = TTL_MAX) -> int:
-    """Parse a TTL such as 3600 or 1h30m into seconds; raises TextError, which calls the field `label`."""
+    """Parse a TTL such as 3600 or 1h30m into seconds; raises TextError with the field's name `label`."""
     if not is_ttl(text):
         raise TextError(f"{label} is {text!r}, expected seconds or a time such as 1h30m")
     seconds = sum(int(count) * _UNITS[unit] for count, unit in _TERM.findall(text.lower()))

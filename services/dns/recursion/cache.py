@@ -88,7 +88,7 @@ class Service(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """A delegation (RFC 1034 section 4.2.1): a zone, the hosts that serve it, and their glue, of both IP versions.
+    """A delegation (RFC 1034 section 4.2.1): a zone, the hosts that serve it, and their glue (A and AAAA).
 
         example.com.  NS  ns.example.com., ns.provider.net.     glue: ns.example.com. -> 192.0.2.53
 
@@ -160,7 +160,7 @@ class _Entry:
 
     @property
     def cost(self) -> int:
-        """Number of entries as which this one counts towards the limit of the cache: more than 1 if it is large."""
+        """Weight of the entry in the limit of the cache: 1 for a usual entry, more for a large one."""
         value = self.value.soa if isinstance(self.value, Negative) else self.value
         return 1 if isinstance(value, Failure) else cost_of(stored_octets(value))
 
@@ -280,7 +280,7 @@ class Cache:
         return StaleView(self)
 
     def get_stale(self, key: Key, now: float) -> Value | None:
-        """Return an answer, even if it has expired; None on a miss.
+        """Return the answer for a name and type, even if it has expired; None on a miss.
 
         An expired answer has the TTL STALE_TTL_S (RFC 8767 section 5).
         """

@@ -76,7 +76,7 @@ Link = tuple[RRset, Trust | None]
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedResponse:
-    """The kind of a response, and its usable content.
+    """Kind of a response to an upstream query, and the content that may be used.
 
     `answers` is the alias chain in order, followed by the answer. `name` is the last name of the chain, to which a
     negative answer refers (RFC 2308 section 2.1, RFC 6604 section 3). `detail` is the reason for the kinds LAME and
@@ -98,7 +98,7 @@ class ClassifiedResponse:
 
 
 def classify_response(message: Message, question: Question, queried: Delegation) -> ClassifiedResponse:
-    """Classify the response to `question` from a server of the zone that the delegation `queried` leads to."""
+    """Classify the response to `question` from a server of the delegation `queried`."""
     rcode = message.rcode
     if message.tc:
         # TC in UDP was retried over TCP; with TC over TCP, too, the sections are incomplete.
@@ -194,7 +194,7 @@ class _Classifier:
         return [] if rrset is None else [rrset]
 
     def _is_answered(self, name: Name) -> bool:
-        """Tell whether the answer section has records of the type for a name, which is no alias (RFC 2181 10.1)."""
+        """Tell whether the answers have records of the queried type for a name; False for an alias (RFC 2181 10.1)."""
         is_alias = (name, RRType.CNAME) in self._answers and self._question.rtype not in (RRType.CNAME, RRType.ANY)
         return not is_alias and bool(self._answers_for(name))
 
@@ -230,7 +230,7 @@ class _Classifier:
         return None
 
     def _negative(self, name: Name, chain: tuple[Link, ...]) -> ClassifiedResponse | None:
-        """Return the response as a negative answer about the last name of the chain; None if it is none (RFC 2308)."""
+        """Return the response as a negative answer about the last name of the chain; else None (RFC 2308)."""
         soa = next(
             (rrset for rrset in self._authority if rrset.rtype == RRType.SOA and name.is_below(rrset.name)), None
         )
@@ -274,7 +274,7 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.REFERRAL, self._question.name, delegation=delegation)
 
     def _referral(self, name: Name) -> RRset | None:
-        """Return the NS RRset of a referral: of the lowest zone cut from the queried zone to `name`; or None."""
+        """Return the NS RRset of a referral, at the deepest zone cut on the way to `name`; None if there is none."""
         return _nearest_ns(self._authority, self._queried.zone, name)
 
     def _referral_in_answer(self) -> RRset | None:

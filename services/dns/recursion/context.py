@@ -60,7 +60,7 @@ class UpstreamAddresses:
         self._allowed = (*allowed, *special)
 
     def usable(self, addresses: Iterable[str]) -> tuple[str, ...]:
-        """Return those of the addresses that may be queried, in order."""
+        """Return the addresses among `addresses` that may be queried, in their order."""
         return tuple(address for address in addresses if self._is_usable(address))
 
     def _is_usable(self, text: str) -> bool:
@@ -79,10 +79,10 @@ class ResolverContext:
     `minimise` enables QNAME minimisation (RFC 9156), `randomise_case` the random case of qnames ("0x20"). With an
     `ecs_cache` the resolver sends client subnets (RFC 7871), and caches the answers per client network.
     `upstream_addresses` selects the addresses that may be queried. With `security`, queries have DO, and signatures are
-    stored with the data, and validated if there are trust anchors. `hosts` is the context for addresses of name
-    servers, which are not validated, if it is not this one. `variants` has the contexts for client queries with other
-    flags than those for which this one is: by (DO, CD). All of them share the delegations, the data about servers and
-    the settings, but no answers.
+    stored with the data, and validated if there are trust anchors. `hosts` is the context without validation that
+    resolves the addresses of name servers; None: this one does. `variants` has the contexts for client queries with
+    other flags, by (DO, CD). All contexts share the delegations, the data about servers and the settings, but no
+    answers.
     """
 
     roots: Delegation

@@ -57,7 +57,7 @@ class ECSCache:
         return ECSCache(self.policy, self._questions.entries_max, self._networks_max)
 
     def put(self, rrset: RRset, subnet: ClientSubnet, now: float) -> None:
-        """Store an RRset that is valid only for the clients in `subnet`, the option of its response."""
+        """Store an RRset that is valid only for the clients in `subnet`, the client subnet option of its response."""
         ttl = min(rrset.ttl, TTL_MAX_S)
         if ttl <= 0:
             return
@@ -84,7 +84,10 @@ class ECSCache:
         return None
 
     def validity(self, subnet: ClientSubnet) -> tuple[Key, int]:
-        """Return (cache key, scope prefix length for the answer to clients) of a response (RFC 7871 section 7.3.1)."""
+        """Return (cache key for the clients for which a response is valid, scope prefix length to send to them).
+
+        `subnet` is the client subnet of the response (RFC 7871 section 7.3.1).
+        """
         network, scope = subnet.network, subnet.scope_prefix
         source = network.prefixlen
         if source == 0:

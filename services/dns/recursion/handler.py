@@ -167,8 +167,8 @@ def _edns_with_error(query: Message, result: Result) -> EDNS | None:
 def recursive_reply(query: Message, result: Result, rotation: int = 0) -> Message:
     """Return the response message for the result of a resolution; RRsets of addresses are rotated by `rotation`.
 
-    It has AD if the data was validated, the DNSSEC records if DO is set, and an extended error. RFC 4035 sections 3.2.1
-    and 3.2.3; RFC 6840 section 5.8 (AD if the query has DO or AD), RFC 8914 section 2.
+    The message has AD if the data was validated, the DNSSEC records if DO is set, and an extended error. RFC 4035
+    sections 3.2.1 and 3.2.3; RFC 6840 section 5.8 (AD if the query has DO or AD), RFC 8914 section 2.
     """
     dnssec_ok = _dnssec_ok(query)
     answers, authority, proofs = list[Record](), list[Record](), dict[RRset, None]()

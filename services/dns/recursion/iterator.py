@@ -149,7 +149,7 @@ class Iteration:
     """Resolution of one name and type, from the nearest known delegation down; `depth` is the level of nesting.
 
     `start` replaces the nearest known delegation. `subnet` is the client's network, which only some servers receive.
-    `near` is the last delegation of the previous name in the alias chain, in case its TTL was too short for the cache;
+    `near` is the last delegation used for the previous name of the alias chain; its TTL may be too short for the cache.
     `delegation` is the delegation whose servers answered. An iteration with a `judge` resolves DS or DNSKEY for the
     validation of other records: the judge accepts or rejects each response, and no response is cached.
     """
@@ -363,7 +363,10 @@ class Iteration:
     def _validated(
         self, message: Message, response: ClassifiedResponse, question: Question, judged: bool
     ) -> Steps[ClassifiedResponse]:
-        """Return a response with validated RRsets, or as FAILED if it is bogus; store the DS records of a referral."""
+        """Return a response with validated RRsets, or as FAILED if bogus; store the DS records of a referral.
+
+        A response classified as FAILED is not used.
+        """
         security, kind = self._context.security, response.kind
         if security is None or kind in (ResponseKind.LAME, ResponseKind.FAILED):
             return response
@@ -429,9 +432,10 @@ class Iteration:
         return self._context.upstream_addresses.usable(glue)
 
     def _select(self, pool: _ServerPool, thorough: bool) -> Steps[str | None]:
-        """Return the next server: one not queried yet, else one that must be resolved first, else one queried before.
+        """Return the next server to query: one not queried yet, else one queried before; None if none is left.
 
-        None if no server is left. If `thorough`, hosts of which only glue is known are resolved, too.
+        Name servers are resolved until there is one not queried yet. If `thorough`, those of which only glue is known
+        are resolved, too, if no server is left.
         """
         while pool.hosts and not any(self._untried(pool)):
             yield from self._add_host(pool, pool.hosts.pop())
@@ -499,9 +503,9 @@ class Iteration:
         return ()
 
     def _host_addresses(self, host: Name, rtype: int, _: Delegation) -> Steps[tuple[str, ...] | None]:
-        """Resolve addresses of one type of a name server in another zone; () if it has none of the type.
+        """Resolve the A or AAAA addresses of a name server in another zone; () if it has none of this type.
 
-        None, if a query for the other type is of no use: the name is an alias, or does not exist.
+        None if a query for the other type is useless, too, because the name is an alias or does not exist.
         """
         context = self._context.for_hosts
         result = context.look_up(host, rtype, None, self._budget.now)
@@ -618,7 +622,11 @@ class Resolution:
         return replace(_end_of_chain(last, answers), extended_error=error)
 
     def _reason(self, error: ResolutionError) -> ExtendedError:
-        """Return the reason for a failure as an extended DNS error: of the validation, of a server, or this error."""
+        """Return the reason for a failure as an extended DNS error.
+
+        It is the reason of the validation, else the one that a server has given, else that no server is reachable, with
+        the message of `error`.
+        """
         unreachable = ExtendedError(ErrorCode.NO_REACHABLE_AUTHORITY, str(error))
         return self._budget.extended_error or error.extended_error or unreachable
 
@@ -673,7 +681,7 @@ def _value(end: StopIteration) -> Result:
 
 
 def from_cache(context: ResolverContext, question: Question, now: float, subnet: Network | None = None) -> Result:
-    """Answer a query without RD from the caches, or by the nearest delegation (RFC 1034 section 4.3.2 step 4)."""
+    """Answer a query without RD: from the caches, or with the nearest delegation known (RFC 1034 4.3.2 step 4)."""
     chain: list[RRset] = []
     name, seen, scope = question.name, set[Name](), 0
     while name not in seen and len(seen) <= ALIASES_MAX:

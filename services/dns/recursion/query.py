@@ -392,10 +392,7 @@ class Exchange:
         return message
 
     def _fallback_subnet(self, refused: Network) -> Network | None:
-        """Return the client subnet for the query after a refusal; None for a query without the option.
-
-        A forwarder gets prefix length 0 (RFC 7871 section 7.1.3), other servers get no option (section 7.3).
-        """
+        """Return the client subnet to send after a server has refused a query with one; None for a query without it."""
         forwards = self._delegation.service is Service.FORWARDER
         return EVERYTHING[refused.version] if forwards and refused.prefixlen else None
 

@@ -138,7 +138,7 @@ class Scheduler:
     async def _run_after(
         self, tail: "asyncio.Task[Result]", question: Question, start: Delegation | None, subnet: Network | None
     ) -> Result:
-        """Resolve a question when `tail` is done, the task that resolves the same question for another client network.
+        """Resolve a question after the end of the task `tail`, which resolves it for another client network.
 
         The answer that `tail` has cached may be valid for `subnet` as well.
         """

@@ -20,10 +20,7 @@ _CHAIN_MAX = 16
 def stale_answer(
     cache: Cache, question: Question, now: float
 ) -> tuple[LookupResult, tuple[RRset, ...], ExtendedError] | None:
-    """Return (lookup of the last name of an alias chain, all answers, extended error) from expired data.
-
-    None if the data of a name in the chain is missing.
-    """
+    """Return (result for the last name of an alias chain, all answers, extended error) from expired data."""
     view, name = cache.stale(), question.name
     answers: list[RRset] = []
     for _ in range(_CHAIN_MAX):

@@ -89,7 +89,7 @@ class Validation:
         self._received: tuple[Question, Message, ClassifiedResponse] | None = None
 
     def examine(self, message: Message, response: ClassifiedResponse, question: Question) -> Steps[ClassifiedResponse]:
-        """Return a response with validated RRsets, or as FAILED if it is bogus."""
+        """Return a response with validated RRsets, or classified as FAILED if it is bogus."""
         if not self._security.validates:
             return _stored(message, response, question)
         self._received = question, message, response
@@ -196,9 +196,9 @@ class Validation:
     def _negative(
         self, message: Message, response: ClassifiedResponse, rtype: int
     ) -> Steps[tuple[RRset | None, tuple[RRset, ...]]]:
-        """Validate a negative answer; return (SOA with the proof, ()), or (None, proof) without an SOA.
+        """Validate a negative answer; return (SOA RRset with the NSEC or NSEC3 RRsets as its `proof`, ()).
 
-        Raises BogusError.
+        For an answer without an SOA, return (None, NSEC or NSEC3 RRsets). Raises BogusError.
         """
         name, soa = response.name, response.soa
         signed = [soa] if soa is not None else list(_denial_rrsets(message))
@@ -290,7 +290,7 @@ class Validation:
         return self._bogus(name, failure or missing)
 
     def _fetched(self, name: Name, rtype: int, judge: "_DSJudge | _KeyJudge") -> Steps[ExtendedError | None]:
-        """Query for DS or DNSKEY until the judge accepts a response; return None, or the reason if it accepts none."""
+        """Query for DS or DNSKEY until `judge` accepts a response; return None, or the reason if it accepts none."""
         try:
             yield from self._fetch(name, rtype, judge)
         except BudgetExceededError:
@@ -309,7 +309,10 @@ class Validation:
 
 
 def usable_records(records: Sequence[Anchor]) -> list[Anchor]:
-    """Return the DS records or keys with implemented algorithms; SHA-1 digests only without any other digest."""
+    """Return the DS records or keys whose algorithms are implemented, at most DS_MAX.
+
+    DS records with SHA-1 digests are left out if there is one with another digest (RFC 4509 section 3).
+    """
     usable = [
         record
         for record in records
@@ -330,7 +333,7 @@ def _unsupported(name: Name, records: Sequence[Anchor]) -> ExtendedError:
 
 
 class _Denials:
-    """The validated NSEC and NSEC3 records of a response, for checks of the proofs that they give."""
+    """The validated NSEC and NSEC3 records of a response, with methods that check them as proofs of nonexistence."""
 
     def __init__(self, validation: Validation, message: Message, trust: ZoneTrust) -> None:
         self._zone = trust.zone
@@ -347,14 +350,14 @@ class _Denials:
 
     @property
     def insecurity(self) -> ExtendedError | None:
-        """Return the reason why the records are not used as a proof, which makes the answer insecure; or None."""
+        """The reason why the answer is insecure: NSEC3 records with too many iterations; None without such records."""
         if not self.has_many_iterations:
             return None
         detail = f"{self._zone} has NSEC3 records with {self.nsec3.iterations} iterations, more than {ITERATIONS_MAX}"
         return ExtendedError(ErrorCode.UNSUPPORTED_NSEC3_ITERATIONS, detail)
 
     def denies(self, name: Name, rtype: int, kind: ResponseKind) -> Denial:
-        """Check the proof of a negative answer: NXDOMAIN, or NODATA for `rtype`."""
+        """Check the proof of a negative answer, NXDOMAIN or NODATA for `rtype`; return a Denial."""
         if self.has_many_iterations:
             return Denial.OPT_OUT
         if kind is ResponseKind.NO_NAME:
@@ -364,7 +367,10 @@ class _Denials:
         return denies_type(self.nsec, name, rtype, self._zone)
 
     def denies_closer(self, name: Name, labels: int) -> Denial:
-        """Check the proof that no name matches `name` better than the wildcard `*` below its last `labels` labels."""
+        """Check the proof that no name matches `name` better than a wildcard; return a Denial.
+
+        The wildcard is `*` below the last `labels` labels of `name`.
+        """
         if self.has_many_iterations:
             return Denial.OPT_OUT
         if self.nsec3:
@@ -384,7 +390,7 @@ class _DSJudge:
     """Check of the responses to a query for the DS records of a name, by the keys of the secure zone `above`.
 
     `records` are the DS records that were validated, None if there are none: the name then is an unsigned delegation
-    (`is_insecure`), or no zone. `is_end` if no zone can be below the name.
+    (`is_insecure`), or no zone. `is_end` is True if no zone can be below the name.
     """
 
     def __init__(self, validation: Validation, above: ZoneTrust, name: Name) -> None:

@@ -259,7 +259,7 @@ def _octets(number: int) -> bytes:
 
 
 def derive_key(algorithm: int, secret: bytes) -> LibraryKey:
-    """Return the private key that a secret determines; raises ServiceError for an algorithm without derivation."""
+    """Derive a private key from a secret; raises ServiceError for an algorithm other than ECDSA and EdDSA."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
     octets = hashlib.shake_256(secret).digest(64)

@@ -44,7 +44,7 @@ class _Stored(Generic[Record]):
 
     @property
     def cost(self) -> int:
-        """Number of records as which this one counts towards the limit of the cache: more than 1 if it is large."""
+        """Weight of the record in the limit of the cache: 1 for a usual record, more for a large one."""
         return cost_of(stored_octets(self.rrset))
 
 
@@ -108,7 +108,7 @@ class _ZoneDenials:
 
     @property
     def cost(self) -> int:
-        """Number of records; a large record counts as several."""
+        """Sum of the weights of the records in the limit of the cache; a large record counts as several."""
         return self.names_cost + (0 if self.hashed is None else self.hashed.cost)
 
     def put(self, zone: Name, rrset: SecuredRRset, expires: float) -> None:

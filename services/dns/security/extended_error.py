@@ -85,7 +85,7 @@ def extended_errors(message: Message) -> list[ExtendedError]:
 
 
 def error_from(address: str, message: Message) -> ExtendedError | None:
-    """Return the first extended error in the response of another server, with its address; None without one.
+    """Return the first extended error in a server's response, with `address` in its text; None without one.
 
     RFC 8914 section 3: the text names the source, because for the client the error comes from this server.
     """

@@ -128,7 +128,7 @@ def derived_keys(zone: Name, secret: str, algorithm: int = Algorithm.ED25519) ->
 
 
 def file_stem(zone: Name, key: DNSKEY) -> str:
-    """Return the file name of a key without extension, as of dnssec-keygen: Kexample.com.+015+12345."""
+    """Return a key's file name without extension, in the format of dnssec-keygen: Kexample.com.+015+12345."""
     return f"K{zone.to_text().lower()}+{key.algorithm:03d}+{key_tag(key):05d}"
 
 

@@ -68,7 +68,7 @@ def lacks_type(rdata: NSEC | NSEC3, rtype: int, is_root: bool = False) -> bool:
 
 
 def denies_name(records: Iterable[NsecRecord], name: Name, zone: Name) -> Denial:
-    """Check the proof of an NXDOMAIN: neither the name nor the wildcard that would match it exists."""
+    """Check the proof of an NXDOMAIN: neither the name nor the wildcard that would match it exists; return a Denial."""
     known = list(records)
     covering = _covering(known, name, zone)
     if covering is None or covering.rdata.next.is_below(name):
@@ -80,7 +80,10 @@ def denies_name(records: Iterable[NsecRecord], name: Name, zone: Name) -> Denial
 
 
 def denies_type(records: Iterable[NsecRecord], name: Name, rtype: int, zone: Name) -> Denial:
-    """Check the proof of a NODATA: at the name, at an empty non-terminal, or at the wildcard that matches the name."""
+    """Check the proof of a NODATA: at the name, at an empty non-terminal, or at the wildcard that matches the name.
+
+    Return a Denial.
+    """
     known = list(records)
     for record in known:
         if record.owner == name:
@@ -103,7 +106,10 @@ def denies_type(records: Iterable[NsecRecord], name: Name, rtype: int, zone: Nam
 
 
 def denies_closer(records: Iterable[NsecRecord], name: Name, labels: int, zone: Name) -> Denial:
-    """Check the proof that no name matches `name` better than the wildcard `*` below its last `labels` labels."""
+    """Check the proof that no name matches `name` better than a wildcard; return a Denial.
+
+    The wildcard is `*` below the last `labels` labels of `name`.
+    """
     covering = _covering(list(records), name, zone)
     if covering is None or covering.rdata.next.is_below(name):
         return Denial.NOT_PROVEN

@@ -129,7 +129,7 @@ class HashedDenials:
         return None
 
     def denies_name(self, name: Name) -> Denial:
-        """Check the proof of an NXDOMAIN (RFC 5155 section 8.4)."""
+        """Check the proof of an NXDOMAIN; return a Denial (RFC 5155 section 8.4)."""
         proven = self._closest_encloser(name)
         if proven is None:
             return Denial.NOT_PROVEN
@@ -141,7 +141,10 @@ class HashedDenials:
         return Denial.NOT_PROVEN if self._covering(wildcard) is None else _denial(covering)
 
     def denies_type(self, name: Name, rtype: int) -> Denial:
-        """Check the proof of a NODATA: at the name, at a wildcard, or by opt-out (RFC 5155 sections 8.5 to 8.7)."""
+        """Check the proof of a NODATA: at the name, at a wildcard, or by opt-out; return a Denial.
+
+        RFC 5155 sections 8.5 to 8.7.
+        """
         matching = self._matching(name)
         if matching is not None:
             is_proven = lacks_type(matching.rdata, rtype, not len(name))
@@ -160,9 +163,10 @@ class HashedDenials:
         return Denial.OPT_OUT if covering.opts_out else Denial.NOT_PROVEN
 
     def denies_closer(self, name: Name, labels: int) -> Denial:
-        """Check the proof that the wildcard `*` below the last `labels` labels of `name` is the best match.
+        """Check the proof that no name matches `name` better than a wildcard; return a Denial.
 
-        RFC 5155 section 8.8: the next closer name must be covered.
+        The wildcard is `*` below the last `labels` labels of `name`. RFC 5155 section 8.8: the next closer name must be
+        covered.
         """
         covering = self._covering(name.suffix(labels + 1))
         return Denial.NOT_PROVEN if covering is None else _denial(covering)

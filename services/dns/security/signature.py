@@ -46,7 +46,7 @@ class ValidationLimitError(Exception):
 
 @dataclass(slots=True)
 class ValidationBudget:
-    """Remaining numbers of signature verifications, failures and NSEC3 hashes for one client question."""
+    """Remaining numbers of signature verifications, failed verifications and NSEC3 hashes for one client question."""
 
     verifications: int = VERIFICATIONS_MAX
     failures: int = FAILURES_MAX

@@ -46,7 +46,7 @@ class Nsec3Policy:
 
 @dataclass(frozen=True, slots=True)
 class SigningPolicy:
-    """Parameters of signing: validity of signatures in seconds since 1970, and NSEC, or NSEC3 with its parameters."""
+    """Parameters of signing: inception and expiration in seconds since 1970; NSEC, or NSEC3 with its parameters."""
 
     inception: int
     expiration: int
@@ -54,7 +54,11 @@ class SigningPolicy:
 
     @classmethod
     def at(cls, now: float, nsec3: Nsec3Policy | None = None, validity_s: int = VALIDITY_S) -> "SigningPolicy":
-        """Return the policy for signatures made at `now`; times are whole hours, so several servers have equal ones."""
+        """Return the policy for signatures made at `now`.
+
+        Inception and expiration are computed from `now` rounded down to the hour, so that several servers make equal
+        signatures.
+        """
         hour = int(now) // 3600 * 3600
         return cls(hour - BACKDATED_S, hour + validity_s, nsec3)
 
@@ -152,7 +156,7 @@ def _negative_ttl(zone: Zone) -> int:
 
 
 def _owner(key: Key, node: Node, origin: Name) -> Name:
-    """Return the name of a node, in the case of letters in its records."""
+    """Return the owner name of a node of the zone, in the case of letters of its records."""
     return origin if key == origin.folded else next((rrset.name for rrset in node.values()), Name(key))
 
 

@@ -66,7 +66,7 @@ TrustAnchors = dict[Name, tuple[Anchor, ...]]
 
 
 def trust_anchors(records: Iterable[str], files: Iterable[str]) -> TrustAnchors:
-    """Parse trust anchors, records in presentation format and files of them; raises ServiceError."""
+    """Return the trust anchors (DS, DNSKEY) in these records and master files, by owner; raises ServiceError."""
     anchors: TrustAnchors = {}
     texts = [(record, "trust anchor") for record in records]
     for name in files:

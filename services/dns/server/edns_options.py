@@ -60,12 +60,12 @@ class EDNSOptions:
     require_cookie: bool = False
 
     def has_valid_cookie(self, options: tuple[Option, ...], transport: Transport) -> bool:
-        """Tell whether a query has a valid server cookie, by which its source address is not spoofed."""
+        """Tell whether a query has a valid server cookie, which proves that its source address is not spoofed."""
         cookie = cookie_of(options)
         return cookie is not None and self._age_s(cookie, transport) is not None
 
     def in_response(self, options: tuple[Option, ...], transport: Transport) -> tuple[Option, ...]:
-        """Return the options of the response to a query with these options; padding comes from padding_of()."""
+        """Return the EDNS options of the response to a query that has `options`; padding is added by padding_of()."""
         added = list[Option]()
         codes = {option.code for option in options}
         if OPTION_NSID in codes and self.nsid:

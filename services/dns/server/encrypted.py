@@ -32,7 +32,7 @@ Finish = Callable[[], Coroutine[Any, Any, None]]
 
 
 class DNSOverHTTPS:
-    """Relay handler of an HTTP server: takes the DNS query from each HTTP request, and answers it."""
+    """DNS over HTTPS (RFC 8484) as request handler of an HTTP server: answers the DNS query in each HTTP request."""
 
     def __init__(self, respond: Respond) -> None:
         self._respond = respond
@@ -55,7 +55,7 @@ class DNSOverHTTPS:
 
 
 def _only_relays(request: Request, body: bytes) -> Response:
-    """Return a 500 response: HTTPServer requires a handler, but never calls it, as the relay gets all requests."""
+    """Return a 500 response; never called, but HTTPServer requires this handler beside DNSOverHTTPS."""
     del request, body
     return page_response(500, "This server only answers DNS over HTTPS.")
 

@@ -107,7 +107,7 @@ def _decoded(data: bytes) -> tuple[Message, int] | None:
 
 
 def _refusal(query: Message, rcode: int) -> Message:
-    """Return the error response to a query that cannot be answered: its header, and with EDNS its question.
+    """Return the error response to a query that cannot be answered: a header, and if the query has EDNS, the question.
 
     RFC 6891 section 7: the minimal response to a query with OPT has header, question and OPT.
     """
@@ -147,7 +147,7 @@ class ServerCodec:
         return self._options is not None and self._options.require_cookie
 
     def _reply_to_options(self, query: Message, options: EDNSOptions, client: Client) -> Message | None:
-        """Return a response that the EDNS options of a query require instead of an answer; None for an answer."""
+        """Return a response that the EDNS options of a query require instead of an answer; None if it requires none."""
         sent = () if query.edns is None else query.edns.options
         try:
             check_options(sent, client.transport)
@@ -298,7 +298,7 @@ class StaticResponseCache:
         return data[:2] + stored.header + data[HEADER_OCTETS : stored.question_end] + rests[rotation % len(rests)]
 
     def accepts(self, data: bytes, query: Message, rotations: int) -> bool:
-        """Tell whether the response to a query can be stored, if its addresses have this number of rotations.
+        """Tell whether a response in this number of rotations of its addresses may be stored for a query.
 
         `data` is the encoded query.
         """

@@ -90,7 +90,7 @@ class DNSServer:
         self._log.write("failed", error=f"{type(error).__name__}: {error}")
 
     def run(self, awaitable: Awaitable[None]) -> None:
-        """Run in a task the awaitable that sends the response to a datagram."""
+        """Start a task for `awaitable`, which sends the response to a datagram."""
         task = asyncio.ensure_future(awaitable)
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)

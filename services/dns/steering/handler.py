@@ -54,9 +54,9 @@ class _Requester:
 
 
 class SteeringHandler:
-    """Handler that answers the names of the region map by region, and all other names from zones.
+    """Handler that answers queries for the region map's names with addresses chosen for the client's region.
 
-    `log_answer` is called for each answer by region.
+    All other names are answered from the zones. `log_answer` is called for each answer by region.
     """
 
     def __init__(self, authority: Authority, regions: RegionMap, placement: Placement, log_answer: LogAnswer) -> None:

@@ -84,7 +84,7 @@ class RegionMap:
 
     @property
     def replicas(self) -> list[Replica]:
-        """All replicas of the region map, grouped by region."""
+        """List of all replicas of the region map, one region after the other."""
         return [replica for region in self.regions.values() for replica in region.replicas]
 
     def error(self, line: int, detail: str) -> RegionMapError:
@@ -241,7 +241,7 @@ _STATEMENTS: dict[str, Callable[[_Statements, list[str]], None]] = {
 
 
 class _Validator:
-    """Validator for all statements of a region map together; a missing statement is reported for the line `last`."""
+    """Validator for all statements of a region map together; an error for a missing statement has the line `last`."""
 
     def __init__(self, statements: _Statements, last: int) -> None:
         self._statements = statements

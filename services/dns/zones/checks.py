@@ -60,7 +60,7 @@ def _host_problem(zone: Zone, record: Record) -> str | None:
 
 
 def _occlusion(zone: Zone, record: Record, servers: set[Name]) -> str | None:
-    """Return the problem of a record that a zone cut or a DNAME hides; None if it is none, or glue of `servers`."""
+    """Return the problem of a record that a zone cut or a DNAME hides; None if none does, or for glue of `servers`."""
     if record.name.folded in zone.hashed:
         # The owner of an NSEC3 record is no name of the zone.
         return None

@@ -181,7 +181,7 @@ class Nsec3Records:
 
 
 def denial_records(zone: Zone) -> DenialRecords | None:
-    """Return the object for proofs by the NSEC3 or NSEC records of a zone; None if the zone is not signed."""
+    """Return the DenialRecords by the NSEC3 or NSEC records of a zone; None if the zone is not signed."""
     if not zone.is_signed:
         return None
     parameters = zone.apex.get(RRType.NSEC3PARAM)
@@ -201,7 +201,7 @@ class Denials:
         self._records: dict[Name, DenialRecords | None] = {}
 
     def of(self, zone: Zone) -> DenialRecords | None:
-        """Return the object for proofs by the NSEC or NSEC3 records of a zone; None if it is not signed."""
+        """Return the DenialRecords of a zone; None if the zone is not signed."""
         if zone.origin not in self._records:
             self._records[zone.origin] = denial_records(zone)
         return self._records[zone.origin]
@@ -265,7 +265,7 @@ def _distinct(rrsets: Iterable[RRset]) -> list[RRset]:
 
 
 def _proof(zone: Zone, qname: Name, match: Match, qtype: int, denials: Denials) -> list[RRset]:
-    """Return the records that one lookup adds: the DS of a referral, or the proof of a denial; with signatures."""
+    """Return the records to add for one looked-up name: DS of a referral, or proof of a denial; with signatures."""
     records = denials.of(zone)
     if records is None:
         return []

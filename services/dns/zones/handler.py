@@ -95,7 +95,7 @@ def rotation_count(answer: Answer) -> int:
 
 
 def _no_response(data: bytes) -> None:
-    """Look up no response cache: a miss for every query."""
+    """Return None: the response lookup of a server without response cache."""
     del data
 
 

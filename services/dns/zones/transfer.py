@@ -107,7 +107,7 @@ def _messages(query: Message, zone: Zone) -> Iterator[Message]:
 
 
 def _with_opt(message: Message, query: Message) -> Message:
-    """Return the first message of a transfer with OPT, if the query has it (RFC 5936 section 2.2.5)."""
+    """Return the first message of a transfer, with an OPT record if the query has one (RFC 5936 section 2.2.5)."""
     return message if query.edns is None else replace(message, edns=EDNS(do=query.edns.do))
 
 

@@ -18,7 +18,7 @@ Entry = tuple[str, list[str]]
 
 
 class HostsFiles:
-    """The entries of /etc/hosts for every host of a topology; hosts in the same segments share one list."""
+    """The entries of /etc/hosts for every host of a topology; hosts in the same broadcast domains share one list."""
 
     def __init__(self, topo: Topo, *, with_ipv6: bool) -> None:
         self._topo = topo

@@ -34,7 +34,7 @@ def derived_network(network: str) -> str:
 
 
 def derived_route(route: str, addresses: dict[str, str]) -> str | None:
-    """Return the IPv6 route, in words of ip-route(8), derived from an IPv4 route ('10.2.0.0/16 via 10.0.0.2').
+    """Return the IPv6 route, in the syntax of ip-route(8), derived from an IPv4 route ('10.2.0.0/16 via 10.0.0.2').
 
     None if the route has no IPv6 counterpart. addresses: the IPv6 address of each IPv4 address (both without lengths)
     that can be a gateway. The default route is written as ::/0, from which ip(8) infers the address family.

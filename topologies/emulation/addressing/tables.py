@@ -119,7 +119,7 @@ def _ipv6_addresses(interfaces: list[Any]) -> list[str]:
 
 
 def _ipv4_routes(host: Any) -> list[str]:
-    """Return a host's IPv4 routes in words of ip-route(8), the default route first."""
+    """Return a host's IPv4 routes in the syntax of ip-route(8), the default route first."""
     routes = [route for route in host.params.get("routes") or [] if ":" not in route]
     default = host.params.get("defaultRoute")
     if default is None:

@@ -19,7 +19,7 @@ DESCRIPTORS_MAX = 253
 
 
 class ClosedError(EmulationError):
-    """Error for a channel that the peer has closed, or from which the peer does not read."""
+    """Error for a channel whose peer has closed it, or does not read from it."""
 
 
 class Channel:

@@ -14,7 +14,7 @@ WAITING_MAX = 256
 
 
 class Subscription:
-    """Queue of the notices that one subscriber has not read yet."""
+    """Queue of the notices (messages about events in the network) that one subscriber has not read yet."""
 
     def __init__(self) -> None:
         self._waiting: queue.Queue[dict[str, Any]] = queue.Queue(WAITING_MAX)
@@ -38,7 +38,7 @@ class Subscription:
 
 
 class Notices:
-    """Distributor of notices to all current subscribers. Thread-safe."""
+    """Distributor of notices (messages about events in the network) to all current subscribers. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -50,7 +50,7 @@ class Operations:
         self._down: dict[str, list[str]] = {}
 
     def describe(self) -> dict[str, Any]:
-        """Return the network for JSON: hosts, switches and links with addresses, services, shapes and states."""
+        """Return the network for JSON: hosts, switches, links, with addresses, services, traffic shapes and states."""
         net = self._bed.net
         return {
             "hosts": [self._host(host) for host in net.hosts],
@@ -228,7 +228,7 @@ def _folder(node: Any) -> Path:
 
 
 def _routes(end: Any) -> list[str]:
-    """Return the routes via a host's interface in words of ip-route(8), without those that the kernel adds itself."""
+    """Return the routes via a host's interface in the syntax of ip-route(8), except those that the kernel adds."""
     if not end.node.namespace_pid:
         return []
     try:

@@ -62,11 +62,11 @@ _RATE = re.compile(r"([0-9.]+)\s*(?:mbit(?:/s|ps)?)?", re.IGNORECASE)
 
 
 class ProtocolError(EmulationError):
-    """Error for a message that violates this protocol."""
+    """Error for a message that violates the control protocol."""
 
 
 def pieces(message: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield the datagrams, each with one piece, that carry a message."""
+    """Yield the datagrams that carry a message in pieces, one piece per datagram."""
     octets = json.dumps(message).encode()
     while len(octets) > PIECE_BYTES:
         yield MORE + octets[:PIECE_BYTES]
@@ -164,7 +164,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, str]:
 
 
 def changed_shape(old: Shape | None, given: Mapping[str, str]) -> Shape:
-    """Return the shape `old` with the given parameters of TCLink replaced. Raises TopologyError."""
+    """Return the shape (rate, delay ...) `old` with the given parameters of TCLink replaced. Raises TopologyError."""
     return parse_shape({**parameters_of(old or Shape()), **given, **_no_limit(given)}) or Shape()
 
 
@@ -173,7 +173,7 @@ def _no_limit(given: Mapping[str, str]) -> dict[str, None]:
 
 
 def parameters_of(shape: Shape) -> dict[str, Any]:
-    """Return the parameters of TCLink that describe a shape."""
+    """Return the parameters of TCLink that describe a shape (rate, delay, loss ...)."""
     return {
         "bw": None if shape.rate_bps is None else shape.rate_bps / 1e6,
         "delay": f"{shape.delay_s!r}s",
@@ -186,7 +186,7 @@ def parameters_of(shape: Shape) -> dict[str, Any]:
 
 
 def shape_fields(shape: Shape | None) -> dict[str, Any] | None:
-    """Return a shape as the fields of a JSON object; None for an unshaped direction."""
+    """Return the shape (rate, delay, loss ...) of a link direction for JSON; None for an unshaped direction."""
     return None if shape is None else asdict(shape)
 
 

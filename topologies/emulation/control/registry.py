@@ -90,7 +90,7 @@ def _own_folder() -> Path:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[int]:
-    """Lock the folder for a `with` block; yield a descriptor of the folder."""
+    """Lock the folder of control sockets for a `with` block; yield a descriptor of the folder."""
     place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -220,7 +220,7 @@ def names() -> list[str]:
 
 
 def connect(name: str) -> socket.socket | None:
-    """Return a connection to the network of a name; None if no such network is up. Raises MachineError."""
+    """Return a connection to the control socket of a network; None if it is not running. Raises MachineError."""
     if not NAME.fullmatch(name):
         return None
     for folder in folders():

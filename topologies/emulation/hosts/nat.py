@@ -57,7 +57,7 @@ class NAT(Host):
         return result
 
     def terminate(self) -> None:
-        """Delete the rules, restore forwarding, and stop the host."""
+        """Delete the iptables rules, restore forwarding, and stop the host."""
         # If the host has a network namespace of its own, the rules vanish with the namespace.
         if not self._terminated and not self.inNamespace:
             for table, (chain, *rule) in self._inserted:

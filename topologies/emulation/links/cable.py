@@ -19,7 +19,10 @@ from lab7.topologies.emulation.shape import Queue, Shape
 
 
 class Cable:
-    """The pair of shaping interfaces in a link; number: unique number; shapes: from end 1 to end 2, and back."""
+    """Two interfaces between the ends of a link, on which netem shapes the frames; `number` is unique.
+
+    shapes: rate, delay, loss ... from end 1 to end 2, and back.
+    """
 
     def __init__(self, number: int, ends: Sequence[End], shapes: Sequence[Shape | None], plan: Plan) -> None:
         self.interfaces = (f"cable{number}a", f"cable{number}b")
@@ -39,7 +42,7 @@ class Cable:
         return netem.queue(self._leaving[direction])
 
     def reshape(self, direction: int, shape: Shape) -> None:
-        """Replace the shape of one direction: 0 from end 1 to end 2, 1 back. Frames in flight are lost."""
+        """Replace the shape (rate, delay ...) of direction 0 (end 1 to end 2) or 1. Frames in flight are lost."""
         leaving = self._leaving[direction]
         tools.batch("tc", [*netem.removal(leaving, self._shapes[direction]), *netem.commands(leaving, shape)])
         self._shapes[direction] = shape

@@ -49,7 +49,7 @@ class Interface(TCIntf):  # type: ignore[misc]
         up: bool = True,
         **params: Any,
     ) -> dict[str, Any]:
-        """Set addresses, link state and shape of the interface (overrides Intf.config of Mininet).
+        """Set addresses, link state and traffic shape of the interface (overrides Intf.config of Mininet).
 
         As in Mininet, shaping parameters replace the whole shape; without shaping parameters the shape stays. Raises
         TopologyError and EmulationError.
@@ -89,7 +89,7 @@ class Interface(TCIntf):  # type: ignore[misc]
         return ""
 
     def setMAC(self, macstr: str) -> str:  # noqa: N802
-        """Set the MAC address, also of a running network. Raises EmulationError."""
+        """Set the MAC address, even while the network runs. Raises EmulationError."""
         self.node.change([f"link set dev {self.name} address {macstr}"])
         self.mac = macstr
         if self.link is not None:

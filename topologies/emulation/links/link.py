@@ -28,10 +28,10 @@ class Wiring:
 
     backend      'wire' (user-space links) or 'netem'
     forkserver   fork server that starts the processes of wires
-    workdir      folder for the records of wires
+    workdir      folder for files with the due time and departure of each frame on a wire
     random       generator of the seeds of wires
     plan         pending changes of the network (see plan)
-    numbers      numbers for new links
+    numbers      generator of unique numbers for new links
     changed      function to call when an address of the running network has changed
     """
 
@@ -45,7 +45,7 @@ class Wiring:
 
 
 class EmulatedLink(TCLink):  # type: ignore[misc]
-    """A link of a topology; `shapes` has the shape of frames from end 1 to end 2, and back (None: unshaped).
+    """A link of a topology; `shapes`: rate, delay, loss ... from end 1 to end 2, and back (None: unshaped).
 
     The devices are created when both interfaces of the link and their parameters are known, so the order in which a
     subclass calls the constructors of Mininet's classes does not matter.
@@ -90,7 +90,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         self._wiring.changed()
 
     def reshape(self, interface: Interface, params: Mapping[str, Any]) -> None:
-        """Replace the shape of frames sent by an interface; do nothing if there are no shaping parameters.
+        """Replace the shape (rate, delay ...) of frames sent by an interface; do nothing without shaping parameters.
 
         Raises TopologyError for an invalid value, EmulationError for a link that was created unshaped.
         """
@@ -133,7 +133,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
 
     @property
     def inner_interfaces(self) -> tuple[str, ...]:
-        """Return the cable's interfaces between the ends of the link, in the switches' namespace; () without cable."""
+        """Return the two interfaces between the ends of a link shaped by netem; () for any other link."""
         return self._cable.interfaces if self._cable is not None else ()
 
     def _create(self) -> None:

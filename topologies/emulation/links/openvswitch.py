@@ -147,7 +147,7 @@ class OpenVSwitch(Bridge):
     has_open_vswitch = True
 
     def equip(self, changed: Callable[[], None], plan: Plan, driver: Daemons | None = None) -> None:
-        """Set attributes before the constructor: `changed` and `plan`, as in Bridge, and the daemons (`driver`)."""
+        """Set attributes before the constructor: those of Bridge.equip, and Open vSwitch's daemons (`driver`)."""
         super().equip(changed, plan)
         assert driver is not None
         self._driver = driver

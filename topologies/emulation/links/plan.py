@@ -166,7 +166,7 @@ def await_carriers(node: InNamespace, lines: Iterable[str]) -> None:
 
 
 def _await_carriers(sock: socket.socket, lines: Iterable[str]) -> None:
-    """Wait for the carriers of interfaces that were brought up: without it, they or their bridges drop frames."""
+    """Wait for the carriers of interfaces that were brought up: until then, they or their bridges drop frames."""
     deadline_s = time.monotonic() + CARRIER_TIMEOUT_S
     for name in (found[1] for line in lines if (found := BROUGHT_UP.fullmatch(line))):
         number = rtnetlink.index_of(sock, name)

@@ -26,7 +26,7 @@ _one_command = threading.Lock()
 
 
 class InNamespace(Protocol):
-    """Interface of a node whose network namespace is identified by a process in it."""
+    """Protocol class of nodes whose network namespace is identified by the id of a process in it."""
 
     def network_pid(self) -> int:
         """Return the id of a process in the node's namespaces (0: this process's); wait until the namespaces exist."""
@@ -45,7 +45,7 @@ class End:
     index: int = 0
 
     def __str__(self) -> str:
-        """Return the end in words of ip-link(8)."""
+        """Return the end in the syntax of ip-link(8)."""
         words = [f"name {self.name}", f"netns {self.pid}" if self.pid else ""]
         words += [f"address {self.address}" if self.address else "", f"index {self.index}" if self.index else ""]
         return " ".join(filter(None, words))
@@ -61,7 +61,7 @@ class Wire:
     """A user-space link, carried by a process.
 
     ends      the two ends; direction 0 is from end 0 to end 1, direction 1 back
-    shapes    shape of each direction
+    shapes    shape (rate, delay, loss ...) of each direction
     seeds     seed of each direction's random effects, such as loss
     records   file of each direction with the times at which frames were due and left
     carrier   the process that carries the link, None until it has been started
@@ -78,7 +78,10 @@ class Wire:
     place: int = 0
 
     def reshape(self, direction: int, shape: Shape, seed: int) -> None:
-        """Replace the shape of one direction; frames in flight keep their due times. Raises EmulationError."""
+        """Replace the shape (rate, delay ...) of one direction; frames in flight keep their due times.
+
+        Raises EmulationError.
+        """
         self.shapes[direction], self.seeds[direction] = shape, seed
         if self.carrier is not None:
             self._command({"direction": 2 * self.place + direction, "shape": asdict(shape), "seed": seed})
@@ -89,7 +92,7 @@ class Wire:
         return Queue(int(waiting), int(dropped))
 
     def delete(self) -> None:
-        """Remove both interfaces; idempotent."""
+        """Remove both interfaces of the link; idempotent."""
         if self.carrier is not None and not self.carrier.has_ended():
             self._command({"delete": self.place})
         self.carrier = None

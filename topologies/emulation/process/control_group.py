@@ -40,7 +40,7 @@ class Place(NamedTuple):
 
 
 def machine_groups() -> int | None:
-    """Open the folder of the machine's groups, before a sandbox covers /sys and /run; None if there are none."""
+    """Open the folder of the machine's control groups before a sandbox covers /sys and /run; None if none exist."""
     for folder in (GROUPS, SYSTEM):
         with suppress(OSError):
             return os.open(folder, os.O_PATH | os.O_DIRECTORY)
@@ -48,7 +48,7 @@ def machine_groups() -> int | None:
 
 
 def bind(groups: int | None) -> None:
-    """Mount the machine's groups, opened by machine_groups(), at GROUPS."""
+    """Mount the machine's control groups, opened by machine_groups(), at GROUPS."""
     if groups is not None:
         GROUPS.mkdir()
         with suppress(OSError):
@@ -159,7 +159,7 @@ class ControlGroup:
         return ["sh", "-c", 'echo 0 > "$0" && exec "$@"', str(self.processes)]
 
     def remove(self) -> None:
-        """Remove the group after its processes have been stopped; a group still in use is left to the sandbox."""
+        """Remove the group after its processes have been stopped; remove_all() removes a group that is still in use."""
         deadline_s = time.monotonic() + REMOVED_WITHIN_S
         while not _removed(self.folder) and time.monotonic() < deadline_s:
             time.sleep(0.01)

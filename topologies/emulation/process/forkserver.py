@@ -154,7 +154,7 @@ def _run_service(request: dict[str, Any], descriptors: list[int], server: int) -
 
 
 def _rehearse(names: Sequence[str]) -> None:
-    """Run the code that services run only at their start: LATE_IMPORTS, an event loop, and --help of each service."""
+    """Run once, before the forks, code that services run at their start: LATE_IMPORTS, an event loop, each --help."""
     late: dict[str, Any] = {}
     for name in LATE_IMPORTS:
         with contextlib.suppress(ImportError):

@@ -401,7 +401,7 @@ class Service:
         return self._forkserver.exit_code(self.pid, timeout_s)
 
     def errors(self) -> str:
-        """Return what the service has written to standard error so far."""
+        """Return the text that the service has written to standard error so far."""
         with contextlib.suppress(OSError):
             return self._errors.read_text(errors="replace").strip()
         return ""

@@ -14,7 +14,7 @@ NEEDED, NETWORK, USEFUL, PEERS, VIRTUAL = "needed", "network", "useful", "peers"
 
 @dataclass(frozen=True)
 class Program:
-    """A line of the list: program (or file, or Python module), group, Debian package, purpose for lab7."""
+    """A program (or file, or Python module) that lab7 uses: its group, its Debian package, its purpose for lab7."""
 
     group: str
     name: str
@@ -24,17 +24,17 @@ class Program:
 
 @cache
 def programs() -> tuple[Program, ...]:
-    """Return all programs of the list, in its order."""
+    """Return all programs in packages.txt, in its order."""
     lines = LIST.read_text(encoding="utf-8").splitlines()
     rows = [line.split(maxsplit=3) for line in lines if line.strip() and not line.startswith("#")]
     return tuple(Program(*row) for row in rows)
 
 
 def of_groups(*groups: str) -> list[Program]:
-    """Return the programs of the given groups, in the order of the list."""
+    """Return the programs of these groups, in the order of packages.txt."""
     return [program for program in programs() if program.group in groups]
 
 
 def package_of(name: str) -> str:
-    """Return the package of a program; the program's own name if the list does not have it."""
+    """Return the Debian package of a program; the program's own name if packages.txt does not have it."""
     return next((program.package for program in programs() if program.name == name), name)

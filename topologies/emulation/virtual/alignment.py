@@ -26,7 +26,7 @@ class _Timespec(ctypes.Structure):
 
 
 def align(environment: Mapping[str, str] = os.environ) -> None:
-    """Wait for the next full step of the clock if it is virtual; else return at once."""
+    """Wait for the next multiple of STEP_NS (10 ms) of the clock if it is virtual; else return at once."""
     if VARIABLE not in environment:
         return
     libc = ctypes.CDLL(None, use_errno=True)
@@ -41,7 +41,7 @@ def align(environment: Mapping[str, str] = os.environ) -> None:
 
 
 def next_step_ns(now_ns: int) -> int:
-    """Return the first full step after a moment, both in ns.
+    """Return the first multiple of STEP_NS after a time, both in ns.
 
     >>> next_step_ns(10_000_407_096)
     10010000000

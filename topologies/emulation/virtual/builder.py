@@ -102,7 +102,7 @@ def check_machine(place: Path) -> None:
 
 
 def build(place: Path) -> Kernel:
-    """Build the kernel in the folder `place`, unless it exists there; return it. Raises MachineError."""
+    """Build the kernel in the folder `place`, unless it exists there; return the Kernel. Raises MachineError."""
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -137,7 +137,7 @@ def _locked(place: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder(place: Path) -> Iterator[Path]:
-    """Yield a temporary folder to build in, after removing those of killed builds; the caller holds the lock."""
+    """Yield a temporary folder to build in, after removing those that killed builds left; the caller holds the lock."""
     for left in place.glob(f"{UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=place))
@@ -209,7 +209,7 @@ def _keep(folder: Path, made: Kernel, about: dict[str, object], place: Path) -> 
 
 
 def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str:
-    """Run a build step and return its output. Raises MachineError with the first error line and the log."""
+    """Run a build step, append its output to `log`, and return it. Raises MachineError with the first error line."""
     with open(log, "ab+") as kept:
         begin = kept.seek(0, os.SEEK_END)
         code = _run_to_its_end(["nice", "-n", str(NICE), *words], directory, kept)

@@ -61,7 +61,7 @@ def _fix_addresses(libc: ctypes.CDLL) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Guard one kernel until it exits or the pipe is closed."""
+    """Start one kernel, and wait for its exit or the end of the pipe from lab7; then kill it and clean up."""
     lifeline, folder, job_fd, command = int(argv[0]), argv[1], int(argv[2]), argv[3:]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

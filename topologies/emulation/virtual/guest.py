@@ -119,7 +119,7 @@ def _date_pages() -> None:
 
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:
-    """Run the job to its end or time limit, reap orphans; return the exit code and times that the host reads."""
+    """Run the job to its end or time limit, reap orphans; return {code: exit code, overdue: limit exceeded}."""
     child = os.fork()
     if child == 0:
         _exec_job(job)

@@ -109,7 +109,7 @@ class Machine:
 
     @property
     def pid(self) -> int:
-        """Process id of the kernel's guard, which leads a separate session."""
+        """Process id of the guard, which starts and kills the kernel, and leads a session of its own."""
         return self._guard.pid
 
     def real_s(self) -> float:
@@ -196,7 +196,10 @@ def memory_folder(outer: Mapping[str, str] = os.environ) -> str:
 
 
 def _folders_place() -> str | None:
-    """Return the parent of job folders: /dev/shm if writable, since a sync there costs nothing; None: the default."""
+    """Return the parent folder for job folders: /dev/shm if writable, since a sync there costs nothing.
+
+    Else None, for the default folder of temporary files.
+    """
     place = "/dev/shm"
     return place if os.access(place, os.W_OK | os.X_OK) else None
 

@@ -111,7 +111,7 @@ class Direction:
 
 
 class Carrier:
-    """All links of this process, and the frames in flight on them."""
+    """All user-space links that this process carries, and the frames in flight on them."""
 
     def __init__(self, directions: Sequence[Direction]) -> None:
         self._directions = directions
@@ -159,7 +159,7 @@ class Carrier:
         return now_ns
 
     def _obey(self, commands: IO[bytes], sleeper: Sleeper) -> None:
-        """Process one JSON command: print a queue, or replace a shape or delete a link and print DONE."""
+        """Process one JSON command: print the queue of a direction, or replace its shape or delete a link and print DONE."""
         line = commands.readline()
         if not line:
             # At end of file the testbed has ended, and the kernel kills this process next.

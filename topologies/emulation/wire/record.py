@@ -20,7 +20,7 @@ SIZE_BYTES = HEADER.size + FRAMES_MAX * ENTRY.size
 
 
 class Writer:
-    """Writer of a record, for the process that forwards the frames."""
+    """Writer of a record, the file with the due time and departure of each frame in one direction of a link."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "w+b") as file:
@@ -40,7 +40,7 @@ class Writer:
 
 
 class Reader:
-    """Reader of a record; raises OSError if the file does not exist."""
+    """Reader of a record of frames (see Writer); raises OSError if the file does not exist."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "rb") as file:
@@ -50,7 +50,7 @@ class Reader:
     def news(self) -> "array[int]":
         """Return an array of alternating due times and departures in ns, of all frames since the last call.
 
-        Frames before the last FRAMES_MAX are lost.
+        Frames that are not among the last FRAMES_MAX are missing.
         """
         count = HEADER.unpack_from(self._memory, 0)[0]
         times = array("q")

@@ -21,7 +21,7 @@ LINES_MAX = 5_000_000
 
 
 def parse_trace(text: str) -> tuple[int, ...]:
-    """Parse the lines of a trace; return the times in ms. Raises ValueError with the line's number."""
+    """Parse a trace; return the times of delivery opportunities in ms. Raises ValueError with the line number."""
     times: list[int] = []
     lines = text.split("\n")
     if len(lines) > LINES_MAX:
@@ -41,7 +41,7 @@ def parse_trace(text: str) -> tuple[int, ...]:
 
 
 def read_trace(path: str) -> tuple[int, ...]:
-    """Read and parse the trace in a file. Raises TopologyError with the file's name."""
+    """Read a trace; return the times of delivery opportunities in ms. Raises TopologyError with the file's name."""
     try:
         return parse_trace(Path(path).read_text(encoding="ascii"))
     except OSError as error:
@@ -88,7 +88,7 @@ class TraceRate:
         return sum(end_ns > now_ns for end_ns in self._ends_ns)
 
     def _time_ns(self, number: int) -> int:
-        """Return the time of an opportunity in ns since the start; numbers continue over repetitions of the trace."""
+        """Return the time of the opportunity `number` in ns since the start; numbers go on when the trace repeats."""
         rounds, place = divmod(number, len(self._times_ns))
         return rounds * self._times_ns[-1] + self._times_ns[place]
 
