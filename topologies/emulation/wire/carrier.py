@@ -159,7 +159,7 @@ class Carrier:
         return now_ns
 
     def _obey(self, commands: IO[bytes], sleeper: Sleeper) -> None:
-        """Process one JSON command: print the queue of a direction, or replace its shape or delete a link and print DONE."""
+        """Process one JSON command: print a queue, or change or delete a link and print DONE."""
         line = commands.readline()
         if not line:
             # At end of file the testbed has ended, and the kernel kills this process next.
