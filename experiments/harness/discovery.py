@@ -68,7 +68,7 @@ def all_experiments() -> dict[str, Experiment]:
 
 
 def list_experiments() -> dict[str, ListedExperiment]:
-    """Return the descriptions of all experiments for the listing, keyed by name and sorted."""
+    """Return the descriptions of all experiments for `lab7 list`, keyed by name and sorted."""
     return {
         item.name: ListedExperiment(
             item.name,

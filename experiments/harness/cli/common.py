@@ -95,7 +95,7 @@ class _WithoutTrailingBlanks:
 
 
 def tell_damage(damage: str | None, packets: int) -> None:
-    """Print on standard error that a capture was readable only in part; nothing if `damage` is None."""
+    """Print on standard error that a capture was readable only in part; `damage` is the reason (None: no message)."""
     if damage is not None:
         click.echo(f"{damage}. Only the {packets:,} packets before that are read.", err=True)
 

@@ -179,7 +179,7 @@ def _is_script(name: str, given: dict[str, str], options: dict[str, Any], *, pub
 
 
 class _testbed:  # noqa: N801 - used as a function
-    """Context manager that validates arguments, enters the sandbox, and yields (topology entry, running network)."""
+    """Context manager that validates arguments, enters new namespaces, and yields (topology entry, network)."""
 
     def __init__(
         self,

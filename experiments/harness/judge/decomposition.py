@@ -86,9 +86,10 @@ def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: 
 
 
 def uncovered(gaps_ns: Iterable[int]) -> dict[str, int]:
-    """Return the terms, in ns, of the gaps that no interval covers.
+    """Return term -> duration in ns, for the gaps that no interval covers.
 
-    In real time all gaps are `residual`. In virtual time the gaps that consist of clock readings are `clock_readings`.
+    In real time all gaps are `residual`. In virtual time each reading of the clock advances the clock; gaps that can
+    consist of readings alone are `clock_readings`, all others `residual`.
     """
     gaps_ns = list(gaps_ns)
     if clock.current().word != "virtual":
@@ -98,7 +99,7 @@ def uncovered(gaps_ns: Iterable[int]) -> dict[str, int]:
 
 
 def is_clock_readings(gap_ns: int) -> bool:
-    """Return True if a gap of virtual time, in ns, can consist of clock readings between two messages alone."""
+    """Return True if a gap of virtual time, in ns, can come from clock readings alone (each advances the clock)."""
     return 0 <= gap_ns <= TURN_NS_MAX and gap_ns % READING_NS == 0
 
 

@@ -30,7 +30,7 @@ _Key = tuple[bytes, ...]
 
 @dataclass(frozen=True)
 class _Fragment:
-    """Fragment of a datagram: position of its payload, and the octets before the payload of an unfragmented datagram.
+    """Fragment of a datagram: position of its payload, and the headers for the unfragmented datagram.
 
     `length_at` is the offset of the IP header's length field, which counts from `length_from` on.
     """

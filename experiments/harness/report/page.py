@@ -93,7 +93,7 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
 
 
 def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """Return term -> colour, in the order in which the terms are stacked in the chart."""
+    """Return term -> colour, in the order in which the bar chart stacks the terms (parts of a time)."""
     names = [name for comparison in comparisons for name in (*comparison.terms, *comparison.theory_terms)]
     known = {name: colour for name, colour in COLOURS.items() if name in names}
     others = [name for name in dict.fromkeys(names) if name not in COLOURS]
@@ -245,8 +245,8 @@ def render_index(
 ) -> str:
     """Return the HTML index over runs: every claim with its newest verdict, then the runs, newest first.
 
-    `hrefs`: folder of a run -> link to its report. `incomplete`: runs that did not end. `others`: latest verdicts in
-    runs with replaced programs or faults, as text about these (Result.variant) -> claim id -> verdict.
+    `hrefs`: folder of a run -> link to its report. `incomplete`: runs that did not end. `others`: the same for runs
+    with replaced programs or faults, keyed by a text about these (Result.variant), then by claim id.
     """
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
@@ -293,7 +293,7 @@ def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
 
 
 def term_rows(comparison: Comparison) -> list[TermRow]:
-    """Return the rows (term, measured, predicted) of a comparison; a missing term counts as 0 s."""
+    """Return a measured time and its prediction as rows (term, measured, predicted); a missing term counts as 0 s."""
     names = list(dict.fromkeys((*comparison.terms, *comparison.theory_terms)))
     pairs = {name: (comparison.terms.get(name, 0.0), comparison.theory_terms.get(name, 0.0)) for name in names}
     off = furthest_term(comparison.terms, comparison.theory_terms, comparison.within)
@@ -301,9 +301,9 @@ def term_rows(comparison: Comparison) -> list[TermRow]:
 
 
 def legend(comparisons: Sequence[Comparison]) -> dict[str, dict[str, list[str]]]:
-    """Return the legend of the formulas as symbol -> {text: names of the comparisons with this text}.
+    """Return the legend of the formulas: symbol -> text -> names of the measured times with this text.
 
-    The text is the symbol's value and meaning, and may differ between comparisons.
+    The text is the symbol's value and meaning, and may differ between measured times.
     """
     found: dict[str, dict[str, list[str]]] = {}
     for comparison in comparisons:

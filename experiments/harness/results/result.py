@@ -309,7 +309,7 @@ class Files:
 
 @dataclass(frozen=True)
 class MessageViolation:
-    """First violation of a message rule in a run, and the id of the claim whose evidence cites it.
+    """First violation of one RFC rule by a message in a run, and the id of the claim whose evidence cites it.
 
     `frame` counts within `capture`; `offset` within the sender's stream or datagram; `octets` are in hexadecimal.
     """

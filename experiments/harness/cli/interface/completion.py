@@ -204,7 +204,7 @@ def _settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _replacements(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return `ROLE=` for each exchangeable role; after a typed `ROLE=`, the implementations of this role."""
+    """Return `ROLE=` for each role whose program can be replaced; after a typed `ROLE=`, the programs for this role."""
     role, equals, _ = incomplete.partition("=")
     if not equals:
         roles = dict.fromkeys(role for one in _named_experiments(context) for role in one.roles)

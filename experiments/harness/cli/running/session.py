@@ -146,7 +146,7 @@ def _on_terminal(channel: Channel, master: int, name: str) -> int:
 
 
 def _copy(source: int, target: int) -> bool:
-    """Copy the octets that are available; return False at the end of the source, or if the target is closed."""
+    """Copy available octets from one descriptor to another; return False at the end, or if `target` is closed."""
     try:
         octets = os.read(source, READ_BYTES)
         while octets:
