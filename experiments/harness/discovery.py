@@ -84,7 +84,7 @@ def list_experiments() -> dict[str, ListedExperiment]:
 
 
 def experiment_names(words: Iterable[str]) -> list[str]:
-    """Return the experiments for words on the command line: names, prefixes (`http`: all of http) or file paths.
+    """Return experiment names for words on the command line: names, prefixes (`http`: all of http) or file paths.
 
     Raises UnknownNameError.
     """

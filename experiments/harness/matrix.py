@@ -120,7 +120,7 @@ class Place:
         capture: str | None = None,
         known_cause: str | None = None,
     ) -> Cell:
-        """Return a cell with this result word and evidence; `known_cause` is kept for a failure only."""
+        """Return a cell with this result (pass, fail, ...) and evidence; `known_cause` is kept for a failure only."""
         cause = known_cause if word == "fail" else None
         names = self.server, self.client, self.protocol
         return Cell(*names, word, evidence, frames, capture, cause, self.level, self.says)

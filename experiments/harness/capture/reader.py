@@ -142,7 +142,7 @@ def read_packets(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts]]:
 
 
 def read_readable(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts], str | None]:
-    """Return packets and counts as `read_packets` does, up to the first defect, and a sentence about it or None.
+    """Return packets and counts as `read_packets`, up to the first defect, and a sentence on the defect or None.
 
     Raises CaptureReadError for a file without a readable packet.
     """

@@ -25,7 +25,7 @@ GROUPS = (EXPERIMENTS, TOPOLOGIES, IMPLEMENTATIONS)
 
 @cache
 def declared(group: str) -> tuple[EntryPoint, ...]:
-    """Return the entry points of a group, sorted by name."""
+    """Return the entry points that installed packages declare in a group, sorted by name."""
     return tuple(sorted(entry_points(group=group), key=lambda point: (point.name, point.value)))
 
 

@@ -506,5 +506,5 @@ def _row(comparison: Comparison, every: Sequence[Comparison]) -> list[str]:
 
 
 def _are_corrected(comparisons: Sequence[Comparison]) -> bool:
-    """Return True if a delay by the machine's load was subtracted from a measured time before the comparison."""
+    """Return True if delay by other load was subtracted from a measured time before comparison with its prediction."""
     return any(comparison.raw_s != comparison.measured_s for comparison in comparisons)

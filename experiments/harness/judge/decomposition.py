@@ -47,7 +47,7 @@ TURN_NS_MAX = 100_000
 
 @dataclass(frozen=True)
 class Interval:
-    """Time span [start_ns, end_ns) of one term, such as `request`."""
+    """Time span [start_ns, end_ns) of one term (part of a page load's duration), such as `request`."""
 
     term: str
     start_ns: int
@@ -63,7 +63,10 @@ class Decomposition:
 
 
 def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: Sequence[str] = TERMS) -> Decomposition:
-    """Divide [start_ns, end_ns) among the terms of `intervals` by priority; for gaps between them see `uncovered`."""
+    """Return the Decomposition of [start_ns, end_ns): each moment counts for one term of `intervals`, by priority.
+
+    For gaps between the intervals see `uncovered`.
+    """
     clipped = [
         Interval(interval.term, max(interval.start_ns, start_ns), min(interval.end_ns, end_ns))
         for interval in intervals

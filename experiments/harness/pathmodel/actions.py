@@ -227,7 +227,7 @@ class _Reader:
             self._latest, self._before_closed = self._before_closed, None
 
     def _write(self, frame: Frame, streams: _Streams, by_client: bool, size: int, pushed: bool) -> None:
-        """Assign a sent segment to a write, which extends to the next segment with PSH (RFC 9293 section 3.9.1.2)."""
+        """Assign a sent segment to an application's write, which extends to the next PSH (RFC 9293 section 3.9.1.2)."""
         current = streams.writing[by_client]
         if current is None and self._held_back(streams, by_client):
             current = streams.written[by_client]

@@ -245,8 +245,8 @@ def render_index(
 ) -> str:
     """Return the HTML index over runs: every claim with its newest verdict, then the runs, newest first.
 
-    `hrefs`: folder of a run -> link to its report. `incomplete`: runs that did not end. `others`: the same for runs
-    with replaced programs or faults, keyed by a text about these (Result.variant), then by claim id.
+    `hrefs`: folder of a run -> link to its report. `incomplete`: runs that did not end. `others`: text about replaced
+    programs or faults (Result.variant) -> claim id -> latest verdict in runs with these.
     """
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
