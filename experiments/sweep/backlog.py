@@ -15,7 +15,7 @@ from lab7.experiments.sweep.cell import Cell
 
 
 class Backlog:
-    """Queue of cells, with the number of finished runs of each cell.
+    """Queue of cells (parameter combinations to run), with the number of finished runs of each cell.
 
     `again`: maximum number of reruns of a cell. `attempts`: cell name -> number of runs in earlier invocations.
     """

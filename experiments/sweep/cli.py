@@ -187,7 +187,7 @@ def _write_tables(plan: Plan, store: Store) -> tuple[list[Row], list[str]]:
 
 
 def _settings(plan: Plan) -> list[str]:
-    """Return the names of the parameters and roles that have several values in the sweep."""
+    """Return the names of the parameters and roles (replaceable programs) that have several values in the sweep."""
     return varying({**plan.definition.axes, **plan.definition.roles})
 
 
@@ -224,7 +224,7 @@ def _write_report(name: str, plan: Plan, store: Store, progress: Progress, rows:
 
 
 def _conclude(plan: Plan, store: Store, progress: Progress, rows: list[Row], files: list[str], as_json: bool) -> None:
-    """Print the means and the file names; exit with 0 if every cell has a valid result, otherwise with 1."""
+    """Print means of measured times, and file names; exit with 0 if every cell has a valid result, otherwise with 1."""
     suspect = len({row["cell"] for row in rows if row["fidelity"] != "valid"})
     if as_json:
         summary: dict[str, Any] = {

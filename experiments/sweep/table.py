@@ -54,7 +54,7 @@ class TableRun:
 
 
 def column_of(setting: str) -> str:
-    """Return the column name of a parameter or role: its name, with the prefix `set_` if a fixed column has it."""
+    """Return the column name of a parameter or role: its name, with the prefix `set_` if a fixed column has it too."""
     return f"set_{setting}" if setting in FIXED else setting
 
 
