@@ -111,7 +111,7 @@ def render_terms(title: str, rows: Sequence[TermBar]) -> str:
 
 
 def render_bars(title: str, bars: Sequence[Bar], start_ns: int, end_ns: int) -> str:
-    """Return the waterfall diagram of a transaction as an <svg> element. Raises ValueError without bars."""
+    """Return the waterfall diagram of requests and responses as an <svg> element. Raises ValueError without bars."""
     if not bars:
         raise ValueError("a waterfall needs at least one bar")
     axis = _Axis((max(end_ns, *(bar.end_ns for bar in bars)) - start_ns) / 1e9)
@@ -231,7 +231,7 @@ def _signed(seconds: float) -> str:
 
 
 def term_bars(terms: Mapping[str, float], theory: Mapping[str, float], within: bool) -> list[TermBar]:
-    """Return a row for each term, cumulative in the order of the measured terms; terms of 0 are omitted.
+    """Return a row for each term (part) of a time, cumulative in measured order; terms of 0 s are omitted.
 
     The term that differs most from its prediction is marked: `off` if the total is outside its tolerance, else
     `furthest` if the difference is noticeable (see furthest_term).
