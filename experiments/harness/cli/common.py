@@ -312,7 +312,7 @@ def _mark_failed(folder: Path, reason: str) -> bool:
 
 
 def run_clock(timed: str, links: str, sandboxed: bool) -> str:
-    """Return the clock of a run: `auto` becomes `virtual` if a kernel is built and the other options permit it.
+    """Return the clock of a run: `auto` becomes `virtual` if a user-mode kernel is built and the options permit it.
 
     Any other value of `timed` is returned unchanged.
     """
@@ -321,7 +321,7 @@ def run_clock(timed: str, links: str, sandboxed: bool) -> str:
 
 
 def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: bool = False) -> VirtualTime | None:
-    """Return the object that runs experiments in virtual time, or None if the run is to be in real time.
+    """Return the VirtualTime, which runs experiments in virtual time; None for a run in real time.
 
     Raises click.UsageError, MachineError.
     """

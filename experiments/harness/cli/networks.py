@@ -246,7 +246,7 @@ class _testbed:  # noqa: N801 - used as a function
         self._stack.__exit__(*error)
 
     def _service_ended(self, sentence: str) -> None:
-        """Report a service that has ended unexpectedly."""
+        """Report an unexpected end of a service: call `server_died`, and notify the clients of the control socket."""
         if self._server_died is not None:
             self._server_died(sentence)
         if self._server is not None:

@@ -201,7 +201,7 @@ class Record:
     softirq: Sequence[Counter] = ()
 
     def within(self, start_ns: int, end_ns: int) -> Disturbance:
-        """Return the delays, by cause, in a measurement from `start_ns` to `end_ns`."""
+        """Return the Disturbance (delays by cause) of a measurement from `start_ns` to `end_ns`."""
         used = [wire for wire in self.wires if wire.late_ns(start_ns, end_ns)]
         # Always count hosts without a recorded user-space link, since no link shows that such a host was idle.
         idle = {host for wire in self.wires for host in wire.hosts} - {host for wire in used for host in wire.hosts}

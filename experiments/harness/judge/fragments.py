@@ -64,7 +64,7 @@ class _Fragments:
     octets: dict[int, bytes] = field(default_factory=dict)
 
     def add(self, fragment: _Fragment) -> None:
-        """Record a fragment."""
+        """Add a captured fragment of this datagram."""
         if fragment.offset == 0:
             self.first = self.first or fragment
         if not fragment.more:

@@ -48,7 +48,7 @@ class Listing:
     topologies: tuple[ListedTopology, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the listing as JSON data with the format number."""
+        """Return the listing as JSON data with the version number of its format."""
         return {"format": FORMAT, **asdict(self)}
 
 

@@ -378,7 +378,7 @@ class Result:
         return "; ".join([*programs, *faults])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as JSON data with the format number."""
+        """Return the result as JSON data with the version number of its format."""
         data: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **asdict(self)}))
         return data
 

@@ -172,7 +172,7 @@ def _raw_terminal() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _resized(master: int) -> Iterator[None]:
-    """Resize the command's pseudo-terminal with this terminal (SIGWINCH) during a `with` block."""
+    """Keep the command's pseudo-terminal at the size of this terminal (SIGWINCH) during a `with` block."""
 
     def resize(*_: object) -> None:
         with contextlib.suppress(OSError):
