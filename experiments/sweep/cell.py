@@ -35,7 +35,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Return the name of the cell, a hash of `depends` in hexadecimal."""
+        """Return the name of the cell: a hash, in hexadecimal, of all data on which its result depends (`depends`)."""
         return name_of(self.depends)
 
 
