@@ -150,7 +150,7 @@ class Feed:
             }
 
     def _sample(self) -> Iterator[dict[str, Any]]:
-        """Yield an event with the load of the busy links, and one with the number of dropped packets.
+        """Yield an event with the load of the busy links, and one with the number of packets not read in time.
 
         A link that has just become idle is included once more.
         """
