@@ -84,7 +84,7 @@ class TermBar:
 
 
 def render_terms(title: str, rows: Sequence[TermBar]) -> str:
-    """Return the diagram of a measured time's terms as an <svg> element. Raises ValueError without rows."""
+    """Return the diagram of a measured time's terms (parts) as an <svg> element. Raises ValueError without rows."""
     if not rows:
         raise ValueError("a waterfall needs at least one term")
     ends = [edge for row in rows for edge in (row.start_s + row.length_s, row.theory_start_s + row.theory_s)]
