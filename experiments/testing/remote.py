@@ -70,7 +70,7 @@ class Remote:
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Send the report of one phase of a test."""
+        """Send the report of one phase of a test (setup, call or teardown) to the user's pytest process."""
         self._send(self._config.hook.pytest_report_to_serializable(config=self._config, report=report))
 
 
