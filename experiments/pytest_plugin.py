@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker `lab7`."""
+    """Register the pytest marker `lab7`."""
     config.addinivalue_line("markers", MARK)
 
 
