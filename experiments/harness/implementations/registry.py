@@ -187,7 +187,7 @@ def implementations() -> dict[tuple[str, str], Implementation]:
 
 
 def _foreign(point: EntryPoint, item: Any, taken: Collection[tuple[str, str]]) -> list[Implementation]:
-    """Return the valid implementations of a plug-in package's entry point.
+    """Return the valid programs (Implementation) that a plug-in package's entry point declares.
 
     An object of another type, and a name that is already in use, are reported and left out.
     """

@@ -352,7 +352,7 @@ def _frames(numbers: Sequence[int]) -> str:
 
 
 def _cited(verdict: Verdict, main: str | None, pictures: Any = None) -> str:
-    """Return the frames that a verdict cites, by capture; as HTML with links to the frames that the page lists.
+    """Return the numbers of a verdict's cited frames, by capture, as HTML with links to those listed in the page.
 
     `main`: the capture that the result names; `pictures`: RunPictures of the page. At most MOST_FRAMES of a capture.
     """

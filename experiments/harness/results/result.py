@@ -444,7 +444,7 @@ def read_results(results: Path) -> Iterator[tuple[Path, Result]]:
 
 
 def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path:
-    """Write timings.csv with one row per sample (comparison, total and terms in s); return the file's path.
+    """Write timings.csv with one row per sample (its name, total and terms in s); return the file's path.
 
     In real time the last columns are: whether other load disturbed the sample (DISTURBED_SHARE), the total of the
     measured disturbance, and the lateness of the latest frame with its link. The terms of a row contain at most as much
