@@ -175,7 +175,7 @@ def _show_plan(plan: Plan, store: Store) -> None:
 
 
 def _write_tables(plan: Plan, store: Store) -> tuple[list[Row], list[str]]:
-    """Write the table of all stored cells, and its JSON Schema; return (rows, names of the files)."""
+    """Write the table of a sweep's finished cells (runs), and its JSON Schema; return (rows, names of the files)."""
     columns = table_of(table_runs(plan, store))
     store.write(TABLE, csv_of(columns))
     store.write(SCHEMA, json.dumps(table_schema(columns, plan.experiment), indent=2) + "\n")
