@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker `lab7`."""
+    """Register the pytest marker `lab7`."""
     config.addinivalue_line("markers", MARK)
 
 
@@ -70,7 +70,7 @@ def needs_network(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Run a test that needs a network in a sandbox or kernel, and report its phases to this pytest process.
+    """Run a test in a sandbox or user-mode kernel if it needs a network, and report its phases in this process.
 
     Returns None for any other test, so that pytest runs it as usual.
     """
@@ -83,7 +83,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the process that runs the tests in the sandbox, if any."""
+    """Stop the process that runs tests in the sandbox (new namespaces), if any."""
     if places_key in config.stash:
         config.stash[places_key].close()
 

@@ -158,7 +158,7 @@ def _times(first: Run, second: Run, notes: list[str]) -> Iterator[TimeDifference
 
 
 def _counted(samples: list[Sample], name: str) -> list[Sample]:
-    """Return the samples of one comparison that other load on the machine did not disturb; all if none remains."""
+    """Return the samples of one measured time that other load on the machine did not disturb; all if none remains."""
     of_name = [sample for sample in samples if sample.comparison == name]
     return [sample for sample in of_name if not sample.disturbed] or of_name
 

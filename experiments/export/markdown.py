@@ -24,7 +24,7 @@ _ESCAPES = str.maketrans({"|": "\\|", "\n": " ", "<": "&lt;", ">": "&gt;", "*": 
 
 
 def markdown_of(folder: Path, result: Result, claims: Mapping[str, Claim]) -> str:
-    """Return the summary of a result; `folder` is the run's folder, with the captures for the sequence diagram."""
+    """Return a run's summary in Markdown; `folder` is the run's folder, with the captures for the sequence diagram."""
     words = [claim.verdict for claim in result.claims]
     programs = ", ".join(f"{role}: {name}" for role, name in result.implementations.items())
     lines = [

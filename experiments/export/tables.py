@@ -22,7 +22,7 @@ class ExtraMissingError(RuntimeError):
 
 
 def columns_of(result: Result, samples: Sequence[Sample]) -> dict[str, list[Any]]:
-    """Return the table as column name -> values, with one value per sample (measured repetition).
+    """Return a run's samples as a table: column name -> values, one value per sample (measured repetition).
 
     Columns: experiment, start and seed of the run, comparison, sample number, predicted time, total, each term (part)
     of the total, disturbed. A term that a sample lacks is None.
@@ -44,7 +44,7 @@ def columns_of(result: Result, samples: Sequence[Sample]) -> dict[str, list[Any]
 
 
 def csv_of(columns: dict[str, list[Any]]) -> str:
-    """Return the table as CSV (RFC 4180) with LF line ends; an absent value is an empty cell."""
+    """Return a table (column name -> values) as CSV (RFC 4180) with LF line ends; an absent value is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -53,7 +53,10 @@ def csv_of(columns: dict[str, list[Any]]) -> str:
 
 
 def write_parquet(columns: dict[str, list[Any]], path: Path) -> None:
-    """Write the table as a Parquet file. Raises ExtraMissingError without pyarrow, OSError."""
+    """Write a table (column name -> values) as a Parquet file.
+
+    Raises ExtraMissingError without pyarrow, OSError.
+    """
     try:
         arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError as error:

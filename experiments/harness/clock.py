@@ -48,7 +48,7 @@ def current(environment: Mapping[str, str] = os.environ) -> Clock:
 def tolerance(real: float, timed_by: Clock | None = None) -> float:
     """Return the permitted relative deviation of a measured time from theory.
 
-    It is `real` in real time, and a constant in virtual time. `timed_by` is the clock of the run; None means the clock
-    of this process.
+    In real time this is the argument `real`, in virtual time a constant. `timed_by` is the clock of the run; None means
+    the clock of this process.
     """
     return VIRTUAL_TOLERANCE if (timed_by or current()).word == "virtual" else real

@@ -68,7 +68,7 @@ def all_experiments() -> dict[str, Experiment]:
 
 
 def list_experiments() -> dict[str, ListedExperiment]:
-    """Return the descriptions of all experiments for the listing, keyed by name and sorted."""
+    """Return the descriptions of all experiments for `lab7 list`, keyed by name and sorted."""
     return {
         item.name: ListedExperiment(
             item.name,
@@ -84,7 +84,7 @@ def list_experiments() -> dict[str, ListedExperiment]:
 
 
 def experiment_names(words: Iterable[str]) -> list[str]:
-    """Return the experiments for words on the command line: names, prefixes (`http`: all of http) or file paths.
+    """Return experiment names for words on the command line: names, prefixes (`http`: all of http) or file paths.
 
     Raises UnknownNameError.
     """

@@ -48,7 +48,7 @@ def serve(handle: Callable[[Any], Mapping[str, Any] | None], errors: Errors = ()
 
 
 def requests() -> Iterator[Any]:
-    """Print READY and yield each request, for client processes whose handler is a coroutine.
+    """Print READY, and yield each request from standard input, for client processes whose handler is a coroutine.
 
     Reading blocks the thread and its event loop, since a driver is idle between requests.
     """

@@ -56,7 +56,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Run:
-    """Input of one run of an experiment: parsed parameters, seed, kind of links, result folder, and other options.
+    """Input of one run of an experiment: parsed parameters, seed, kind of link emulation, result folder and others.
 
     `step`: function that reports progress as (text, share from 0 to 1). `replacements`: role -> program that runs in
     place of lab7's own service. `faults`: host -> names of the protocol faults that its services make deliberately.
@@ -86,7 +86,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of one run: verdicts on claims, measured times beside theory, fidelity certificate, names of the programs.
+    """Result of one run: verdicts on claims, measured and predicted times, checks of the emulation, names of programs.
 
     `timings`: name of a comparison -> its measured samples; `plot`: an SVG for the report in place of its bar chart.
     """
@@ -106,9 +106,9 @@ class Experiment:
 
     `claims`: ids of the course's claims (experiments/claims.toml) or of `own_claims`. `cost`: CPU time of a run in
     virtual time, in seconds; experiments with the highest cost are started first. `judges_messages`: True if the claims
-    themselves are about violations of message rules, so that none are added to their evidence. `kept_octets`: function
-    that returns the number of leading octets of a frame to keep in captures after the verdicts (None: frames are not
-    truncated).
+    themselves are about violations of RFC rules by messages, so that no violation is added to their evidence.
+    `kept_octets`: function that returns the number of leading octets of a frame to keep in captures after the verdicts
+    (None: frames are not truncated).
     """
 
     name: str

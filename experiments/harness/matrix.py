@@ -43,7 +43,8 @@ VERDICT_WORDS: Mapping[Word, CellWord] = {"shown": "pass", "failed": "fail", "un
 class Cell:
     """Cell of a matrix: verdict on one server with one client and protocol, with evidence.
 
-    `frames` are frame numbers in the file `capture`. `known_cause`: the cause of a failure, if the registry states one.
+    `frames` are frame numbers in the file `capture`. `known_cause`: the cause of a failure, if the registry of programs
+    has one.
     """
 
     server: str
@@ -119,7 +120,7 @@ class Place:
         capture: str | None = None,
         known_cause: str | None = None,
     ) -> Cell:
-        """Return a cell with this result word and evidence; `known_cause` is kept for a failure only."""
+        """Return a cell with this result (pass, fail, ...) and evidence; `known_cause` is kept for a failure only."""
         cause = known_cause if word == "fail" else None
         names = self.server, self.client, self.protocol
         return Cell(*names, word, evidence, frames, capture, cause, self.level, self.says)
@@ -138,7 +139,7 @@ class MatrixRun:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Declaration of a matrix: name, question, function that runs it and returns the cells, and heading of the rows."""
+    """Declaration of a test matrix: name, question, function that runs it and returns the cells, row heading."""
 
     name: str
     question: str
@@ -198,7 +199,7 @@ def axes(cells: Sequence[Cell]) -> tuple[list[str], list[str]]:
 
 
 def level_counts(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
-    """Return level -> server -> text "passed/all" with the numbers of the level's checks.
+    """Return requirement level of an RFC -> server -> "passed/all", the numbers of checks of this level.
 
     The text of a server that is not installed is empty. An unused check counts as not passed.
     """

@@ -67,7 +67,7 @@ class LoadFailedError(Exception):
 
 @dataclass
 class Evidence:
-    """Data for the fidelity certificate of a run: the checks made so far, and the monitor of the machine."""
+    """Data for a run's fidelity certificate: checks of the emulated network so far, and the monitor of other load."""
 
     checks: list[Check] = field(default_factory=list)
     watch: MachineWatch = field(default_factory=MachineWatch)
@@ -78,7 +78,10 @@ class Evidence:
             self.checks += probe_path(bed, path)
 
     def fidelity(self, *, times: bool = True) -> Fidelity:
-        """Return the fidelity certificate of the run; pass `times=False` if the experiment compares no times."""
+        """Return the fidelity certificate: checks of the emulated network and of disturbances by other load.
+
+        Pass `times=False` if the experiment compares no times.
+        """
         return certificate([*self.checks, *self.watch.checks(times)])
 
 
@@ -115,7 +118,10 @@ class Lab:
         return self.watch.read_capture(self.path, self.bed.topo)
 
     def fidelity(self, *, times: bool = True) -> Fidelity:
-        """Return the fidelity certificate of the run; pass `times=False` if the experiment compares no times."""
+        """Return the fidelity certificate: checks of the emulated network and of disturbances by other load.
+
+        Pass `times=False` if the experiment compares no times.
+        """
         return self.evidence.fidelity(times=times)
 
 

@@ -20,7 +20,7 @@ SAME_AGAIN = "a run with this seed has the same result, so choose another seed o
 
 
 def is_inconclusive(result: Result) -> bool:
-    """Return True if a result is inconclusive: suspect, a time outside its tolerance, or a claim undecided."""
+    """Return True if a result is inconclusive: suspect fidelity, a time outside tolerance, or an undecided claim."""
     undecided = any(claim.verdict == "undecided" for claim in result.claims)
     return _disturbed(result) or undecided
 
@@ -40,9 +40,9 @@ def should_rerun(attempts: Sequence[Result]) -> bool:
 
 
 def summary(results: Sequence[tuple[Path, Result]]) -> list[str]:
-    """Return the closing lines of a command: number of claims shown, and the other claims with a remedy.
+    """Return the closing lines of `lab7 run`: number of claims shown, and each other claim with a remedy.
 
-    If several runs judge the same claim, the verdicts are counted, and the claims beside them.
+    If several runs judge the same claim, the first line has the number of verdicts, and that of the claims.
     """
     claims = [claim for _, result in results for claim in result.claims]
     shown = sum(claim.verdict == "shown" for claim in claims)

@@ -189,7 +189,10 @@ def _texts(experiment: Experiment, parameters: Mapping[str, Any]) -> dict[str, s
 
 
 def _beside(outcome: Outcome) -> dict[str, list[Timing]]:
-    """Return comparison -> samples; delays by other load become separate terms if the comparison has a prediction."""
+    """Return name of a measured time -> its samples.
+
+    The delays by other load become separate terms of a sample if the time has a prediction.
+    """
     theories = {one.name: one.theory_terms for one in outcome.comparisons}
     return {
         name: [one.beside(theories[name]) if name in theories else one for one in some]

@@ -33,7 +33,10 @@ def _load(file: str, purpose: str) -> ModuleType:
 
 
 def load_experiment(file: str, taken: Collection[str]) -> Experiment:
-    """Load the experiment that a Python file defines. Raises UserFileError, also for a name in `taken`."""
+    """Load the experiment that a Python file defines.
+
+    Raises UserFileError, also if the experiment's name is in `taken` (names in use).
+    """
     # Import late, since topologies are loaded without it.
     from lab7.experiments.harness.experiment import Experiment
 

@@ -87,7 +87,7 @@ def ladder_command(
 
 
 def _nothing_in(captured: CaptureFile, capture: Path) -> str:
-    """Return a sentence on a capture without a message: the option that shows its segments of TCP, or what it holds."""
+    """Return a sentence about a capture without messages: the option to show TCP segments, or its kinds of packets."""
     if any(frame.tcp is not None for frame in captured.frames):
         return f"{capture} has no message: `lab7 ladder --tcp {capture}` shows the segments of TCP"
     found = f"only {contents(captured.frames)}" if captured.frames else "since it has no packet"

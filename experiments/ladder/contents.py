@@ -48,7 +48,7 @@ IPV4_PROTOCOL_AT, IPV6_NEXT_HEADER_AT, ETHERTYPE_MIN = 9, 6, 0x0600
 
 
 def contents(frames: Iterable[Frame]) -> str:
-    """Return the number of packets and their kinds, the most frequent ones first, each with its number of packets."""
+    """Return the numbers of packets, in total and of each kind, as text; the most frequent kinds come first."""
     counts = Counter(map(kind, frames))
     total = counts.total()
     packets = "1 packet" if total == 1 else f"{total:,} packets"

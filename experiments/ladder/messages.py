@@ -291,7 +291,10 @@ def _unread(run: Sequence[tuple[int, str, str, bytes, bool]], port: int) -> Wire
 
 
 def _first_copies(way: Direction) -> list[Segment]:
-    """Return the segments without retransmissions and keep-alive probes, also those beside a gap in the capture."""
+    """Return the data segments of one direction, without retransmissions and keep-alive probes.
+
+    Segments after a gap in the capture are included.
+    """
     carrying = {piece.frame for piece in way.stream.pieces}
     first, end = way.initial_sequence, len(way.stream.data)
     found, starts = [], set()

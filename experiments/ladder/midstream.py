@@ -65,7 +65,7 @@ def _connection(segments: _Segments) -> Connection:
 
 
 def _roles(segments: list[TcpSegment]) -> tuple[Endpoint, Endpoint]:
-    """Return (client, server) of a connection without a captured SYN, by the rules of this module."""
+    """Return (client, server) of a connection without a captured SYN: by SYN-ACK, else HTTP message, else port."""
     for tcp in segments:
         if tcp.flags & SYN:
             return tcp.target, tcp.source

@@ -246,7 +246,7 @@ def _read(path: Path, result: Result) -> CaptureFile | None:
 
 
 def _ladder_with(captured: CaptureFile, cited: _Cited) -> Ladder:
-    """Return the ladder of the conversations that have cited frames."""
+    """Return the ladder of the conversations that include frames cited by the evidence of claims."""
     part = conversations_with(captured, {number for numbers in cited.values() for number in numbers})
     return ladder_of(part, with_tcp=True) if part.frames else Ladder((), ())
 
@@ -257,7 +257,7 @@ def _anchor(capture: str, number: int, main: str) -> str:
 
 
 def _samples(captured: CaptureFile, result: Result, cited: _Cited) -> dict[str, Ladder]:
-    """Return comparison -> ladder of one sample: the sample with most of the cited frames, or else the first one."""
+    """Return measured time -> ladder of one of its samples: that with most of the cited frames, else the first."""
     first_ns = captured.frames[0].time_ns
     times_ns = [captured.frames[number - 1].time_ns - first_ns for numbers in cited.values() for number in numbers]
     found: dict[str, Ladder] = {}
@@ -283,12 +283,12 @@ def _samples(captured: CaptureFile, result: Result, cited: _Cited) -> dict[str, 
 
 
 def _spans(comparison: Comparison) -> tuple[CaptureSpan, ...]:
-    """Return the time spans of a comparison's samples; in results of older versions, of the median sample only."""
+    """Return the time spans of a measured time's samples; in results of older versions, of the median sample only."""
     return comparison.spans or (() if comparison.span is None else (comparison.span,))
 
 
 def _cited(frames: Iterable[int], captured: CaptureFile) -> list[int]:
-    """Return the first of the cited frames' numbers that the capture contains."""
+    """Return the cited frame numbers that exist in the capture, without duplicates, at most CLAIM_FRAMES."""
     return [number for number in dict.fromkeys(frames) if 1 <= number <= len(captured.frames)][:CLAIM_FRAMES]
 
 
@@ -312,7 +312,7 @@ def _grid_ns(result: Result) -> int:
 def _shown(cited: Mapping[str, _Cited], arrows: Iterable[tuple[str, Arrow]]) -> dict[tuple[str, int], tuple[str, ...]]:
     """Return (capture, frame number) -> ids of the claims that cite it, for at most FRAMES_MAX frames to list.
 
-    Cited frames come first, then the first frame of each arrow, which is given with its capture.
+    Cited frames come first, then the first frame of each of the `arrows`, pairs (capture, arrow).
     """
     shown: dict[tuple[str, int], tuple[str, ...]] = {}
     for name, claims in cited.items():

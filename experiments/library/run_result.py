@@ -50,7 +50,7 @@ class RunResult:
 
     @cached_property
     def comparisons(self) -> dict[str, Comparison]:
-        """Measured times beside predicted ones: `.measured_s`, `.theory_s`, `.ratio`, `.terms`, `.within`."""
+        """Name -> measured time beside the predicted one: `.measured_s`, `.theory_s`, `.ratio`, `.terms`, `.within`."""
         return {comparison.name: comparison for comparison in self.result.comparisons}
 
     @property

@@ -24,7 +24,7 @@ svg.topology { font: 12px/1 system-ui, "Segoe UI", Roboto, Arial, sans-serif; }
 
 
 def render_topology(network: NetworkDescription, captured: Collection[str]) -> str:
-    """Return the diagram as an <svg> element; `captured`: labels HOST:INTERFACE of the captured interfaces."""
+    """Return the diagram of a network as an <svg> element; `captured`: labels HOST:INTERFACE of captured interfaces."""
     nodes = [*network.switches, *network.hosts]
     ends = [(link.first, link.second) for link in network.links]
     places = layout(nodes, ends, frozenset(network.switches))

@@ -24,7 +24,7 @@ THROUGHPUT, QUEUE, LOSS = "#0072B2", "#9A6700", "#B24A00"
 
 @dataclass(frozen=True)
 class PathRow:
-    """Row of the table of paths: name, octets received, highest throughput in bit/s, longest queue, packets lost.
+    """Path between two hosts, as table row: name, octets received, peak throughput in bit/s, longest queue, losses.
 
     The throughput is the mean over one interval of the plot.
     """
@@ -39,7 +39,7 @@ class PathRow:
 
 @dataclass(frozen=True)
 class RunNetwork:
-    """Network section of a run's report: topology as SVG and text, traffic plots as SVG (None: no plot), paths."""
+    """Network section of a run's report: topology as SVG and text, traffic plots as SVG or None, table of paths."""
 
     topology: str
     sentences: tuple[str, ...]
@@ -78,7 +78,7 @@ def run_network(folder: Path, result: Result) -> RunNetwork | None:
 
 
 def _traffic(folder: Path, result: Result) -> tuple[list[Traffic], Sequence[str]]:
-    """Return the traffic of each path in a result's capture, and the labels of the captured interfaces."""
+    """Return a Traffic for each path between hosts in a result's capture, and the labels of the captured interfaces."""
     if result.files.capture is None or result.network is None:
         return [], ()
     try:

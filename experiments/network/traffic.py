@@ -21,7 +21,7 @@ INTERVALS = 240
 
 @dataclass(frozen=True)
 class Traffic:
-    """Traffic of one path: name, throughput by interval, largest queue by interval, and the times of losses.
+    """Traffic of a path between two hosts: name, octets, throughput and largest queue by interval, times of losses.
 
     `start_s`: start of each interval, since the first frame. `queue_packets`: None if the path's delays are unknown.
     `rate_bps`: the lowest rate of the path's links, None if unlimited or unknown.
@@ -37,7 +37,7 @@ class Traffic:
 
 
 def traffic_of(captured: CaptureFile, network: NetworkDescription) -> list[Traffic]:
-    """Return the traffic of each path between captured hosts, starting with the path that carried most octets."""
+    """Return a Traffic for each path between captured hosts, starting with the path that carried most octets."""
     if not captured.frames:
         return []
     journeys = Journeys(captured)

@@ -15,7 +15,7 @@ from lab7.experiments.sweep.cell import Cell
 
 
 class Backlog:
-    """Queue of cells, with the number of finished runs of each cell.
+    """Queue of cells (parameter combinations to run), with the number of finished runs of each cell.
 
     `again`: maximum number of reruns of a cell. `attempts`: cell name -> number of runs in earlier invocations.
     """
@@ -33,15 +33,15 @@ class Backlog:
         return len(self._waiting)
 
     def take(self) -> Cell | None:
-        """Remove and return the next cell; None if the queue is empty."""
+        """Remove and return the next cell to run; None if the queue is empty."""
         return self._waiting.popleft() if self._waiting else None
 
     def attempt(self, cell: Cell) -> int:
-        """Return the number of finished runs of a cell, including those of earlier invocations."""
+        """Return how many runs of a cell have finished, including those in earlier invocations of `lab7 sweep`."""
         return self._attempts.get(cell.name, 0)
 
     def settle(self, cell: Cell, *, valid: bool, failed: bool = False) -> bool:
-        """Count a finished run of a cell; return True if it is final, False if the cell was queued again.
+        """Count a finished run of a cell; return True if no further run follows, False if the cell is queued again.
 
         A cell is queued again if the run failed or its result is suspect, and reruns remain.
         """

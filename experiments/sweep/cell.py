@@ -27,7 +27,7 @@ NAME_DIGITS = 16
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a sweep: its point in the grid, the parsed parameters, and all data on which its result depends."""
+    """One run of a sweep: its point in the grid (values, programs, seed), and all data on which its result depends."""
 
     point: Point
     values: Mapping[str, Any]
@@ -35,7 +35,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Return the name of the cell, a hash of `depends` in hexadecimal."""
+        """Return the name of the cell: a hash, in hexadecimal, of all data on which its result depends (`depends`)."""
         return name_of(self.depends)
 
 
@@ -48,7 +48,7 @@ def name_of(depends: Mapping[str, Any]) -> str:
 def make_cells(
     definition: Definition, experiment: Experiment, clock: Clock, version: str, digests: Mapping[str, str]
 ) -> list[Cell]:
-    """Return the cells of a sweep in the order of its grid, without duplicates.
+    """Return the cells (runs) of a sweep in the order of its grid, without duplicates.
 
     `digests`: SHA-256 of the experiment's file and of the files in command lines of replacements, keyed by name as
     written. Raises DefinitionError, ParameterError.
@@ -84,7 +84,7 @@ def _cell(
 
 
 def shuffled(cells: Iterable[Cell], order_seed: int) -> list[Cell]:
-    """Return the cells in a random order that depends only on the seed and on the set of cells.
+    """Return the cells (runs) in a random order that depends only on the seed and on the set of cells.
 
     The random order spreads a drift of the machine's speed during the sweep over all points of the grid.
     """

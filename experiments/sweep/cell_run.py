@@ -46,7 +46,7 @@ def lab7_version() -> str:
 
 
 def task_of(cell: Cell, definition: Definition) -> Task:
-    """Return the request to run a cell (a task) as JSON data, for run_task in another process."""
+    """Return a task, which is the request to run a cell of a sweep, as JSON data for run_task in another process."""
     return {
         "experiment": definition.experiment,
         "given": dict(cell.point.given),
@@ -96,7 +96,7 @@ _compiling = threading.Lock()
 
 
 def _run_virtual(task: Task, clock: Clock, place: Path, reasons: Reasons | None) -> Result:
-    """Run a cell in a user-mode kernel, in virtual time. Raises EmulationError, ResultError."""
+    """Run a cell (run of a sweep) in a user-mode kernel, in virtual time. Raises EmulationError, ResultError."""
     from lab7.experiments.harness.virtual_time.kernel_run import QUIET_LIMIT_FULL_S, QUIET_LIMIT_S, VirtualTime
 
     built = kernel.require()
@@ -120,7 +120,10 @@ def _run_virtual(task: Task, clock: Clock, place: Path, reasons: Reasons | None)
 
 
 def _run_real(task: Task, place: Path, descriptor: int, reasons: Reasons | None) -> Result:
-    """Run a cell by `lab7 run` in a separate process, in real time. Raises EmulationError, ResultError."""
+    """Run a cell (run of a sweep) by `lab7 run`, a separate process, in real time.
+
+    Raises EmulationError, ResultError.
+    """
     errors = place / "errors"
     with open(errors, "wb") as stderr:
         process = subprocess.Popen(

@@ -177,7 +177,7 @@ def _show_plan(plan: Plan, store: Store) -> None:
 
 
 def _write_tables(plan: Plan, store: Store) -> tuple[list[Row], list[str]]:
-    """Write the table of all stored cells, and its JSON Schema; return (rows, names of the files)."""
+    """Write the table of a sweep's finished cells (runs), and its JSON Schema; return (rows, names of the files)."""
     columns = table_of(table_runs(plan, store))
     store.write(TABLE, csv_of(columns))
     store.write(SCHEMA, json.dumps(table_schema(columns, plan.experiment), indent=2) + "\n")
@@ -189,7 +189,7 @@ def _write_tables(plan: Plan, store: Store) -> tuple[list[Row], list[str]]:
 
 
 def _settings(plan: Plan) -> list[str]:
-    """Return the names of the parameters and roles that have several values in the sweep."""
+    """Return the names of the parameters and roles (replaceable programs) that have several values in the sweep."""
     return varying({**plan.definition.axes, **plan.definition.roles})
 
 
@@ -229,7 +229,7 @@ def _write_report(name: str, plan: Plan, store: Store, progress: Progress, rows:
 
 
 def _conclude(plan: Plan, store: Store, progress: Progress, rows: list[Row], files: list[str], as_json: bool) -> None:
-    """Print the means and the file names; exit with 0 if every cell has a valid result, otherwise with 1."""
+    """Print means of measured times, and file names; exit with 0 if every cell has a valid result, otherwise with 1."""
     suspect = len({row["cell"] for row in rows if row["fidelity"] != "valid"})
     if as_json:
         summary: dict[str, Any] = {

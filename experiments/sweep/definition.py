@@ -49,7 +49,7 @@ class DefinitionError(ValueError):
 
 @dataclass(frozen=True)
 class Point:
-    """Point of the grid: parameter values and replacements as text, and the seed."""
+    """Point of a sweep's grid: parameter values and replacement programs as text, and the seed."""
 
     given: Mapping[str, str]
     replace: Mapping[str, str]

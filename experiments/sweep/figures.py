@@ -21,7 +21,7 @@ NOTE = "points: measured, lines: theory; bars: {}"
 def plots_of(
     rows: Sequence[Row], settings: Sequence[str], experiment: Experiment, x: str | None, phone: bool = False
 ) -> list[str]:
-    """Return the plots of a table as <svg> elements; an empty list if nothing varies, or without matplotlib.
+    """Return plots of a sweep's rows as <svg> elements; an empty list if nothing varies, or without matplotlib.
 
     `settings`: parameters and roles with several values. `x`: the one on the x axis, None for the first.
     `phone`: True for the narrow form of the screen of a phone.

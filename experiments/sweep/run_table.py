@@ -19,7 +19,7 @@ FIGURES = ("runs", "theory ms", "measured ms", "± ms", "ratio", "claims shown",
 
 
 def settings_of(experiment: Experiment, given: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the parameters of each run: every combination of the values that the given texts list."""
+    """Return the parameters of each run: every combination of the values in `given`, such as `20ms,60ms`."""
     return combinations(axes_of(experiment, given))
 
 

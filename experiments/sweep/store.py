@@ -31,14 +31,14 @@ CELLS, RUNNING, LOCK = "cells", "running", "lock"
 
 @dataclass(frozen=True)
 class Stored:
-    """Stored result of a cell, and the number of runs that it took (`attempt`)."""
+    """Stored result of a cell (parameter combination), and the number of runs that it took (`attempt`)."""
 
     result: Result
     attempt: int
 
 
 class Store:
-    """Result folder of one sweep, with methods to load and save the results of its cells."""
+    """Result folder of one sweep, with methods to load and save the results of its cells (parameter combinations)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -93,7 +93,10 @@ def _digests(definition: Definition) -> dict[str, str]:
 
 
 def run_sweep(plan: Plan, store: Store, engine: Engine, callbacks: Callbacks) -> Progress:
-    """Run the cells without a final result, in random order; return the progress. Raises EmulationError."""
+    """Run the cells (parameter combinations) without a final result, in random order; return the progress.
+
+    Raises EmulationError.
+    """
     definition, word = plan.definition, plan.clock.word
     progress, attempts = Progress(len(plan.cells)), dict[str, int]()
     for cell in plan.cells:

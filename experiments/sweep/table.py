@@ -54,12 +54,12 @@ class TableRun:
 
 
 def column_of(setting: str) -> str:
-    """Return the column name of a parameter or role: its name, with the prefix `set_` if a fixed column has it."""
+    """Return the column name of a parameter or role: its name, with the prefix `set_` if a fixed column has it too."""
     return f"set_{setting}" if setting in FIXED else setting
 
 
 def table_of(runs: Iterable[TableRun]) -> Columns:
-    """Return the table as column name -> values; all columns have the same length, and an absent value is None."""
+    """Return a sweep's table as column name -> values; all columns have equal length, an absent value is None."""
     runs = list(runs)
     settings = list(dict.fromkeys(column_of(name) for run in runs for name in (*run.values, *run.replace)))
     rows = [row for run in runs for row in _rows(run)]
@@ -116,7 +116,7 @@ def _plain(value: Any) -> str | int | float | bool:
 
 
 def table_schema(columns: Columns, experiment: Experiment) -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the table as an array of rows, with a description of each column."""
+    """Return the JSON Schema (draft 2020-12) of a sweep's table as an array of rows; it describes each column."""
     properties = {name: _property(name, values, experiment) for name, values in columns.items()}
     row = {"type": "object", "properties": properties, "required": list(columns), "additionalProperties": False}
     return {"$schema": DRAFT, "title": f"table of a sweep of {experiment.name}", "type": "array", "items": row}

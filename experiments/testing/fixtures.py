@@ -58,7 +58,7 @@ class Recording:
 
 @dataclass
 class TestNetwork:
-    """Running network of one test, and its capture (None if the marker has capture=False)."""
+    """Running network of one test, and its capture (None if the test's marker `lab7` has capture=False)."""
 
     __test__ = False
     bed: Testbed
@@ -116,7 +116,7 @@ def _fail(sentence: str) -> NoReturn:
 
 @contextmanager
 def network_of(item: pytest.Item) -> Iterator[TestNetwork]:
-    """Start the network that a test's marker describes, capture it, and stop it afterwards.
+    """Start the network that a test's marker `lab7` describes, capture its packets, and stop it afterwards.
 
     Skips the test if the machine cannot emulate the network. Fails the test, with one sentence, if the marker describes
     no valid network.
@@ -155,7 +155,7 @@ def _interfaces(bed: Testbed) -> list[CaptureInterface]:
 
 
 def _topology(item: pytest.Item, given: Mapping[str, Any]) -> Any:
-    """Build the topology that a marker gives as a name, a class or function, or a file beside the test."""
+    """Build the topology that a test's marker `lab7` gives as a name, class or function, or a file beside the test."""
     topology = given.get("topology")
     if topology is None:
         _fail(f"the fixture testbed needs a topology: {EXAMPLE}, a class derived from Topo, or a file")

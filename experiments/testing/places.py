@@ -91,7 +91,7 @@ class SandboxProcess:
 
 
 class Places:
-    """Dispatcher of one pytest process, which runs tests with a network in a sandbox or in a user-mode kernel.
+    """Dispatcher of tests that need a network: each runs in a sandbox (new namespaces) or in a user-mode kernel.
 
     The sandbox is created for the first test that needs it.
     """
@@ -103,9 +103,9 @@ class Places:
         self._refusal: str | None = None
 
     def run(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        """Run a test in its sandbox or kernel, and report its phases in this process; return True.
+        """Run a test in a sandbox or a user-mode kernel, and report its phases in this process; return True.
 
-        Returns None if this process itself is the place where the test must run.
+        Returns None, without running the test, if this process itself can run it.
         """
         time = _time_of(item)
         if _is_here(time, self._is_worker):
@@ -221,7 +221,10 @@ def _time_of(item: pytest.Item) -> Any:
 
 
 def _is_here(time: str, is_worker: bool) -> bool:
-    """Return True if this process can run a test with the clock `time`: it is in a sandbox, or in a kernel."""
+    """Return True if this process can itself run a test with the clock `time` (real or virtual).
+
+    It can in virtual time; with the real clock, also within a sandbox, unless it is a worker of pytest-xdist.
+    """
     from lab7.experiments.harness import clock
 
     if clock.current().word == "virtual":

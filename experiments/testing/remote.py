@@ -27,7 +27,7 @@ Wanted = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings that the outer pytest process sends to an inner one.
+    """Settings that the user's pytest process (outer) sends to a pytest process in a sandbox or kernel (inner).
 
     `arguments`: command-line arguments of the outer process. `files`: test files to collect. `options`: options that
     differ from their defaults. `path`: import path.
@@ -40,7 +40,7 @@ class Settings:
 
 
 class Remote:
-    """Pytest plugin of the inner process, which runs the requested tests and sends their reports.
+    """Pytest plugin within a sandbox or kernel, which runs the requested tests and sends their reports.
 
     `wanted`: iterator over the tests to run. `send`: function called with each report as JSON data, and with None after
     each test. A test that was not collected, because its file could not be read, gets a failed report.
@@ -70,12 +70,12 @@ class Remote:
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Send the report of one phase of a test."""
+        """Send the report of one phase of a test (setup, call or teardown) to the user's pytest process."""
         self._send(self._config.hook.pytest_report_to_serializable(config=self._config, report=report))
 
 
 def _run(settings: Settings, wanted: Iterable[Wanted], send: Callable[[Any], None]) -> int:
-    """Run an inner pytest process to completion; return its exit code."""
+    """Run pytest within the sandbox or kernel to completion; return its exit code."""
     sys.path[:] = settings.path
     config = _prepareconfig(settings.arguments)
     # Reports are printed by the outer process; plugins find no terminal here, as in a worker of pytest-xdist.
@@ -89,7 +89,7 @@ def _run(settings: Settings, wanted: Iterable[Wanted], send: Callable[[Any], Non
 
 
 def _received(connection: Connection) -> Iterator[Wanted]:
-    """Yield the node ids received from a connection, until the outer process closes it or exits."""
+    """Yield the node ids of tests from the user's pytest process, until it closes the connection or exits."""
     while True:
         try:
             yield connection.recv()
@@ -98,7 +98,7 @@ def _received(connection: Connection) -> Iterator[Wanted]:
 
 
 def main() -> int:
-    """Run tests for the outer process; the command-line argument is the descriptor of the connection to it."""
+    """Run tests in a sandbox for the user's pytest process; the argument is the descriptor of the connection to it."""
     connection = Connection(int(sys.argv[1]))
     settings: Settings = connection.recv()
     return _run(settings, _received(connection), connection.send)

@@ -44,13 +44,13 @@ class SchemaViolation:
 
 
 def file_name(kind: str) -> str:
-    """Return the name of the file that contains the published schema."""
+    """Return the name of the file with the published JSON Schema of `result`, `list` or `events`."""
     return f"{kind}-{VERSIONS[kind]}.schema.json"
 
 
 @cache
 def schema(kind: str) -> dict[str, Any]:
-    """Return the published schema of `result`, `list` or `events`."""
+    """Return the JSON Schema of result.json (`result`), of `lab7 list --json` (`list`) or of event logs (`events`)."""
     data: dict[str, Any] = json.loads((FOLDER / file_name(kind)).read_text(encoding="utf-8"))
     return data
 

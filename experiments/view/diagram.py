@@ -18,7 +18,7 @@ LOAD_WIDTH = 96
 
 
 def draw(described: Mapping[str, Any]) -> str:
-    """Return the diagram of a network, as described by its control server, as an <svg> element."""
+    """Return the diagram of a network as an <svg> element; `described`: description by the process that runs it."""
     switches = frozenset(one["name"] for one in described["switches"])
     nodes = [one["name"] for one in (*described["switches"], *described["hosts"])]
     links = [(link["nodes"][0], link["nodes"][1]) for link in described["links"]]

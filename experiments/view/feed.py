@@ -69,7 +69,7 @@ def _outgoing_only(tap: socket.socket) -> None:
 
 
 class Feed:
-    """Context manager for the events of one network; `described` is the network's description at the start."""
+    """Context manager for a network's live events (packets, loads, changes); `described`: the network at the start."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -150,7 +150,7 @@ class Feed:
             }
 
     def _sample(self) -> Iterator[dict[str, Any]]:
-        """Yield an event with the load of the busy links, and one with the number of dropped packets.
+        """Yield an event with the load of the busy links, and one with the number of packets not read in time.
 
         A link that has just become idle is included once more.
         """
@@ -176,7 +176,7 @@ class Feed:
             yield {"event": "dropped", "time": time.time(), "packets": dropped}
 
     def _follow(self, notice: dict[str, Any]) -> None:
-        """Apply the changed rate and queue of a link, if the event is such a change."""
+        """Update the load model of a link if the event is a change of the link's rate or queue."""
         if notice["event"] == "link":
             some = [direction for direction in self._directions if direction.link == notice["link"]]
             for direction, fields in zip(some, notice["shapes"], strict=False):
@@ -185,7 +185,7 @@ class Feed:
 
 
 def _notice(channel: Channel) -> dict[str, Any]:
-    """Return the next event from the control server; the event `down` if the connection has ended."""
+    """Return the next event from the process that runs the network; the event `down` if the connection has ended."""
     try:
         notice, descriptors = channel.receive()
         close_all(descriptors)
@@ -195,7 +195,7 @@ def _notice(channel: Channel) -> dict[str, Any]:
 
 
 def link_name(link: dict[str, Any]) -> str:
-    """Return the name of a link, its two nodes joined by a hyphen, as the control server uses it."""
+    """Return the name of a link: its two nodes joined by a hyphen."""
     return "-".join(link["nodes"])
 
 

@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _path(self) -> str:
-        """Return the path after the token. Raises RefusedError for a wrong Host, Origin or token."""
+        """Return the path after the access token. Raises RefusedError for a wrong Host, Origin or token."""
         if self.headers.get_all("Host") not in [[host] for host in self.server.hosts]:
             raise RefusedError(HTTPStatus.MISDIRECTED_REQUEST, "this server is reached by its address only")
         origin = self.headers.get("Origin")
@@ -264,7 +264,7 @@ class ViewServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Address of the page."""
+        """URL of the web page with the live view."""
         return f"http://{self.hosts[0]}/{self.token}/"
 
     def process_request(self, request: Any, client_address: Any) -> None:

@@ -34,7 +34,7 @@ WAYS = ("request_way", "server", "response_way")
 
 @dataclass(frozen=True)
 class Bar:
-    """Bar of a waterfall diagram: one exchange, with label, phases, and octets of the response (None: no response).
+    """Bar of a waterfall diagram: one request and response: label, phases, octets of the response (None: no response).
 
     `lane`: text that names the hosts, the connection and the HTTP/2 stream. `later`: True if the response left after
     the end of the transaction; the bar then ends with the transaction.

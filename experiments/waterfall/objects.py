@@ -103,7 +103,7 @@ def _conversations_in(frames: InterfaceFrames, start_ns: int, end_ns: int) -> In
 
 
 def _exchanges(connection: Connection) -> Iterator[tuple[int | None, bool, Exchange]]:
-    """Yield (HTTP/2 stream or None, True if pushed by the server, exchange) in the order of the connection."""
+    """Yield (HTTP/2 stream or None, True if pushed by the server, exchange) for each HTTP exchange of a connection."""
     parsed = parse_conversation(connection)
     if isinstance(parsed, Http2Conversation):
         for stream, exchange in parsed.streams:

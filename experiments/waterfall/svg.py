@@ -118,7 +118,7 @@ class TermBar:
 
 
 def render_terms(title: str, rows: Sequence[TermBar], layout: Layout = PAGE) -> str:
-    """Return the diagram of a measured time's terms as an <svg> element. Raises ValueError without rows."""
+    """Return the diagram of a measured time's terms (parts) as an <svg> element. Raises ValueError without rows."""
     if not rows:
         raise ValueError("a waterfall needs at least one term")
     ends = [edge for row in rows for edge in (row.start_s + row.length_s, row.theory_start_s + row.theory_s)]
@@ -147,7 +147,7 @@ def render_terms(title: str, rows: Sequence[TermBar], layout: Layout = PAGE) -> 
 
 
 def render_bars(title: str, bars: Sequence[Bar], start_ns: int, end_ns: int, layout: Layout = PAGE) -> str:
-    """Return the waterfall diagram of a transaction as an <svg> element. Raises ValueError without bars."""
+    """Return the waterfall diagram of requests and responses as an <svg> element. Raises ValueError without bars."""
     if not bars:
         raise ValueError("a waterfall needs at least one bar")
     axis = _Axis((max(end_ns, *(bar.end_ns for bar in bars)) - start_ns) / 1e9, layout)
@@ -270,7 +270,7 @@ def _signed(seconds: float) -> str:
 
 
 def term_bars(terms: Mapping[str, float], theory: Mapping[str, float], within: bool) -> list[TermBar]:
-    """Return a row for each term, cumulative in the order of the measured terms; terms of 0 are omitted.
+    """Return a row for each term (part) of a time, cumulative in measured order; terms of 0 s are omitted.
 
     The term that differs most from its prediction is marked: `off` if the total is outside its tolerance, else
     `furthest` if the difference is noticeable (see furthest_term).

@@ -40,7 +40,7 @@ def comments_of(result: Result, capture: str) -> dict[int, list[str]]:
 
 
 def write_captures(folder: Path, result: Result, name: str, secrets: bytes = b"") -> list[Path]:
-    """Write the copies of a capture below the result folder; return their paths, the merged one first.
+    """Write copies of a capture with comments: one of all interfaces, then one per interface; return their paths.
 
     `name`: the file name of the capture; `secrets`: TLS secrets in the format of SSLKEYLOGFILE. Raises
     CaptureReadError, OSError.

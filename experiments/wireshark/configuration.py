@@ -35,7 +35,7 @@ COLOURS = {
 
 
 def write_configuration(folder: Path, result: Result, claims: dict[str, Claim]) -> Path:
-    """Write the configuration files into a folder, and return the folder. Raises OSError."""
+    """Write Wireshark's configuration files into a folder, and return the folder. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = ",\n\t".join(f'"{title}", "{form}"' for title, form in COLUMNS)
     # Time since the first frame in ns; names from the capture alone, never from the network.

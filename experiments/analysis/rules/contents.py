@@ -151,7 +151,7 @@ def _smtp(connection: Connection, interface: str) -> Iterator[Content]:
 
 
 def _until_dot(lines: Iterator[ContentLine]) -> tuple[tuple[ContentLine, ...], bool]:
-    """Return (lines before the terminating line `.`, without dot-stuffing; False if a leading dot was not doubled)."""
+    """Read mail data up to the line `.`; return (lines without dot-stuffing, False if a leading dot is not doubled)."""
     found: list[ContentLine] = []
     stuffed = True
     for line in lines:

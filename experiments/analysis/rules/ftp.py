@@ -72,7 +72,7 @@ class Reply:
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the FTP control connections of one interface against all FTP rules."""
+    """Check the FTP control connections of one interface against all FTP rules; return line count and violations."""
     established = {one.server for one in connections(captured.at(interface)) if one.established}
     found = list(line_connections(captured, interface, (CONTROL_PORT,), LINE_END))
     binary = _transfers_as_text(captured, interface)

@@ -296,7 +296,7 @@ class _StreamParser:
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the HTTP/1 connections of one interface against all HTTP/1 rules."""
+    """Check the HTTP/1 connections of one interface against all rules; return message count and violations."""
     exchanges: list[tuple[str, Head, Source, Head | None]] = []
     found: list[Violation] = []
     for connection in connections(captured.at(interface)):

@@ -41,7 +41,7 @@ _UIDVALIDITY = re.compile(rb"\[UIDVALIDITY ([0-9]+)\]", re.IGNORECASE)
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the IMAP sessions of one interface against all IMAP rules."""
+    """Check the IMAP sessions of one interface against all IMAP rules; return line count and violations."""
     validity: dict[tuple[str, str, bytes], int] = {}
     found = line_connections(captured, interface, (IMAP_PORT,), LINE_END)
     return check_each(found, lambda one: _check(one, validity))

@@ -159,7 +159,7 @@ def _restarts(captured: CaptureFile) -> list[tuple[str, int]]:
 
 
 def _views(captured: CaptureFile) -> list[_View]:
-    """Return the mailboxes seen by POP3 and IMAP sessions."""
+    """Return a view for each POP3 or IMAP session of the capture: the mailbox as the session saw it."""
     read: dict[tuple[str, int], list[bytes]] = {}
     for one in contents(captured):
         read.setdefault((one.source.interface, one.opened), []).append(one.id)

@@ -41,7 +41,7 @@ class _Session:
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the POP3 sessions of one interface against all POP3 rules."""
+    """Check the POP3 sessions of one interface against all POP3 rules; return line count and violations."""
     return check_each(line_connections(captured, interface, (POP3_PORT,), LINE_END), _check)
 
 

@@ -48,7 +48,7 @@ class Reply:
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the SMTP connections of one interface against all SMTP rules."""
+    """Check the SMTP connections of one interface against all SMTP rules; return line count and violations."""
     return check_each(line_connections(captured, interface, PORTS, LINE_END), _check)
 
 

@@ -45,7 +45,7 @@ class CaptureError(EmulationError):
 
 @dataclass(frozen=True)
 class CaptureInterface:
-    """Network interface to capture on: label in the file, network namespace, and interface name there.
+    """Network interface to capture on: label in the capture file, network namespace, and name in that namespace.
 
     `namespace`: the id of a process in the namespace, or the path of a namespace file (`/run/netns/NAME`;
     `/proc/self/fd/N` for an open descriptor).
@@ -84,8 +84,8 @@ class Capture:
     def start(self) -> None:
         """Start the recorder process, and return when all sockets are bound. Raises CaptureError on a failure.
 
-        In virtual time, it then waits for a fixed step of the clock, so that the later times of a run do not depend on
-        the duration of the start.
+        In virtual time, it returns at the next multiple of 10 ms of the clock, so that the later times of a run do not
+        depend on the duration of the start.
         """
         if self._process is not None:
             raise CaptureError("this capture has been started already")

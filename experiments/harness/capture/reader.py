@@ -142,7 +142,7 @@ def read_packets(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts]]:
 
 
 def read_readable(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts], str | None]:
-    """Return packets and counts as `read_packets` does, up to the first defect, and a sentence about it or None.
+    """Return packets and counts as `read_packets`, up to the first defect, and a sentence on the defect or None.
 
     Raises CaptureReadError for a file without a readable packet.
     """
@@ -298,7 +298,10 @@ def _byte_order(octets: bytes) -> str:
 
 
 def _block(source: _Source, order: str, head: bytes, already: bytes = b"") -> tuple[int, bytes]:
-    """Parse a pcapng block, whose first octets `head` and `already` have been read; return (type, body)."""
+    """Read the rest of a pcapng block; return (type, body).
+
+    `head`: the block's type and length fields; `already`: the first octets of its body, if they have been read too.
+    """
     block_type, length = struct.unpack(f"{order}II", head)
     if not BLOCK_BYTES_MIN <= length <= BLOCK_BYTES_MAX or length % 4:
         raise _FormatError(f"is damaged after packet {source.packets}: a block of {length} octets")
@@ -418,7 +421,10 @@ def _with_ethernet_header(link_type: int, data: bytes, number: int) -> bytes:
 
 
 def _from_ppp(data: bytes) -> bytes:
-    """Replace PPP's protocol field, which has one octet if that is odd (RFC 1661 section 2)."""
+    """Replace a PPP frame's protocol field by an Ethernet header.
+
+    The field has one octet if that octet is odd, otherwise two (RFC 1661 section 2).
+    """
     length = 1 if data[:1] and data[0] & 1 else 2
     protocol = int.from_bytes(data[:length], "big")
     return _frame(PPP_PROTOCOLS.get(protocol, 0), data[length:]) if len(data) >= length else b""

@@ -302,7 +302,7 @@ def _record(order: dict[str, Any], raw_path: Path) -> None:
 
 
 def main() -> int:
-    """Run the recorder as ordered by the first line of standard input; return the exit code, 1 on failure."""
+    """Record the interfaces named in the first line of standard input (JSON); return the exit code, 1 on failure."""
     # Ignore Ctrl-C, which reaches the whole process group: the parent ends the capture by "stop".
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     line = b""

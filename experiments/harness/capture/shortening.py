@@ -40,9 +40,10 @@ class Shortened:
 
 
 def shorten(path: Path, kept: Kept) -> Shortened | None:
-    """Truncate the frames of a pcapng file written by lab7, and compress it; the file is replaced atomically.
+    """Truncate each frame of a pcapng file written by lab7, and compress the file; it is replaced atomically.
 
-    Returns None, with the file unchanged, if every frame is kept whole. Raises CaptureReadError, OSError.
+    `kept`: function that returns the number of leading octets of a frame to keep. Returns None, with the file
+    unchanged, if every frame is kept whole. Raises CaptureReadError, OSError.
     """
     packets, counts = read_packets(path)
     lengths = [min(max(kept(packet.data), 0), len(packet.data)) for packet in packets]

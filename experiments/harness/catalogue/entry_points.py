@@ -25,7 +25,7 @@ GROUPS = (EXPERIMENTS, TOPOLOGIES, IMPLEMENTATIONS)
 
 @cache
 def declared(group: str) -> tuple[EntryPoint, ...]:
-    """Return the entry points of a group, sorted by name."""
+    """Return the entry points that installed packages declare in a group, sorted by name."""
     return tuple(sorted(entry_points(group=group), key=lambda point: (point.name, point.value)))
 
 
@@ -59,7 +59,7 @@ def module_of(point: EntryPoint) -> Any:
 
 @cache
 def report(point: EntryPoint, why: str) -> None:
-    """Report once on standard error that an entry point is left out, and why."""
+    """Print once on standard error that an entry point of an installed package is not used, and why."""
     distribution = point.dist.name if point.dist is not None else "an unknown distribution"
     print(
         f"lab7: the entry point {point.name} of {distribution} ({point.group}) is left out: {why}",

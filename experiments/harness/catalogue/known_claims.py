@@ -7,6 +7,6 @@ from lab7.experiments.harness.claims import Claim, load_claims
 
 
 def known_claims() -> dict[str, Claim]:
-    """Return claim id -> claim: the course's in the order of claims.toml, then those of each experiment by name."""
+    """Return claim id -> claim: first the claims of claims.toml in its order, then those that experiments declare."""
     own = {claim.id: claim for experiment in listing().experiments.values() for claim in experiment.own_claims}
     return {**load_claims(), **own}

@@ -34,7 +34,7 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class ParameterText:
-    """Parameter of an experiment, as text: name, default value, meaning."""
+    """Parameter of an experiment, as `lab7 list` shows it: default value and meaning as text."""
 
     name: str
     default: str
@@ -43,9 +43,10 @@ class ParameterText:
 
 @dataclass(frozen=True)
 class ListedExperiment:
-    """Experiment in the listing: name, module, question, claims, roles with an exchangeable program, parameters.
+    """Experiment as listed by `lab7 list`: name, module, question, claim ids, replaceable programs, parameters.
 
-    `own_claims`: those of the claims that the experiment declares itself.
+    `roles`: services and clients whose program can be replaced, such as `origin`. `own_claims`: those of the claims
+    that the experiment declares itself.
     """
 
     name: str
@@ -59,7 +60,7 @@ class ListedExperiment:
 
 @dataclass(frozen=True)
 class ListedTopology:
-    """Topology in the listing: name, module, docstring, names of its parameters, names of its hosts."""
+    """Topology as listed by `lab7 list`: name, module, docstring, names of its parameters, names of its hosts."""
 
     name: str
     module: str
@@ -70,7 +71,7 @@ class ListedTopology:
 
 @dataclass(frozen=True)
 class Listing:
-    """Listing of experiments, matrices (name -> module) and topologies, each sorted by name."""
+    """Content of `lab7 list`: experiments, test matrices (name -> module) and topologies, each sorted by name."""
 
     experiments: dict[str, ListedExperiment]
     matrices: dict[str, str]
@@ -79,7 +80,7 @@ class Listing:
 
 @cache
 def listing() -> Listing:
-    """Return the listing, from the cache if nothing has changed since it was made."""
+    """Return the content of `lab7 list`, from the cache file if nothing has changed since it was written."""
     fingerprint = _fingerprint()
     path = _cache_path()
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -126,7 +127,7 @@ def _cache_path() -> Path:
 
 
 def _fingerprint() -> str:
-    """Return a hash of all that the listing depends on: format, Python version, lab7's files, entry points.
+    """Return a hash of all that `lab7 list` depends on: format, Python version, lab7's files, entry points.
 
     A file counts with its name, size and modification time.
     """

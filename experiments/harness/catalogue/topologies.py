@@ -89,7 +89,7 @@ def _topologies() -> Iterator[tuple[str, TopologyEntry]]:
 
 
 def list_topologies() -> dict[str, ListedTopology]:
-    """Return the descriptions of all topologies for the listing, keyed by name."""
+    """Return the descriptions of all topologies for `lab7 list`, keyed by name."""
     listed = {}
     for module, entry in _topologies():
         parameters = tuple(parameters_of(entry.make))

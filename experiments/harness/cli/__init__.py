@@ -157,7 +157,7 @@ class LazyGroup(click.Group):
             raise PipeClosedError(error) from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return the completions of a command name without importing any command, or of an option after a hyphen."""
+        """Return the completions of an option after a hyphen, else of a command name (without importing a command)."""
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         from lab7.experiments.harness.cli.interface.completion import command_items

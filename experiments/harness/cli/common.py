@@ -95,7 +95,7 @@ class _WithoutTrailingBlanks:
 
 
 def tell_damage(damage: str | None, packets: int) -> None:
-    """Print on standard error that a capture was readable only in part; nothing if `damage` is None."""
+    """Print on standard error that a capture was readable only in part; `damage` is the reason (None: no message)."""
     if damage is not None:
         click.echo(f"{damage}. Only the {packets:,} packets before that are read.", err=True)
 
@@ -328,7 +328,7 @@ def write_results_index(results: Path) -> Path:
 
 
 def run_clock(timed: str, links: str, sandboxed: bool) -> str:
-    """Return the clock of a run: `auto` becomes `virtual` if a kernel is built and the other options permit it.
+    """Return the clock of a run: `auto` becomes `virtual` if a user-mode kernel is built and the options permit it.
 
     Any other value of `timed` is returned unchanged.
     """
@@ -337,7 +337,7 @@ def run_clock(timed: str, links: str, sandboxed: bool) -> str:
 
 
 def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: bool = False) -> VirtualTime | None:
-    """Return the object that runs experiments in virtual time, or None if the run is to be in real time.
+    """Return the VirtualTime, which runs experiments in virtual time; None for a run in real time.
 
     Raises click.UsageError, MachineError.
     """

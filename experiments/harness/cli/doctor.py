@@ -81,7 +81,7 @@ def _show(findings: Sequence[Finding]) -> bool:
 
 
 def _repair(plan: Plan, yes: bool) -> bool:
-    """Print the plan, ask for confirmation unless `yes`, and run its steps; return False if a step failed.
+    """Print the repair plan, ask for confirmation unless `yes`, and run its steps; return False if a step failed.
 
     Raises click.UsageError.
     """

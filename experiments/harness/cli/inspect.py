@@ -51,9 +51,9 @@ def list_command(names: tuple[str, ...], as_json: bool) -> None:
 
 
 def _listing_of_names(whole: Listing, names: Sequence[str]) -> Listing:
-    """Return the part of the listing with the given names or prefixes. Raises click.UsageError.
+    """Return the experiments, topologies and matrices with the given names or prefixes. Raises click.UsageError.
 
-    Without names, the whole listing is returned.
+    Without names, all of them are returned.
     """
     if not names:
         return whole
@@ -123,7 +123,7 @@ def _word(last: Latest | None) -> str:
 
 
 def _count_words(found: Mapping[str, Latest]) -> list[str]:
-    """Return the numbers of claims shown, failed and undecided, and the ids of the claims that are not shown."""
+    """Return four texts: the numbers of claims shown, failed and undecided, and the ids of all that are not shown."""
     words = [latest.verdict.verdict for latest in found.values()]
     others = [name for name, latest in found.items() if latest.verdict.verdict != "shown"]
     return [*(str(words.count(word)) for word in ("shown", "failed", "undecided")), ", ".join(others)]

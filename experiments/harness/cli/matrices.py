@@ -75,7 +75,7 @@ def _show(matrix: Matrix, cells: list[Cell]) -> None:
 
 
 def _worth_telling(cells: list[Cell]) -> list[Cell]:
-    """Return one cell for each pair of server and evidence, to print each cause once.
+    """Return a matrix's cells without those that repeat a server's evidence, to print each cause of failure once.
 
     A server that does not start makes all its cells fail with the same evidence.
     """

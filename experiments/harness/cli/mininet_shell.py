@@ -93,7 +93,7 @@ class Shell(CLI):  # type: ignore[misc]
 
     @classmethod
     def initReadline(cls) -> None:  # noqa: N802
-        """Set up history, and completion of names with hyphens."""
+        """Set up the history of typed commands, and the completion of names with hyphens."""
         super().initReadline()
         with suppress(ImportError):
             import readline

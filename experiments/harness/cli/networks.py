@@ -180,7 +180,7 @@ def _is_script(name: str, given: dict[str, str], options: dict[str, Any], *, pub
 
 
 class _testbed:  # noqa: N801 - used as a function
-    """Context manager that validates arguments, enters the sandbox, and yields (topology entry, running network)."""
+    """Context manager that validates arguments, enters new namespaces, and yields (topology entry, network)."""
 
     def __init__(
         self,
@@ -254,7 +254,7 @@ class _testbed:  # noqa: N801 - used as a function
         self._stack.__exit__(*error)
 
     def _service_ended(self, sentence: str) -> None:
-        """Report a service that has ended unexpectedly."""
+        """Report an unexpected end of a service: call `server_died`, and notify the clients of the control socket."""
         if self._server_died is not None:
             self._server_died(sentence)
         if self._server is not None:

@@ -501,5 +501,5 @@ def _term(comparison: Comparison, term: str) -> str:
 
 
 def _are_corrected(comparisons: Sequence[Comparison]) -> bool:
-    """Return True if a delay by the machine's load was subtracted from a measured time before the comparison."""
+    """Return True if delay by other load was subtracted from a measured time before comparison with its prediction."""
     return any(comparison.raw_s != comparison.measured_s for comparison in comparisons)

@@ -85,7 +85,10 @@ def _install_packages(peers: bool, virtual: bool) -> Step | str | None:
 
 
 def _missing(options: Sequence[str]) -> dict[str, list[str]]:
-    """Return missing package -> purposes, for the packages of the groups `options`. Raises MachineError."""
+    """Return the missing system packages: package -> its purposes. Raises MachineError.
+
+    `options`: those of the installation script that select groups of packages, such as `--virtual`.
+    """
     if tools.which("bash") is None:
         raise MachineError("the program bash is missing: install it, and run `lab7 doctor --fix` again")
     words = ["bash", str(packages.SCRIPT), "--list", *options]

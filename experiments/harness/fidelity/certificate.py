@@ -296,9 +296,9 @@ class MachineWatch:
             self._sampler.read()
 
     def disturbed(self, sample: Span) -> bool:
-        """Return True if other load caused more than DISTURBED_SHARE of a measurement's duration, by counters alone.
+        """Return True if other load caused more than DISTURBED_SHARE of a measurement's duration.
 
-        The packets are not considered, since the capture is not read yet.
+        This is an estimate from counters of CPU time and late frames, since the capture is not read yet.
         """
         if self._thread is None:
             return False
@@ -325,7 +325,7 @@ class MachineWatch:
         self._record = None
 
     def timing(self, total_s: float, terms: Mapping[str, float], start_ns: int, end_ns: int) -> Timing:
-        """Return the timing of a measurement between these times, with the delay added by other load."""
+        """Return a Timing of the measured total and terms, with the delay added by other load between these times."""
         return self.with_disturbance(Timing(total_s, terms), start_ns, end_ns)
 
     def with_disturbance(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:

@@ -201,7 +201,7 @@ class Record:
     softirq: Sequence[Counter] = ()
 
     def within(self, start_ns: int, end_ns: int) -> Disturbance:
-        """Return the delays, by cause, in a measurement from `start_ns` to `end_ns`."""
+        """Return the Disturbance (delays by cause) of a measurement from `start_ns` to `end_ns`."""
         used = [wire for wire in self.wires if wire.late_ns(start_ns, end_ns)]
         # Always count hosts without a recorded user-space link, since no link shows that such a host was idle.
         idle = {host for wire in self.wires for host in wire.hosts} - {host for wire in used for host in wire.hosts}
@@ -222,9 +222,9 @@ class Record:
         )
 
     def of_hosts(self, hosts: Collection[str] | None = None) -> Record:
-        """Return the record of these hosts only (None: all), with delays counted at all times.
+        """Return the part of the record about these hosts (None: all), with delays counted at all times.
 
-        Otherwise delays count only in the hosts' processing intervals.
+        In the original record, delays count only in the hosts' processing intervals.
         """
         if hosts is None:
             return replace(self, turns=None)
@@ -282,7 +282,7 @@ def beyond_bound(machine_s: float, total_s: float) -> bool:
 def without_disturbance(
     total_s: float, terms: Mapping[str, float], theory: Mapping[str, float], disturbance: Disturbance
 ) -> dict[str, float]:
-    """Subtract the delays in `disturbance` from the terms of a measured time, and return them as further terms.
+    """Return the terms of a measured time with the delays by other load moved from them into further terms.
 
     The sum of the terms is unchanged. At most the excess over the predicted time (`theory`) is subtracted in total, and
     at most the excess of each term from that term.

@@ -106,7 +106,7 @@ class _WireSeries:
 
 
 class Sampler:
-    """Thread-safe reader of the counters of all running networks; call close() before stopping a network."""
+    """Thread-safe reader of counters of delay in all running networks; call close() before stopping a network."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -162,7 +162,7 @@ class Sampler:
                     waited.append(found[1])
 
     def record(self) -> Record:
-        """Return all readings so far as a Record (disturbance)."""
+        """Return all readings so far as a Record (see the module disturbance)."""
         with self._lock:
             for wire in self._reading:
                 wire.read(_offset_ns())

@@ -68,7 +68,10 @@ def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list
 
 
 def _between(since_ns: int, sent_ns: int) -> list[Turn]:
-    """Return one processing interval between two times, or two short ones around a timer if over TURN_MAX_NS apart."""
+    """Return the processing intervals between two times: the whole span; if over TURN_MAX_NS, one at each end.
+
+    The middle of such a long span is the wait for a timer.
+    """
     if sent_ns - since_ns <= TURN_MAX_NS:
         return [(since_ns, sent_ns)]
     return [(since_ns, since_ns + TIMER_NS), (sent_ns - TIMER_NS, sent_ns)]

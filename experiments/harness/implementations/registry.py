@@ -167,7 +167,7 @@ def _imports(program: str, module: str) -> bool:
 
 @cache
 def implementations() -> dict[tuple[str, str], Implementation]:
-    """Return all implementations of the registry, keyed by (role, name)."""
+    """Return all programs of the registry that can replace lab7's own services or clients, keyed by (role, name)."""
     entries = tomllib.loads(REGISTRY.read_text())["implementation"]
     registered = [
         Implementation(**{**entry, **{name: tuple(entry.get(name, ())) for name in LISTS}}) for entry in entries
@@ -187,7 +187,7 @@ def implementations() -> dict[tuple[str, str], Implementation]:
 
 
 def _foreign(point: EntryPoint, item: Any, taken: Collection[tuple[str, str]]) -> list[Implementation]:
-    """Return the valid implementations of a plug-in package's entry point.
+    """Return the valid programs (Implementation) that a plug-in package's entry point declares.
 
     An object of another type, and a name that is already in use, are reported and left out.
     """
@@ -203,14 +203,14 @@ def _foreign(point: EntryPoint, item: Any, taken: Collection[tuple[str, str]]) -
 
 
 def of_role(role: str) -> list[Implementation]:
-    """Return the implementations of a role, in the order of the registry."""
+    """Return the programs for a role (a service or client that can be replaced), in the order of the registry."""
     return [
         implementation for (registered_role, _), implementation in implementations().items() if registered_role == role
     ]
 
 
 def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implementation | None]:
-    """Parse ROLE=NAME or ROLE=COMMAND LINE; return (role, program), with None as the program for lab7's own service.
+    """Parse ROLE=NAME or ROLE=COMMAND LINE; return (role, program), with None for lab7's own service.
 
     Raises ReplacementError.
     """

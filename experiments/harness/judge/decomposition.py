@@ -47,7 +47,7 @@ TURN_NS_MAX = 100_000
 
 @dataclass(frozen=True)
 class Interval:
-    """Time span [start_ns, end_ns) of one term, such as `request`."""
+    """Time span [start_ns, end_ns) of one term (part of a page load's duration), such as `request`."""
 
     term: str
     start_ns: int
@@ -63,7 +63,10 @@ class Decomposition:
 
 
 def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: Sequence[str] = TERMS) -> Decomposition:
-    """Divide [start_ns, end_ns) among the terms of `intervals` by priority; for gaps between them see `uncovered`."""
+    """Return the Decomposition of [start_ns, end_ns): each moment counts for one term of `intervals`, by priority.
+
+    For gaps between the intervals see `uncovered`.
+    """
     clipped = [
         Interval(interval.term, max(interval.start_ns, start_ns), min(interval.end_ns, end_ns))
         for interval in intervals
@@ -86,9 +89,10 @@ def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: 
 
 
 def uncovered(gaps_ns: Iterable[int]) -> dict[str, int]:
-    """Return the terms, in ns, of the gaps that no interval covers.
+    """Return term -> duration in ns, for the gaps that no interval covers.
 
-    In real time all gaps are `residual`. In virtual time the gaps that consist of clock readings are `clock_readings`.
+    In real time all gaps are `residual`. In virtual time each reading of the clock advances the clock; gaps that can
+    consist of readings alone are `clock_readings`, all others `residual`.
     """
     gaps_ns = list(gaps_ns)
     if clock.current().word != "virtual":
@@ -98,7 +102,7 @@ def uncovered(gaps_ns: Iterable[int]) -> dict[str, int]:
 
 
 def is_clock_readings(gap_ns: int) -> bool:
-    """Return True if a gap of virtual time, in ns, can consist of clock readings between two messages alone."""
+    """Return True if a gap of virtual time, in ns, can come from clock readings alone (each advances the clock)."""
     return 0 <= gap_ns <= TURN_NS_MAX and gap_ns % READING_NS == 0
 
 

@@ -30,7 +30,7 @@ _Key = tuple[bytes, ...]
 
 @dataclass(frozen=True)
 class _Fragment:
-    """Fragment of a datagram: position of its payload, and the octets before the payload of an unfragmented datagram.
+    """Fragment of a datagram: position of its payload, and the headers for the unfragmented datagram.
 
     `length_at` is the offset of the IP header's length field, which counts from `length_from` on.
     """
@@ -64,7 +64,7 @@ class _Fragments:
     octets: dict[int, bytes] = field(default_factory=dict)
 
     def add(self, fragment: _Fragment) -> None:
-        """Record a fragment."""
+        """Add a captured fragment of this datagram."""
         if fragment.offset == 0:
             self.first = self.first or fragment
         if not fragment.more:

@@ -16,7 +16,7 @@ from typing import Self
 class FrameNumber(int):
     """Number of a frame in a capture, counted from 1, with the file name of the capture.
 
-    Numbers of different captures are equal if the integers are equal: remove duplicates by by_capture().
+    Numbers of different captures are equal if the integers are equal: call by_capture() to remove duplicates.
     """
 
     capture: str

@@ -136,7 +136,7 @@ class Frame:
         return len(self.data) < min(self.wire_length, start + length if length else self.wire_length)
 
     def may_carry(self, protocol: int) -> bool:
-        """Return False if the number in the frame's IP header is that of another transport protocol.
+        """Return False if the frame's IP header has the protocol number of another transport protocol.
 
         This is a fast filter before scapy's dissection.
         """

@@ -24,8 +24,8 @@ class Verdict:
     """Verdict on one claim: shown, failed or undecided.
 
     `evidence` is one sentence with the measured values; `frames` are the numbers of the frames that it cites, counted
-    from 1 through the whole capture, as Wireshark and tcpdump --number count. `captures`: file name of a capture ->
-    those of the numbers that count through it; empty in results of older versions, and for frames of unknown origin.
+    from 1 through the whole capture, as Wireshark and tcpdump --number count. `captures`: file name of a capture -> the
+    frame numbers that refer to this capture; empty in results of older versions, and for frames of unknown origin.
     """
 
     id: str
@@ -45,7 +45,7 @@ class Verdict:
 
 
 def judged(claim_id: str, word: Word, evidence: str, frames: Iterable[int] = ()) -> Verdict:
-    """Return a verdict whose frames were read from captures, with the capture of each."""
+    """Return a verdict with `captures` filled in from the frame numbers, each of which knows its capture."""
     numbers = tuple(frames)
     return Verdict(claim_id, word, evidence, numbers, by_capture(numbers))
 
@@ -160,7 +160,7 @@ def counted(count: int, noun: str) -> str:
 def citation(cited: Mapping[str, Iterable[int]], main: str | None, most: int = 8) -> str:
     """Format cited frames by capture: `frames 3, 4`, or `frames 3, 4 of capture-kept.pcapng; frame 2 of ...`.
 
-    The names are left out if `main`, the capture that a result names first, has all of the frames.
+    The name is left out if all of the frames are in `main`, the run's principal capture.
     """
     if cited.keys() <= {main}:
         return "; ".join(in_frames(numbers, most) for numbers in cited.values())
@@ -168,7 +168,10 @@ def citation(cited: Mapping[str, Iterable[int]], main: str | None, most: int = 8
 
 
 def evidence_of(verdict: Verdict, main: str | None) -> str:
-    """Return the evidence of a verdict and the frames that it cites, as text; `main` is that of citation()."""
+    """Return the evidence of a verdict, and the frames that it cites in brackets.
+
+    `main`: the run's principal capture, whose name is left out (see citation).
+    """
     return f"{verdict.evidence} [{citation(verdict.cited(main), main)}]" if verdict.frames else verdict.evidence
 
 

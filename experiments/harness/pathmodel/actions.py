@@ -81,7 +81,7 @@ class CausalOrderError(ValueError):
 
 
 class _Streams:
-    """State of one TCP connection at one interface; the dictionaries have the keys True (client) and False (server)."""
+    """State of one TCP connection at one interface; each attribute that is a dictionary has one value per sender."""
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
@@ -101,7 +101,7 @@ class _Streams:
 def actions_of(
     frames: Iterable[Frame], host: str, addresses: Mapping[str, str]
 ) -> tuple[list[Action], dict[int, Arrival]]:
-    """Return (actions of a host's applications in order, arrivals at the host keyed by frame number).
+    """Return (opens, writes, closes and datagrams of a host's applications, its arrivals by frame number).
 
     `frames`: captured at the host's own interface, in order of time; `addresses`: address -> host. Raises
     CausalOrderError for a retransmission or a gap.
@@ -219,12 +219,15 @@ class _Reader:
                 self.arrivals.setdefault(frame.number, fin)
 
     def _unread(self, flow: Flow) -> None:
-        """Restore the previous trigger after a RST, which shows that no application read the latest octets."""
+        """Restore the previous arrival as trigger of the next action.
+
+        This follows a RST, which shows that no application read the latest octets.
+        """
         if self._before_closed is not None and self._latest is not None and self._latest[0].flow == flow:
             self._latest, self._before_closed = self._before_closed, None
 
     def _write(self, frame: Frame, streams: _Streams, by_client: bool, size: int, pushed: bool) -> None:
-        """Assign a sent segment to a write, which extends to the next segment with PSH (RFC 9293 section 3.9.1.2)."""
+        """Assign a sent segment to an application's write, which extends to the next PSH (RFC 9293 section 3.9.1.2)."""
         current = streams.writing[by_client]
         if current is None and self._held_back(streams, by_client):
             current = streams.written[by_client]

@@ -60,7 +60,7 @@ class Turn:
 
 
 def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connect: bool = True) -> float:
-    """Return the simulated time in s from the SYN until the last message has been received.
+    """Return the simulated time in s of a dialogue, from the SYN until the last message has been received.
 
     With `connect=False` the connection is already established, and the time starts with the first turn.
     """

@@ -47,10 +47,10 @@ ByHost = Mapping[str, tuple[list[Action], dict[int, Arrival]]]
 
 
 class Replay:
-    """Simulation of the actions in a capture, with the simulated time of each frame.
+    """Simulation of the applications' actions in a capture, with the simulated time of each frame.
 
     `interfaces`: interface label -> host, one interface per host. `spans`: (first, last) frame times in ns of the
-    samples, in which pauses are left out. `read`: the result of `actions_by_host` for the same frames. Raises
+    measurements, in which pauses are left out. `read`: the result of `actions_by_host` for the same frames. Raises
     CausalOrderError for a capture with loss.
     """
 
@@ -145,7 +145,7 @@ class Replay:
             self._do(action)
 
     def _is_untriggered(self, action: Action) -> bool:
-        """Return True if an action is replayed at its captured time instead of after its trigger.
+        """Return True if an action is replayed at its captured time, not after the arrival that triggered it.
 
         This is the first action of a sample, and outside of samples an action after a pause or without a trigger.
         """
@@ -204,7 +204,10 @@ class Replay:
 
 
 def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo: Topo) -> ByHost:
-    """Return host -> (actions, arrivals), from frames captured at the hosts. Raises CausalOrderError for loss."""
+    """Return host -> (actions of its applications, arrivals by frame number), from frames captured at the hosts.
+
+    Raises CausalOrderError for a retransmission or a gap.
+    """
     by_host: dict[str, list[Frame]] = {host: [] for host in interfaces.values()}
     acting = [frame for frame in frames if frame.interface in interfaces]
     needless = needless_retransmissions(acting)

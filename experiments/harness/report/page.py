@@ -95,7 +95,7 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
 
 
 def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """Return term -> colour, in the order in which the terms are stacked in the chart."""
+    """Return term -> colour, in the order in which the bar chart stacks the terms (parts of a time)."""
     names = [name for comparison in comparisons for name in (*comparison.terms, *comparison.theory_terms)]
     known = {name: colour for name, colour in COLOURS.items() if name in names}
     others = [name for name in dict.fromkeys(names) if name not in COLOURS]
@@ -304,7 +304,7 @@ def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
 
 
 def term_rows(comparison: Comparison) -> list[TermRow]:
-    """Return the rows (term, measured, predicted) of a comparison; a missing term counts as 0 s."""
+    """Return a measured time and its prediction as rows (term, measured, predicted); a missing term counts as 0 s."""
     names = terms_of(comparison)
     pairs = {name: (comparison.terms.get(name, 0.0), comparison.theory_terms.get(name, 0.0)) for name in names}
     off = furthest_term(comparison.terms, comparison.theory_terms, comparison.within)
@@ -315,9 +315,9 @@ def term_rows(comparison: Comparison) -> list[TermRow]:
 
 
 def legend(comparisons: Sequence[Comparison]) -> dict[str, dict[str, list[str]]]:
-    """Return the legend of the formulas as symbol -> {text: names of the comparisons with this text}.
+    """Return the legend of the formulas: symbol -> text -> names of the measured times with this text.
 
-    The text is the symbol's value and meaning, and may differ between comparisons.
+    The text is the symbol's value and meaning, and may differ between measured times.
     """
     found: dict[str, dict[str, list[str]]] = {}
     for comparison in comparisons:
@@ -377,7 +377,7 @@ def _frames(numbers: Sequence[int]) -> str:
 
 
 def _cited(verdict: Verdict, main: str | None, pictures: Any = None) -> str:
-    """Return the frames that a verdict cites, by capture; as HTML with links to the frames that the page lists.
+    """Return the numbers of a verdict's cited frames, by capture, as HTML with links to those listed in the page.
 
     `main`: the capture that the result names; `pictures`: RunPictures of the page. At most MOST_FRAMES of a capture.
     """

@@ -33,7 +33,7 @@ def is_checked(context: Run) -> bool:
 
 
 def find_violations(folder: Path) -> tuple[MessageViolation, ...]:
-    """Return the first violation of each message rule in the captures of a result folder."""
+    """Return the first violation of each RFC rule by the messages in the captures of a result folder."""
     return tuple(cast("list[MessageViolation]", importlib.import_module(FINDER).find_violations(folder)))
 
 
@@ -51,7 +51,7 @@ def program_outputs(folder: Path) -> dict[str, str]:
 def explained(
     claims: Sequence[Verdict], violations: Sequence[MessageViolation]
 ) -> tuple[tuple[Verdict, ...], tuple[MessageViolation, ...]]:
-    """Cite the first violation in the evidence of the first claim that is not shown; return (claims, violations).
+    """Cite the first RFC violation in the evidence of the first claim not shown; return (claims, violations).
 
     If the claim was undecided and the violated rule is a requirement (MUST), the claim fails. The returned violations
     have the claim's id.

@@ -71,7 +71,7 @@ def kept_files(folder: Path) -> str:
 
 
 def find_incomplete(results: Path) -> dict[Path, str]:
-    """Return folder -> text of the marker file, for each incomplete run under `results`, newest first."""
+    """Return folder -> text of its marker file, for all runs in `results` marked as incomplete, newest first."""
     found = {}
     for mark in sorted(results.glob(f"*/*/{INCOMPLETE_NAME}"), key=lambda mark: mark.parent.name, reverse=True):
         with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -80,7 +80,7 @@ def find_incomplete(results: Path) -> dict[Path, str]:
 
 
 def mark_failed(folder: Path, why: str) -> bool:
-    """Write the reason of a failure to the marker file; return True if the folder has other files.
+    """Write the reason of a failure to the file that marks a run as incomplete; return True if other files exist.
 
     A folder without other files is removed.
     """
@@ -118,6 +118,6 @@ def salvage_captures(folder: Path) -> None:
 
 
 def complete(folder: Path) -> None:
-    """Remove the marker file from a folder that has a complete result."""
+    """Remove the file that marks a run as incomplete, since its folder now has a complete result."""
     (folder / partial.PARTIAL_NAME).unlink(missing_ok=True)
     (folder / INCOMPLETE_NAME).unlink(missing_ok=True)

@@ -24,7 +24,7 @@ class ListedParameter:
 
 @dataclass(frozen=True)
 class ListedExperiment:
-    """Experiment in the listing: name, question, ids of its claims, and parameters keyed by name."""
+    """Experiment as listed by `lab7 list --json`: name, question, ids of its claims, and parameters keyed by name."""
 
     name: str
     question: str
@@ -34,7 +34,7 @@ class ListedExperiment:
 
 @dataclass(frozen=True)
 class ListedTopology:
-    """Topology in the listing: name, and its description with a diagram and the address plan as text."""
+    """Topology as listed by `lab7 list --json`: name, and text with description, diagram and address plan."""
 
     name: str
     text: str
@@ -48,12 +48,12 @@ class Listing:
     topologies: tuple[ListedTopology, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the listing as JSON data with the format number."""
+        """Return the listing as JSON data with the version number of its format."""
         return {"format": FORMAT, **asdict(self)}
 
 
 def listing_of(found: catalogue.Listing) -> Listing:
-    """Convert the catalogue's listing to its JSON form."""
+    """Convert the internal listing of experiments and topologies (catalogue) to the form of `lab7 list --json`."""
     return Listing(
         tuple(
             ListedExperiment(

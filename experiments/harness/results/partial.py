@@ -23,7 +23,7 @@ HEADER = ("step", "sample", "start_ns", "duration_s")
 
 @dataclass
 class Partial:
-    """Writer of partial.csv: name of the current step, and number of measurements in this step and in total."""
+    """Writer of partial.csv: current step of the experiment, and number of measurements in this step and in total."""
 
     path: Path
     step: str = ""

@@ -109,7 +109,7 @@ def _shown(value: Any) -> str:
 
 
 def sentence(result: Result, difference: str | None, replaced: list[str]) -> str:
-    """Return a sentence about the comparison of two runs; it names the programs of the roles in `replaced`."""
+    """Return a sentence on whether two runs had the same result; `replaced`: roles whose programs it names."""
     if difference is None:
         hashed = f"; SHA-256 of {result.files.capture}: {result.files.capture_sha256}" if result.files.capture else ""
         text = f"{result.experiment} twice: identical{hashed}"

@@ -309,7 +309,7 @@ class Files:
 
 @dataclass(frozen=True)
 class MessageViolation:
-    """First violation of a message rule in a run, and the id of the claim whose evidence cites it.
+    """First violation of one RFC rule by a message in a run, and the id of the claim whose evidence cites it.
 
     `frame` counts within `capture`; `offset` within the sender's stream or datagram; `octets` are in hexadecimal.
     """
@@ -378,7 +378,7 @@ class Result:
         return "; ".join([*programs, *faults])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as JSON data with the format number."""
+        """Return the result as JSON data with the version number of its format."""
         data: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **asdict(self)}))
         return data
 
@@ -444,7 +444,7 @@ def read_results(results: Path) -> Iterator[tuple[Path, Result]]:
 
 
 def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path:
-    """Write timings.csv with one row per sample (comparison, total and terms in s); return the file's path.
+    """Write timings.csv with one row per sample (its name, total and terms in s); return the file's path.
 
     In real time the last columns are: whether other load disturbed the sample (DISTURBED_SHARE), the total of the
     measured disturbance, and the lateness of the latest frame with its link. The terms of a row contain at most as much

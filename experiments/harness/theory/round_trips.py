@@ -103,7 +103,7 @@ class RoundTrips:
         return {**found, **self._legend}
 
     def theory(self, source: str) -> Theory:
-        """Return the result: total, terms and text of the formula; `source` cites the literature."""
+        """Return the prediction as a Theory: total, terms and text of the formula; `source` cites the literature."""
         return Theory(sum(self._terms.values()), dict(self._terms), self.formula, source, self.symbols)
 
     @property

@@ -64,7 +64,7 @@ def in_ms(seconds: float) -> str:
 
 
 def transmission_symbol(x_s: float, what: str, terms_s: Mapping[str, float]) -> str:
-    """Return the legend of X: its value, the octets that it transmits, and the terms into which it is divided.
+    """Return the legend of X, a transmission time: value, the octets transmitted, and the division into terms.
 
     `terms_s`: term -> the part of X that this term contains, in s.
     """

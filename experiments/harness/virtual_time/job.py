@@ -30,7 +30,10 @@ RESULT_PLACE = "/run/lab7-result"
 
 
 def report_step(what: str, share: float) -> None:
-    """Append a progress line (text, share) to a file for the host; O_SYNC, since hostfs buffers writes."""
+    """Append a progress line (text, share) to a file that the host machine reads.
+
+    It is written with O_SYNC, since hostfs would buffer it.
+    """
     line = json.dumps([what, share]) + "\n"
     descriptor = os.open(f"{PLACE}/{PROGRESS}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC)
     os.write(descriptor, line.encode())
@@ -85,7 +88,7 @@ def _matrix(request: dict[str, Any]) -> None:
 
 
 def _call(request: dict[str, Any]) -> None:
-    """Call the function that the request names as module:name, with the request and the result folder."""
+    """Call the function that a job's request names as module:name, with the request and the result folder."""
     module, _, name = request["function"].partition(":")
     getattr(importlib.import_module(module), name)(request, Path(RESULT_PLACE))
 
@@ -94,7 +97,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], None]] = {"run": _run, "matrix": _ma
 
 
 def main() -> int:
-    """Execute the request, and write the answer file: an error message or null.
+    """Execute the job whose request is in the environment, and write the answer file: an error message or null.
 
     For a program that did not start, the answer also has its command line, exit status and output file.
     """

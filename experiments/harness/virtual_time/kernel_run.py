@@ -60,7 +60,7 @@ def compile_packages() -> None:
 
 
 def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
-    """Return the limit of CPU time, in s, in which the virtual clock does not advance.
+    """Return the maximum CPU time in s that a run may use without an advance of the virtual clock.
 
     The environment variable STILL_VARIABLE overrides the default. Raises ValueError for an invalid value.
     """
@@ -86,7 +86,7 @@ class StandstillError(EmulationError):
 
 @dataclass
 class Relay:
-    """Relay of a job's output and progress from files in the job's folder to the terminal and the progress callback.
+    """Relay of a virtual-time run's output and progress, from files to the terminal and the progress callback.
 
     `grown` is True if output or progress has appeared, and `moved` if the virtual clock has advanced; both since the
     caller last reset them. `begun` is True after the first progress report.
@@ -112,7 +112,7 @@ class Relay:
             self.output()
 
     def output(self) -> None:
-        """Write the job's new output to standard output and standard error."""
+        """Write new output of the virtual-time run to standard output and standard error."""
         for name, stream in ((job.STDOUT, sys.stdout), (job.STDERR, sys.stderr)):
             if new := self._new(name):
                 self.grown = True
@@ -288,7 +288,7 @@ class VirtualTime:
 
 
 def raise_error(answer: Mapping[str, Any], folder: Path) -> None:
-    """Raise the error that a job's answer contains, if any; paths in the kernel are replaced by those on the host."""
+    """Raise the error in a virtual-time run's answer file, if any; paths in the kernel become those on the host."""
     if answer["error"] is None:
         return
     message, program = answer["error"].replace(RESULT_PLACE, str(folder)), answer["program"]

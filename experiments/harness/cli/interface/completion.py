@@ -74,10 +74,10 @@ class _Bash(BashComplete):
 
     @staticmethod
     def _check_version() -> None:
-        """Accept any version: the script needs no feature beyond bash 4."""
+        """Accept any version of bash: the script needs no feature beyond bash 4."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return (words before the incomplete one, incomplete word)."""
+        """Return (complete words, incomplete last word) of the command line."""
         line = os.environ.get("LAB7_LINE", "")
         words = click.shell_completion.split_arg_string(line)[1:]
         return (words, "") if not words or line[-1:].isspace() else (words[:-1], words[-1])
@@ -204,7 +204,7 @@ def _settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _replacements(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return `ROLE=` for each exchangeable role; after a typed `ROLE=`, the implementations of this role."""
+    """Return `ROLE=` for each role whose program can be replaced; after a typed `ROLE=`, the programs for this role."""
     role, equals, _ = incomplete.partition("=")
     if not equals:
         roles = dict.fromkeys(role for one in _named_experiments(context) for role in one.roles)

@@ -25,7 +25,10 @@ COMMON = ("results", "links", "time", "seed", "switch", "arp", "ipv6")
 
 
 def find_defaults(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """Return (file, table of defaults) for the nearest file that has defaults, or None. Raises click.UsageError."""
+    """Return (file, its default options as a table) for the nearest file that has any; None without one.
+
+    Raises click.UsageError.
+    """
     for place in (folder, *folder.parents):
         if (place / FILE).is_file():
             return place / FILE, _read(place / FILE)

@@ -57,7 +57,7 @@ HINTS: dict[str | tuple[str, str], Callable[[click.Context], str]] = {
 
 
 def explained(error: click.ClickException, arguments: Sequence[str] | None = None) -> click.ClickException:
-    """Return a usage error with a hint added to its message, if there is one.
+    """Return a usage error, with a hint added for a missing argument or an unknown option.
 
     `arguments` is the command line (default: that of this process).
     """

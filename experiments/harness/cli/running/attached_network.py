@@ -72,7 +72,7 @@ class AttachedSwitch(LazyShell, Switch):  # type: ignore[misc]
 
 
 class AttachedNetwork(Network):
-    """A network that another process runs, built from the description that its control server sends."""
+    """A network that another process runs, built from that process's description of the network."""
 
     def __init__(self, described: Mapping[str, Any]) -> None:
         super().__init__(None)

@@ -15,7 +15,7 @@ from lab7.experiments.harness.cli.running.attached_network import AttachedNetwor
 
 
 def main(argv: list[str]) -> int:
-    """Run Mininet's command line until `exit` or the end of standard input."""
+    """Run Mininet's command line on a network of another process, until `exit` or the end of standard input."""
     with os.fdopen(int(argv[0]), encoding="utf-8") as file:
         described = json.load(file)
     net = AttachedNetwork(described)

@@ -141,7 +141,7 @@ _tasks: set[asyncio.Task[None]] = set()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy one direction of a connection to the other connection, and then half-close that one."""
+    """Copy what one connection receives to another connection until the end, and then half-close the latter."""
     while octets := await reader.read(READ_BYTES):
         writer.write(octets)
         await writer.drain()

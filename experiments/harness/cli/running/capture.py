@@ -115,7 +115,7 @@ class _Recording:
     counts: list[int]
 
     def drain(self, places: Iterable[int]) -> None:
-        """Write the packets waiting in the packet sockets with these indices."""
+        """Write the packets that wait in these packet sockets, given by indices in `taps`, to the pcapng stream."""
         for place in places:
             for time_ns, frame, length, _ in received(self.taps[place], BURST):
                 if self.left == 0:
@@ -153,7 +153,7 @@ def _record(recording: _Recording, channel: Channel, stopped: socket.socket) -> 
 
 
 def _ends(channel: Channel) -> bool:
-    """Read one message from the control server; return True if the connection has ended instead."""
+    """Read one message from the process that runs the network; return True if the connection has ended instead."""
     try:
         channel.receive(0.0)
     except (ClosedError, TimeoutError):

@@ -52,7 +52,7 @@ def ps_command(name: str | None, as_json: bool) -> None:
 
 
 def _print_network(described: dict[str, Any], as_json: bool) -> None:
-    """Print the hosts and links of one network; with --json, the description that its control server sends."""
+    """Print the hosts and links of one network; with --json, its description by the process that runs it."""
     if as_json:
         common.print_json(described)
         return

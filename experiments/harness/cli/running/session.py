@@ -146,7 +146,7 @@ def _on_terminal(channel: Channel, master: int, name: str) -> int:
 
 
 def _copy(source: int, target: int) -> bool:
-    """Copy the octets that are available; return False at the end of the source, or if the target is closed."""
+    """Copy available octets from one descriptor to another; return False at the end, or if `target` is closed."""
     try:
         octets = os.read(source, READ_BYTES)
         while octets:
@@ -172,7 +172,7 @@ def _raw_terminal() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _resized(master: int) -> Iterator[None]:
-    """Resize the command's pseudo-terminal with this terminal (SIGWINCH) during a `with` block."""
+    """Keep the command's pseudo-terminal at the size of this terminal (SIGWINCH) during a `with` block."""
 
     def resize(*_: object) -> None:
         with contextlib.suppress(OSError):

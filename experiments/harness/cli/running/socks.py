@@ -16,7 +16,7 @@ SUCCEEDED, UNREACHABLE, COMMAND_UNKNOWN, TYPE_UNKNOWN = 0, 4, 7, 8
 
 
 class SocksError(Exception):
-    """Error for a client that does not use SOCKS 5, or that requests a command other than CONNECT."""
+    """Error for a SOCKS client that does not use SOCKS 5, or that requests a command other than CONNECT."""
 
 
 async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[str, int]:
