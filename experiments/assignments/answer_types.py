@@ -49,7 +49,7 @@ _RANGE = re.compile(r"(\d{1,11})-(\d{1,11})\Z")
 
 
 class AnswerError(ValueError):
-    """A student's answer cannot be parsed as the type of the true answer; the message has the expected format."""
+    """A student's answer cannot be parsed as the type of the true answer; the message states the expected format."""
 
 
 class Answer(Protocol):
@@ -352,14 +352,17 @@ class Frames:
 class Listing:
     """A list of answers of one type as the true answer; `ordered`: the order matters.
 
-    Each surplus answer of a student cancels a right one.
+    If a student gives more answers than the list has, each answer too many cancels a right one.
     """
 
     value: tuple[Text | Address | Number, ...]
     ordered: bool = False
 
     def score(self, given: Given) -> float:
-        """Return (right answers - surplus answers) / true answers, at least 0. Raises AnswerError beyond LIST_MAX."""
+        """Return (right answers - answers too many) / true answers, at least 0.
+
+        Raises AnswerError for more than LIST_MAX answers.
+        """
         said = self.parts(given)
         if self.ordered:
             right = sum(one.score(part) for one, part in zip(self.value, said, strict=False))

@@ -229,7 +229,7 @@ def _nothing(_lab: Any) -> None:
 def _bands(settings: Mapping[str, Any], questions: Sequence[str], place: str) -> dict[str, Bands]:
     """Return the tolerance bands of each question, keyed by id; empty unless the kind is `predict`.
 
-    Raises AssignmentError.
+    A band is a pair (maximum relative error, fraction of the points). Raises AssignmentError.
     """
     given = settings.get("bands", {})
     if settings.get("kind") != PREDICT_KIND:

@@ -21,7 +21,7 @@ FILLING = 150
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the parameters: domain, names, address, TTL, the delays of all links, and the pause between two queries."""
+    """Draw a student's parameters: domain, names, address, TTL, delays of all links, and pause between two queries."""
     domain = draw.choice("domain", ["example.com", "shop.org", "bookshop.uk"])
     name, big = f"{draw.word('name')}.{domain}", f"{draw.word('big', 4)}.{domain}"
     address = f"10.53.{draw.number('network', 20, 250)}.{draw.number('host', 1, 250)}"
@@ -39,7 +39,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def record(lab: Lab) -> None:
-    """Query a name, query it again after a pause, and query a TXT RRset that exceeds a UDP response."""
+    """Query a name, query it again after a pause, and query a TXT RRset too large for a UDP response."""
     name, big = lab.variant["name"], lab.variant["big"]
     lab.run_module("client", "lab7.services.dns.stub", name, "A")
     lab.run("client", ["sleep", str(lab.variant["pause"])])
@@ -137,7 +137,7 @@ def q4(seen: CaptureView) -> Key:
     hint="Queries of the client differ from those of the local server.",
 )
 def q5(seen: CaptureView) -> Key:
-    """Return the answer key: the frames of the queries over UDP with the flag RD, at the local server's interface."""
+    """Return the answer key: the frame numbers of UDP queries with the flag RD, at the local server's interface."""
     frames = tuple(one.frame for one in _messages(seen) if one.rd and not one.is_response and one.transport == "udp")
     explanation = f"RD is set in the queries of the client alone (RFC 1035 section 4.1.1): {_list(frames)}."
     return Key(Frames(frames), frames, explanation)
@@ -149,7 +149,7 @@ def q5(seen: CaptureView) -> Key:
     hint="Neither a referral nor an answer from a cache is authoritative.",
 )
 def q6(seen: CaptureView) -> Key:
-    """Return the answer key: the frames of the responses with the flag AA, at the local server's interface."""
+    """Return the answer key: the frame numbers of the responses with the flag AA, at the local server's interface."""
     frames = tuple(one.frame for one in _messages(seen) if one.aa)
     explanation = f"AA is set by servers that are authoritative for the name (RFC 1035 section 4.1.1): {_list(frames)}."
     return Key(Frames(frames), frames, explanation)
@@ -202,7 +202,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=1, filter='frame.interface_name == "local" && dns.flags.truncated == 1', hint="TC is a flag of DNS.")
 def q11(seen: CaptureView) -> Key:
-    """Return the answer key: the frame of the truncated response (TC) that the local server receives."""
+    """Return the answer key: the frame number of the truncated response (TC) that the local server receives."""
     frame = next(one.frame for one in _messages(seen) if one.tc and one.target == LOCAL)
     return Key(Frames((frame,)), (frame,), f"Frame {frame} has TC, since the RRset is too large (RFC 2181 section 9).")
 
