@@ -122,7 +122,7 @@ NOTE = (
 
 
 def run(context: Run) -> Outcome:
-    """Fill a mailbox, read it by each protocol, decide claims M1 to M4, and compare times with theory."""
+    """Fill a mailbox, read it by POP3, IMAP and webmail, decide claims M1 to M4, and compare times with theory."""
     asked = context.parameters
     written = generate_messages(asked["messages"], asked["attachment"], context.seed)
     mails = {name: _mail(name, context.seed) for name in PASSWORDS}

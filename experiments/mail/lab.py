@@ -140,7 +140,8 @@ class UserAgent:
     ) -> Window:
         """Run a scripted SMTP session. Raises EmulationError.
 
-        `at`: function that is called with the argument of each `tell` step while the session waits.
+        steps: commands and mail data in order (see drivers.smtp). At a step (`tell`, WORD) the session waits while the
+        function `at` is called with WORD.
         """
         return self._request({"dialogue": steps, "server": address, "port": port}, at)
 

@@ -107,7 +107,7 @@ class Judged:
 
     @property
     def reply_frame(self) -> int:
-        """Return the frame of the reply to the mail data."""
+        """Return the frame number of the reply to the mail data."""
         return self.message.sent.frames[-1]
 
 
@@ -147,14 +147,14 @@ def _is_read(contents: Sequence[bytes], message: Message) -> bool:
 
 
 def _refused(one: Judged, what: str) -> list[int]:
-    """Check that a message was rejected with 550; return the frames of mail data and reply."""
+    """Check that a message was rejected with 550; return the frame numbers of mail data and reply."""
     if one.code != REJECTED:
         raise Contradiction(f"{what} is answered by {one.code or 'nothing'}, not by 550.", one.message.data.frame)
     return [one.message.data.frame, one.reply_frame]
 
 
 def _taken(one: Judged, what: str) -> list[int]:
-    """Check that a message was accepted with 250; return the frames of mail data and reply."""
+    """Check that a message was accepted with 250; return the frame numbers of mail data and reply."""
     if one.code != ACCEPTED:
         raise Contradiction(f"{what} is answered by {one.code or 'nothing'}, not by 250.", one.message.data.frame)
     return [one.message.data.frame, one.reply_frame]
@@ -189,7 +189,7 @@ def decide_forgery_without_checks(claim: str, scene: Scene, name: str, servers: 
 
 @decides("A2")
 def decide_forgery_with_checks(claim: str, scene: Scene, forged: str, genuine: str) -> Verdict:
-    """Decide claim A2: a server with checks rejects a forged message and accepts a genuine one of the author."""
+    """Decide claim A2: a server with checks rejects a forged message, and accepts a genuine one of the same author."""
 
     def check() -> Finding:
         bad, good = judge(scene, forged), judge(scene, genuine)

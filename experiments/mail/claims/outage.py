@@ -58,9 +58,9 @@ class Outage:
 class Episode:
     """Captured traffic and times of one outage.
 
-    submitted, leaving: messages to and from the sender's MTA, at its interface; arriving: messages at the peer's
-    interface; mailbox: final content of the recipient's mailbox, or of the sender's if the peer did not return;
-    composed: the messages to be submitted, empty if unknown.
+    submitted, leaving: SMTP traffic to and from the sender's MTA, captured at its interface; arriving: SMTP traffic at
+    the peer's interface, None if not captured; mailbox: final content of the recipient's mailbox, or of the sender's if
+    the peer did not return; composed: the messages to be submitted, empty if unknown.
     """
 
     outage: Outage
@@ -140,7 +140,10 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
 
 
 def _course(episode: Episode) -> Finding:
-    """Check all requirements of claim S5 in an outage after which the peer returned; return (description, frames)."""
+    """Check all requirements of claim S5 in an outage after which the peer returned.
+
+    Return (description, frame numbers).
+    """
     outage, taken = episode.outage, _taken(episode)
     contents = list(fetched_messages(episode.mailbox.sessions[-1]).values())
     held, sent, arrived = Counter(map(_body, contents)), _sent(episode), _arrived(episode)
@@ -314,7 +317,10 @@ def _is_done(message: Message, at_ns: int) -> bool:
 
 
 def _reported(episode: Episode) -> Finding:
-    """Check an outage without return: each accepted message comes back in a DSN; return (description, frames)."""
+    """Check an outage from which the peer does not return: each accepted message must come back in a DSN.
+
+    Return (description, frame numbers).
+    """
     failed, taken = during(episode), _taken(episode)
     if not was_retried(failed):
         raise Contradiction(

@@ -19,7 +19,7 @@ AGAIN_NS = 3 * NS // 10
 
 @dataclass(frozen=True)
 class Attempt:
-    """Connection attempt of an MTA: frame and time of its SYN, and time of the SYN-ACK or of its failure."""
+    """Connection attempt of an MTA: frame number and time of its SYN, and time of the SYN-ACK or of its failure."""
 
     frame: int
     began_ns: int
