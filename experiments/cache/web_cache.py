@@ -147,7 +147,7 @@ class Visits:
 
     @property
     def counted(self) -> list[Span]:
-        """Return (start, end) in ns of each visit's last, undisturbed attempt; only these are compared."""
+        """Return (start, end) in ns of each visit's last, undisturbed attempt; only these are compared with theory."""
         return [(some[-1].start_ns, some[-1].end_ns) for phase in PHASES for some in self.windows[phase]]
 
     @property

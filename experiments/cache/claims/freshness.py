@@ -22,7 +22,7 @@ WHOLE_SECONDS_S = 1.0
 
 @dataclass(frozen=True)
 class Version:
-    """Version of an object at the origin; it was replaced by `replaced_ns` at the latest (None: the last version)."""
+    """Version of an object at the origin; `replaced_ns`: latest time of its replacement (None: not replaced)."""
 
     body: bytes
     replaced_ns: int | None
@@ -30,7 +30,7 @@ class Version:
 
 @dataclass(frozen=True)
 class LiveObject:
-    """Object that the origin replaces during the run: all versions in order, max-age in seconds (None: no-cache)."""
+    """Object that the origin replaces during the run: all versions in order, and max-age in s (None: no-cache)."""
 
     max_age_s: float | None
     versions: Sequence[Version]
