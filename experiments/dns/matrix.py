@@ -99,7 +99,7 @@ class Network:
         return f"{name_of(self.authoritative.implementation)}-{name_of(self.resolver.implementation)}.pcapng"
 
     def asked_by_stubs(self) -> list[DnsServer]:
-        """Return the servers that stub resolvers query in this network: those whose counterpart is lab7's.
+        """Return the servers that stub resolvers query in this network: a server if the other one is lab7's.
 
         Each server is thereby queried in one network only.
         """

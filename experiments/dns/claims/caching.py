@@ -55,9 +55,9 @@ class Workload:
 
 @dataclass(frozen=True)
 class _Told:
-    """Answer from the cache: its frame and TTL in s.
+    """Answer from the cache: frame number, and TTL in s.
 
-    `fetched` is the frame of the response that was cached, `elapsed_s` the time since then.
+    `fetched` is the frame number of the response that was cached, `elapsed_s` the time since then.
     """
 
     fetched: int
@@ -229,8 +229,8 @@ def _fetches(
 ) -> list[DnsExchange]:
     """Return the local server's queries to other servers that were answered with records of the name, in order of time.
 
-    Without such a query, raises Contradiction if the local server answered a client nevertheless (`invented` is that
-    answer), otherwise Inconclusive.
+    `invented`: an answer of the local server to a client, or None. Without a query to another server, raises
+    Contradiction if there is such an answer, otherwise Inconclusive.
     """
     found = [
         one
@@ -384,7 +384,7 @@ def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> N
 
 
 def _arriving(traffic: DnsTraffic, targets: frozenset[str]) -> list[int]:
-    """Return the frames of all queries to these addresses, retransmissions included."""
+    """Return the frame numbers of all queries to these addresses, retransmissions included."""
     return [
         query.frame
         for exchange in traffic.exchanges

@@ -55,8 +55,9 @@ def decide_resolution_path(
 ) -> Verdict:
     """Decide claim D7: clients query the local server only; it follows referrals from the root to the answer.
 
-    `lookups` maps each name to its path. `addresses` needs the key `local` and every role of a path. With `zones`, the
-    answers of the last server and of the local server must equal the zones' records.
+    `lookups` maps each name to its path: the roles of the servers to be queried, in order. `addresses` needs the key
+    `local` and every role of a path. With `zones`, the answers of the last server and of the local server must equal
+    the zones' records.
     """
 
     def check() -> Finding:
@@ -221,7 +222,7 @@ def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: I
 def _walk(
     traffic: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None
 ) -> tuple[DnsExchange, list[DnsExchange]]:
-    """Check that the local server's queries for a name follow the path.
+    """Check that the local server queries the servers of these roles (`path`), in this order, for a name.
 
     Return the client's query and the local server's queries to other servers, each with its response.
     """
@@ -418,7 +419,7 @@ def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
 def _authoritative(
     traffic: DnsTraffic, domain: str, server: str, zones: GivenZones | None = None
 ) -> tuple[set[str], int]:
-    """Return the addresses from which `server` answers authoritatively for a domain, and the frame of an answer.
+    """Return the addresses from which `server` answers authoritatively for a domain, and the frame number of an answer.
 
     Raises Contradiction for an answer without AA, Inconclusive if there is no answer.
     """
