@@ -119,7 +119,7 @@ class Visits:
 
     @property
     def not_counted(self) -> list[Span]:
-        """Return (start, end) in ns of attempts that other load on the machine disturbed; these are not compared."""
+        """Return (start, end) in ns of attempts disturbed by other machine load; they are not compared with theory."""
         return [(one.start_ns, one.end_ns) for every in self.windows.values() for some in every for one in some[:-1]]
 
 

@@ -183,7 +183,8 @@ def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
 def check_episode(episode: Episode) -> list[int]:
     """Check that the outage after one fault is short enough; raise Contradiction or Inconclusive otherwise.
 
-    Return the frames of the first failed, the last failed and the next successful request; empty if no request failed.
+    Return the frame numbers of the first failed, the last failed and the next successful request; empty if no request
+    failed.
     """
     _names_servers(episode)
     for user in episode.users:
