@@ -126,7 +126,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Predicted:
-    """A measured number, against which a student's prediction is scored by its relative error.
+    """A measured number as the true answer; a student's prediction of it is scored by the relative error.
 
     `bands`: pairs (maximum relative error, fraction of the points).
     """

@@ -138,7 +138,7 @@ def require_same_build(assignment: Assignment, secret: bytes, out: Path) -> None
 
 
 def build_student(variant: Variant, called: str, out: Path, virtual: VirtualTime | None, secret: bytes) -> bool:
-    """Build one student's folders unless they are complete; return True if they were built now.
+    """Build one student's hand-out and answer key unless they exist; return True if they were built now.
 
     virtual: settings of the user-mode kernel in which the capture is recorded; None for the kind `network`, which has
     no recording. Raises AssignmentError, EmulationError.

@@ -117,7 +117,7 @@ class ProgramAssignment:
 
     @property
     def questions(self) -> tuple[Stage, ...]:
-        """The stages, under the name that gradebooks use for their columns."""
+        """The stages; gradebooks read them by this attribute name, since each stage is a column."""
         return self.stages
 
     @property

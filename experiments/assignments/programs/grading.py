@@ -69,7 +69,10 @@ class Grading:
     parameters: Mapping[str, str]
 
     def context(self, seed: int) -> list[bytes]:
-        """Return the data on which a grade depends besides the program: assignment files, seed, stages, parameters."""
+        """Return the octets on which a grade depends besides the program.
+
+        They are the contents of the assignment's files, and seed, stages and parameters as JSON.
+        """
         files = [path.read_bytes() for path in self.assignment.sources]
         asked = json.dumps([seed, [stage.id for stage in self.stages], dict(self.parameters)])
         return [*files, asked.encode()]

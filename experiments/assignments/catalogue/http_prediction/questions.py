@@ -80,9 +80,9 @@ def _load(seen: CaptureView, strategy: str) -> PageLoad:
 
 
 def _time(seen: CaptureView, strategy: str) -> tuple[Decomposition, tuple[int, int]]:
-    """Return (time of the page load divided into terms, such as the handshake, pair of frame numbers).
+    """Return (measured page load time, divided into terms; frame numbers).
 
-    The frames are those of the first SYN and of the last response segment.
+    The pair of frame numbers is that of the first SYN and of the last response segment.
     """
     load = _load(seen, strategy)
     last = max(
