@@ -173,7 +173,7 @@ def _network(context: Run, topo: Topo, servers: Mapping[str, MailHost], written:
 
 
 def _add_webmail(host: Host, domain: str) -> None:
-    """Start a webmail server on a mail server's host, with the same mailboxes."""
+    """Start a webmail server on a mail server's host, for that mail server's mailboxes."""
     words = f"--accounts accounts --maildirs maildirs --domain {domain} --submission {host.IP()}:{SUBMISSION_PORT}"
     host.start(f"{WEBMAIL_MODULE} {words} --listen 0.0.0.0 --port {DEFAULT_PORT}", serves=True)
 

@@ -112,7 +112,10 @@ class Judged:
 
 
 def judge(scene: Scene, name: str) -> Judged:
-    """Evaluate SPF, DKIM and DMARC for a message. Raises Contradiction if the server has not looked up the records."""
+    """Return a message with its SPF, DKIM and DMARC results, computed from packets.
+
+    Raises Contradiction if the server has not looked up the records.
+    """
     session, message = scene.message(name)
     published = Published.of(scene.dns)
     envelope, author = _envelope_domain(message), author_domain(message.content)
@@ -320,7 +323,10 @@ class Check:
 
     @property
     def terms(self) -> dict[str, float]:
-        """Return the check's duration in s by kind of DNS lookup: spf, dkim, dmarc; the rest is `residual`."""
+        """Return the terms of the check's duration in s, keyed by kind of DNS lookup: spf, dkim, dmarc.
+
+        The rest of the duration has the key `residual`.
+        """
         lookups = [
             Interval(_kind(exchange), exchange.query.time_ns, exchange.response.time_ns)
             for exchange in self.lookups

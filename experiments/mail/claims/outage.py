@@ -233,7 +233,10 @@ def _after_s(first: Attempt, outage: Outage) -> float:
 
 
 def _sent(episode: Episode) -> dict[bytes, list[Message]]:
-    """Return the transfers of each message to the peer, keyed by message body, also those without a reply."""
+    """Return the captured transfers of messages to the peer, keyed by message body.
+
+    Transfers without a reply are included.
+    """
     found: dict[bytes, list[Message]] = {}
     for message in episode.leaving.messages:
         found.setdefault(message.body, []).append(message)
