@@ -41,7 +41,7 @@ WARM_UP = Check("warm-up", "", "required", "", (Step(reply=Reply((("Cache-Contro
 
 
 def columns() -> list[tuple[Implementation | None, str]]:
-    """Return one (cache, proxy mode) pair for each column of the matrix.
+    """Return one (cache, proxy mode) pair for each column of the conformance matrix.
 
     lab7's own cache (None) has two columns, as reverse and forward proxy; every other cache has one, in its first mode.
     """
