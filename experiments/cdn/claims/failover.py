@@ -307,7 +307,7 @@ def _after(time_ns: int, fault: Fault) -> float:
 
 
 def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
-    """Return each DNS answer of the CDN's name server for the alias with the addresses in it, in order of time."""
+    """Return (DNS answer, addresses in it) for each answer of the CDN's name server about the alias, by time."""
     found = []
     for exchange in episode.server.exchanges:
         question, answer = exchange.query.question, exchange.response
