@@ -55,7 +55,8 @@ class Lab:
 
 
 def record(request: Mapping[str, Any], folder: Path) -> None:
-    """Record the capture described by a request (see `request_of`) into a folder, with its fidelity certificate.
+    """Record the capture that a request (`request_of`) describes into a folder, with the emulation's fidelity
+    certificate.
 
     The certificate has a check per interface that no packets were dropped. Raises EmulationError, also if such a check
     fails: no answer keys must be computed from that capture.

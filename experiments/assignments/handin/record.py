@@ -46,8 +46,8 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 class Record:
     """Signed record (record.json) of the run in which a student's capture was made.
 
-    It has the student, the assignment, the clock, the fidelity certificate, and the files' SHA-256 digests; the
-    signature is in hexadecimal.
+    It has the student, the assignment, the clock, the emulation's fidelity certificate, and the files' SHA-256 digests;
+    the signature is in hexadecimal.
     """
 
     format: int

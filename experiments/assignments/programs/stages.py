@@ -34,7 +34,7 @@ class Evidence:
 
 
 def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[QuestionGrade, ...]:
-    """Return the grade of each stage, in order.
+    """Return the grade of each stage of a program assignment, in order.
 
     The stages after the first one that is not passed stay closed: they get 0 points, and are not checked.
     """

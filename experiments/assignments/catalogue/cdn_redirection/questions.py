@@ -150,7 +150,7 @@ def q4(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns", hint="Subtract the times of query and response at the user's interface.")
 def q5(seen: CaptureView) -> Key:
-    """Return the answer key: the time from the first region's first DNS query to its response, at the user."""
+    """Return the answer key: the time from the first region's first DNS query to its response, captured at the user."""
     exchange, response = _resolved(seen, seen.variant["first"])
     time_s = (response.time_ns - exchange.query.time_ns) / 1e9
     frames = (exchange.query.frame, response.frame)
