@@ -76,7 +76,10 @@ def _columns() -> list[_Column]:
 
 
 def run(context: MatrixRun) -> list[Cell]:
-    """Load a page with every client from every origin, one origin after the other; return the cells of the matrix."""
+    """Load a page with every client from every origin, one origin after the other.
+
+    Return the cells of the interoperability matrix.
+    """
     site = Path("/run") / f"site-{context.folder.name}"
     paths = make_site(site, OBJECTS, SIZE_BYTES, SEED)
     files = site_files(paths)
