@@ -117,7 +117,7 @@ def servers(role: Role) -> list[DnsServer]:
 
 
 def columns() -> list[DnsColumn]:
-    """Return the columns of the matrix: each client with each question, first stub resolvers, then resolvers."""
+    """Return the matrix's columns: each client with each question, first stub resolvers, then resolvers."""
     stubs = [(DNS_CLIENT_ROLE, one) for one in (None, *of_role(DNS_CLIENT_ROLE))]
     clients = [*stubs, *((RESOLVER, one.implementation) for one in servers("local"))]
     return [DnsColumn(client, role, what) for role, client in clients for what in QUESTIONS]

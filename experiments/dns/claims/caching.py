@@ -172,7 +172,7 @@ def decide_ttl_countdown(
     ttl_s: int | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide claim D11: the TTL of a cached record counts down; after expiry, the local server fetches it again.
+    """Decide claim D11: the TTL of a cached record counts down; after expiry, the local name server fetches it again.
 
     `ttl_s` is the record's TTL in its zone. `cold` means that the name was not in the cache when the capture began.
     """
@@ -227,9 +227,9 @@ def decide_ttl_countdown(
 def _fetches(
     traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str, invented: DnsMessage | None
 ) -> list[DnsExchange]:
-    """Return the local server's queries to other servers that were answered with records of the name, in order of time.
+    """Return the local name server's queries that other servers answered with records of the name, by time.
 
-    `invented`: an answer of the local server to a client, or None. Without a query to another server, raises
+    `invented`: an answer of the local name server to a client, or None. Without a query to another server, raises
     Contradiction if there is such an answer, otherwise Inconclusive.
     """
     found = [
@@ -375,7 +375,7 @@ def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
 
 
 def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> None:
-    """Raise Contradiction unless the local server's answers to clients equal the records of the zones."""
+    """Raise Contradiction unless the local name server's answers to clients equal the records of the zones."""
     local = addresses_of(addresses, "local")
     for exchange in (exchange for traffic in workload.at_clients for exchange in traffic.exchanges):
         question = exchange.query.question
