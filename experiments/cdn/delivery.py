@@ -103,13 +103,19 @@ class Visits:
     crowd: Span = (0, 0)
 
     def spans(self, region: str, *phases: str) -> list[Span]:
-        """Return (start, end) in ns of a region's page loads in these phases, disturbed attempts included, by time."""
+        """Return (start, end) in ns of a region's page loads in these phases, by time.
+
+        They include attempts that other load on the machine disturbed.
+        """
         every = (one for phase in phases for some in self.windows[region, phase] for one in some)
         return sorted((one.start_ns, one.end_ns) for one in every)
 
     @property
     def every_span(self) -> list[Span]:
-        """Return (start, end) in ns of the page loads of all regions, disturbed attempts included, by time."""
+        """Return (start, end) in ns of the page loads of all regions, by time.
+
+        They include attempts that other load on the machine disturbed.
+        """
         return sorted(span for region in REGIONS for span in self.spans(region, FIRST, AGAIN))
 
     @property
