@@ -305,9 +305,9 @@ class Frames:
     least: int | None = None
 
     def score(self, given: Given) -> float:
-        """Return (right numbers - wrong numbers) / true numbers, at least 0. Raises AnswerError for other text.
+        """Return the count of right frame numbers minus that of wrong ones, divided by that of true ones; at least 0.
 
-        With `least`, return 1 or 0 (see Frames).
+        With `least`, return 1 or 0 (see Frames). Raises AnswerError for other text.
         """
         said = self.parse(given)
         right = said & set(self.value)
@@ -359,7 +359,7 @@ class Listing:
     ordered: bool = False
 
     def score(self, given: Given) -> float:
-        """Return (right answers - answers too many) / true answers, at least 0.
+        """Return the count of right answers minus that of answers too many, divided by that of true ones; at least 0.
 
         Raises AnswerError for more than LIST_MAX answers.
         """

@@ -223,7 +223,7 @@ def load_assignment(folder: Path, module: ModuleType) -> Assignment:
 
 
 def _nothing(_lab: Any) -> None:
-    """Do nothing: stands for record() in assignments without one, whose traffic the students produce."""
+    """Do nothing: the default of record() for an assignment whose traffic the students produce."""
 
 
 def _bands(settings: Mapping[str, Any], questions: Sequence[str], place: str) -> dict[str, Bands]:

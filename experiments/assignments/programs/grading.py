@@ -215,7 +215,7 @@ def read_evidence(grading: Grading, folder: Path, seed: int, ended: str = "") ->
 
 
 def _partial(grading: Grading, captured: CaptureFile | None, seed: int) -> Sequence[Verdict]:
-    """Return the verdicts supported by the capture of a run without result; empty if the exercise decides none."""
+    """Return the verdicts that the capture of an interrupted run supports; empty if the exercise decides none."""
     decide = getattr(grading.assignment.module, "partial", None)
     if captured is None or decide is None:
         return ()

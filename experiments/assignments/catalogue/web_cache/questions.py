@@ -26,7 +26,7 @@ PROXY_PORT = 3128
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw a student's parameters: names, sizes, freshness lifetimes, order of the requests and pauses between."""
+    """Draw a student's parameters: names, sizes, freshness lifetimes, order of requests, pauses between requests."""
     kept, same, changed = (f"{draw.word(label)}.html" for label in ("kept", "same", "changed"))
     once = [f"{draw.word(f'once-{number}', 2)}.txt" for number in range(draw.number("once", 1, 4))]
     short_s, long_s = draw.number("short", 5, 40), draw.number("long", 600, 9_000)
