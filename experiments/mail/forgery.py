@@ -327,7 +327,7 @@ def _checks(captured: CaptureFile, done: Done) -> tuple[list[Check], Check | Non
 
 
 def _with_failures(verdict: Verdict, done: Done, steps: Sequence[str]) -> Verdict:
-    """Add the errors of failed steps to a verdict's evidence; a verdict `shown` is returned unchanged."""
+    """Add the errors of failed actions to a verdict's evidence; a verdict `shown` is returned unchanged."""
     reasons = [f"{step}: {done.failures[step]}" for step in steps if step in done.failures]
     if verdict.verdict == "shown" or not reasons:
         return verdict

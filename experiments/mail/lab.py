@@ -65,7 +65,10 @@ SENDER_ADDRESS, RECEIVER_ADDRESS = ADDRESSES[MAIL_A], ADDRESSES[MAIL_B]
 
 @dataclass(frozen=True)
 class Legs:
-    """Parameters of the three paths: round-trip times in s, and the rate between the servers in Mbit/s."""
+    """Parameters of the network paths from Alice to her server, between the servers, and from Bob's server to Bob.
+
+    These are the round-trip times in s, and the rate between the servers in Mbit/s.
+    """
 
     sender_s: float
     between_s: float

@@ -211,7 +211,7 @@ def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
 
 
 def _of_window(key: Key, window: Window | str | None, captured: CaptureFile, capture: str) -> Cell:
-    """Return the cell for a client's session, decided from the packets in the session's time span."""
+    """Return the matrix cell for a client's session, decided from the packets in the session's time span."""
     if window is None:
         assert key[1].client is not None
         return _place(key).not_installed(key[1].client)

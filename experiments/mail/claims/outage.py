@@ -41,8 +41,8 @@ class Outage:
     """Times in ns of one outage: failure and return of the receiving server, and kill and restart of the sender's MTA.
 
     back_ns: time of the return, None if the receiving server does not return; bound_s: permitted time from the return
-    to the next attempt; receiver: the receiving server's address; keeping: retry policy that the sender must keep for a
-    peer that does not return, None if it is not checked.
+    to the next attempt; receiver: the receiving server's address; keeping: retry policy that the sender must keep if
+    the server does not return, None if it is not checked.
     """
 
     kind: str

@@ -153,7 +153,7 @@ def later_exchanges(scenario: Scenario, first: SmtpExchange) -> Sequence[SmtpExc
 
 
 def command(exchange: SmtpExchange) -> Command:
-    """Return the command line of a captured command with reply. Raises Contradiction for mail data."""
+    """Return the command of an exchange (command or mail data, and reply). Raises Contradiction for mail data."""
     if not isinstance(exchange.command, Command):
         raise Contradiction(f"{exchange.text!r} is not a command.", exchange.command.frame)
     return exchange.command

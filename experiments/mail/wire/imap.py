@@ -51,7 +51,7 @@ class ImapExchange(Exchange[Command, Response]):
         return self.final.status if self.final is not None else "no completion"
 
     def data(self, name: str) -> list[Response]:
-        """Return the untagged responses of the exchange with this name, such as FETCH."""
+        """Return the untagged responses with this name, such as FETCH."""
         return [one for one in self.preliminary if one.name == name]
 
     def fetched(self) -> dict[int, dict[str, Value]]:
@@ -68,7 +68,7 @@ class ImapExchange(Exchange[Command, Response]):
 
 @dataclass(frozen=True)
 class ImapSession(Dialogue[ImapExchange, Response | None]):
-    """Captured IMAP session: greeting and exchanges, or the violation of the grammar as `problem`."""
+    """Captured IMAP session: greeting, and commands with responses; `problem`: a violation of the grammar."""
 
 
 @dataclass(frozen=True)
