@@ -59,9 +59,10 @@ class Delivery:
 
     @property
     def too_old(self) -> bool:
-        """Return True if Cache-Control did not permit this response.
+        """Return True if Cache-Control did not permit this response from the cache.
 
-        With max-age, the response is too old; with no-cache, its version had been replaced before the request was sent.
+        With max-age, the response is older than that; with no-cache, its version had been replaced before the request
+        was sent.
         """
         if self.max_age_s is None:
             return self.replaced_ns is not None and self.asked_ns > self.replaced_ns
