@@ -90,7 +90,7 @@ def _name(strategy: str, objects: int, rtt_s: float) -> str:
 class SweepResults:
     """Results for all RTTs: points, page loads by HTTP/2, and failed verdicts by claim id.
 
-    A verdict has failed if a page was not delivered.
+    A claim has failed if a page was not delivered.
     """
 
     points: list[Point] = field(default_factory=list)
