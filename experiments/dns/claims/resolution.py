@@ -200,7 +200,7 @@ def decide_zone_hosting(
 
 
 def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: Iterable[str]) -> int:
-    """Return the number of client queries; raise Contradiction if a query goes to another server than the local one."""
+    """Return the number of client queries; raise Contradiction if one does not go to the local name server."""
     servers = addresses_of(addresses, "local").union(*(addresses_of(addresses, role) for role in roles))
     queries = [
         exchange.query
