@@ -29,7 +29,7 @@ from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Incon
 
 @dataclass(frozen=True)
 class Steering:
-    """Replica selection by the CDN's name server: its captured queries, the alias, the prefix of each region."""
+    """Replica selection by the CDN's name server: its captured queries, the alias, the IP prefix of each region."""
 
     traffic: DnsTraffic
     alias: str

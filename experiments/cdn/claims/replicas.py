@@ -132,7 +132,7 @@ def decide_single_fetch(
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
-    """Return those elements that contain at least one HTTP connection.
+    """Return those of `legs` that contain at least one HTTP connection.
 
     A replica that serves all requests from its cache opens no connection to the origin.
     """
