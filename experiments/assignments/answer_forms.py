@@ -39,7 +39,10 @@ _LISTING = re.compile(r"a list( in order)?, each (.+)\Z")
 
 
 def answer_of_form(form: str) -> Answer | None:
-    """Return an Answer of the type that a format comment describes, with a dummy value; None for other text."""
+    """Return an Answer with a dummy value, of the type that an expected format (such as `a domain name`) describes.
+
+    The format is the comment before a question of an answer sheet. Return None for other text.
+    """
     listing = _LISTING.match(form)
     if listing is not None:
         each = answer_of_form(listing[2])

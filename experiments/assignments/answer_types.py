@@ -49,7 +49,7 @@ _RANGE = re.compile(r"(\d{1,11})-(\d{1,11})\Z")
 
 
 class AnswerError(ValueError):
-    """A student's answer cannot be parsed as the type of the true answer; the message has the expected format."""
+    """A student's answer cannot be parsed as the type of the true answer; the message states the expected format."""
 
 
 class Answer(Protocol):
@@ -126,7 +126,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Predicted:
-    """A measured number, against which a student's prediction is scored by its relative error.
+    """A measured number as the true answer; a student's prediction of it is scored by the relative error.
 
     `bands`: pairs (maximum relative error, fraction of the points).
     """
@@ -305,9 +305,9 @@ class Frames:
     least: int | None = None
 
     def score(self, given: Given) -> float:
-        """Return (right numbers - wrong numbers) / true numbers, at least 0. Raises AnswerError for other text.
+        """Return the count of right frame numbers minus that of wrong ones, divided by that of true ones; at least 0.
 
-        With `least`, return 1 or 0 (see Frames).
+        With `least`, return 1 or 0 (see Frames). Raises AnswerError for other text.
         """
         said = self.parse(given)
         right = said & set(self.value)
@@ -352,14 +352,17 @@ class Frames:
 class Listing:
     """A list of answers of one type as the true answer; `ordered`: the order matters.
 
-    Each surplus answer of a student cancels a right one.
+    If a student gives more answers than the list has, each answer too many cancels a right one.
     """
 
     value: tuple[Text | Address | Number, ...]
     ordered: bool = False
 
     def score(self, given: Given) -> float:
-        """Return (right answers - surplus answers) / true answers, at least 0. Raises AnswerError beyond LIST_MAX."""
+        """Return the count of right answers minus that of answers too many, divided by that of true ones; at least 0.
+
+        Raises AnswerError for more than LIST_MAX answers.
+        """
         said = self.parts(given)
         if self.ordered:
             right = sum(one.score(part) for one, part in zip(self.value, said, strict=False))

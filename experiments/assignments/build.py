@@ -54,9 +54,10 @@ Step = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Built:
-    """Result of a build for one student.
+    """Result of building an assignment for one student.
 
-    `built`: whether the folders were made now, and not by an earlier build; `error`: the sentence about a failure.
+    `built`: True if the student's folders were made now, False if by an earlier build; `error`: reason of a failure, as
+    a sentence; empty without one.
     """
 
     student: str
@@ -115,7 +116,7 @@ def _remove_scratch(out: Path) -> None:
 
 
 def require_same_build(assignment: Assignment, secret: bytes, out: Path) -> None:
-    """Raise AssignmentError if `out` has a build of another assignment, course secret or version."""
+    """Raise AssignmentError if `out` has a build of another assignment, or with another course secret or version."""
     for path in sorted((out / KEYS).glob(f"*/{VARIANT_NAME}")):
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
@@ -137,7 +138,7 @@ def require_same_build(assignment: Assignment, secret: bytes, out: Path) -> None
 
 
 def build_student(variant: Variant, called: str, out: Path, virtual: VirtualTime | None, secret: bytes) -> bool:
-    """Build one student's folders unless they are complete; return True if they were built now.
+    """Build one student's hand-out and answer key unless they exist; return True if they were built now.
 
     virtual: settings of the user-mode kernel in which the capture is recorded; None for the kind `network`, which has
     no recording. Raises AssignmentError, EmulationError.
@@ -170,7 +171,10 @@ def build_student(variant: Variant, called: str, out: Path, virtual: VirtualTime
 
 
 def capture_of(assignment: Assignment, out: Path, student: str) -> Path:
-    """Return the path of a student's capture in a build: with the keys for the kind `predict`, else in the hand-out."""
+    """Return the path of a student's capture in the folder of a build.
+
+    The capture is beside the answer key for the kind `predict`, otherwise in the student's hand-out.
+    """
     return out / (KEYS if assignment.kind == PREDICT_KIND else HANDOUTS) / student / CAPTURE_NAME
 
 

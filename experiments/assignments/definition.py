@@ -223,13 +223,13 @@ def load_assignment(folder: Path, module: ModuleType) -> Assignment:
 
 
 def _nothing(_lab: Any) -> None:
-    """Do nothing: stands for record() in assignments without one, whose traffic the students produce."""
+    """Do nothing: the default of record() for an assignment whose traffic the students produce."""
 
 
 def _bands(settings: Mapping[str, Any], questions: Sequence[str], place: str) -> dict[str, Bands]:
     """Return the tolerance bands of each question, keyed by id; empty unless the kind is `predict`.
 
-    Raises AssignmentError.
+    A band is a pair (maximum relative error, fraction of the points). Raises AssignmentError.
     """
     given = settings.get("bands", {})
     if settings.get("kind") != PREDICT_KIND:

@@ -55,10 +55,10 @@ class Lab:
 
 
 def record(request: Mapping[str, Any], folder: Path) -> None:
-    """Record the capture described by a request (see `request_of`) into a folder, with its fidelity certificate.
+    """Record the capture that a request (see `request_of`) describes into a folder.
 
-    The certificate has a check per interface that no packets were dropped. Raises EmulationError, also if such a check
-    fails: no answer keys must be computed from that capture.
+    The emulation's fidelity certificate is written as well: for each interface, it has a check that no packets were
+    dropped. Raises EmulationError, also if such a check fails: no answer keys must be computed from that capture.
     """
     assignment = find_assignment(request["assignment"])
     variant = request["variant"]

@@ -41,7 +41,7 @@ WARM_UP = Check("warm-up", "", "required", "", (Step(reply=Reply((("Cache-Contro
 
 
 def columns() -> list[tuple[Implementation | None, str]]:
-    """Return one (cache, proxy mode) pair for each column of the matrix.
+    """Return one (cache, proxy mode) pair for each column of the conformance matrix.
 
     lab7's own cache (None) has two columns, as reverse and forward proxy; every other cache has one, in its first mode.
     """
@@ -54,7 +54,7 @@ def column_name(cache: Implementation | None, mode: str) -> str:
 
 
 def run(context: MatrixRun, checks: Sequence[Check] = CHECKS) -> list[Cell]:
-    """Run all checks on one cache after the other; return the cells of the matrix."""
+    """Run all checks on one cache after the other; return the cells of the conformance matrix."""
     cells: list[Cell] = []
     for place, (cache, mode) in enumerate(columns()):
         context.step(column_name(cache, mode), place / len(columns()))
@@ -63,7 +63,10 @@ def run(context: MatrixRun, checks: Sequence[Check] = CHECKS) -> list[Cell]:
 
 
 def check_cache(context: MatrixRun, cache: Implementation | None, mode: str, checks: Sequence[Check]) -> list[Cell]:
-    """Run all checks on one cache; return its cells of the matrix, marked as failed if the cache cannot be run."""
+    """Run all checks on one cache; return the cells of its column in the conformance matrix.
+
+    The cells are marked as failed if the cache cannot be run.
+    """
     name = column_name(cache, mode)
     if cache is not None and not cache.installed():
         return [_place(name, check).not_installed(cache) for check in checks]
@@ -105,7 +108,7 @@ def _exchange(context: MatrixRun, cache: Implementation | None, mode: str, scrip
 def judge_all(
     name: str, checks: Sequence[Check], captured: CaptureFile, capture_name: str, mode: str, known: Mapping[str, str]
 ) -> list[Cell]:
-    """Return one cache's cells of the matrix, decided from the captures at client and origin."""
+    """Return one cache's cells of the conformance matrix, decided from the captures at client and origin."""
     if captured.dropped(AT_CLIENT) or captured.dropped(AT_ORIGIN):
         return [_place(name, check).failed("Not decidable: the capture dropped packets.") for check in checks]
     client = requests_at(captured, AT_CLIENT, PROXY_PORTS[mode])

@@ -142,12 +142,15 @@ class Visits:
     load: list[Span] = field(default_factory=list)
 
     def spans(self, *phases: str) -> list[Span]:
-        """Return (start, end) in ns of every page load in these phases, disturbed attempts included, by time."""
+        """Return (start, end) in ns of every page load in these phases, by time.
+
+        They include attempts that other load on the machine disturbed.
+        """
         return sorted((one.start_ns, one.end_ns) for phase in phases for some in self.windows[phase] for one in some)
 
     @property
     def counted(self) -> list[Span]:
-        """Return (start, end) in ns of each visit's last, undisturbed attempt; only these are compared."""
+        """Return (start, end) in ns of each visit's last, undisturbed attempt; only these are compared with theory."""
         return [(some[-1].start_ns, some[-1].end_ns) for phase in PHASES for some in self.windows[phase]]
 
     @property
@@ -158,7 +161,10 @@ class Visits:
 
     @property
     def not_counted(self) -> list[Span]:
-        """Return (start, end) in ns of disturbed page loads, and of those that only filled the cache."""
+        """Return (start, end) in ns of page loads that are not compared with theory.
+
+        These were disturbed by other load on the machine, or only filled the cache.
+        """
         filling = [(one.start_ns, one.end_ns) for one in self.filling]
         return [*filling, *(set(self.spans(*PHASES)) - set(self.counted))]
 

@@ -43,7 +43,7 @@ class Workload:
     """Sequence of requests: for each request the arrival time in s, the object number, and whether it is a cache hit.
 
     `held` are the objects in the LRU cache at the start, least recently used first. `distance` is the largest relative
-    deviation of the sequence from the long-run formulas.
+    deviation of the sequence from the theoretical means (see `representative`).
     """
 
     arrivals_s: Sequence[float]
@@ -69,7 +69,7 @@ class Workload:
 
 
 def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
-    """Return one random sequence of requests; its `distance` is 0, since it is not yet compared with the formulas."""
+    """Return one random sequence of requests; its `distance` is 0, since it is not yet compared with theory."""
     arrivals = list(accumulate(random.expovariate(plan.rate) for _ in range(plan.requests)))
     population = range(len(weights))
     cache = Lru(plan.entries)
@@ -81,10 +81,10 @@ def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
 
 
 def representative(plan: Plan, service_s: float, seed: int) -> Workload:
-    """Return the first random sequence within NEAR of the long-run formulas; after DRAWS attempts, the closest one.
+    """Return the first random sequence within NEAR (a fraction) of the theoretical means.
 
-    `service_s` is the transmission time of one object on the link. The mean waiting times with and without the cache,
-    the hit rate, and the duration are compared.
+    After DRAWS attempts, the closest one is returned. `service_s` is the transmission time of one object on the link.
+    The mean waiting times with and without the cache, the hit rate, and the duration are compared.
     """
     random = Random(f"workload {seed}")
     weights = zipf_weights(plan.objects, plan.exponent)

@@ -103,13 +103,19 @@ class Visits:
     crowd: Span = (0, 0)
 
     def spans(self, region: str, *phases: str) -> list[Span]:
-        """Return (start, end) in ns of a region's page loads in these phases, disturbed attempts included, by time."""
+        """Return (start, end) in ns of a region's page loads in these phases, by time.
+
+        They include attempts that other load on the machine disturbed.
+        """
         every = (one for phase in phases for some in self.windows[region, phase] for one in some)
         return sorted((one.start_ns, one.end_ns) for one in every)
 
     @property
     def every_span(self) -> list[Span]:
-        """Return (start, end) in ns of the page loads of all regions, disturbed attempts included, by time."""
+        """Return (start, end) in ns of the page loads of all regions, by time.
+
+        They include attempts that other load on the machine disturbed.
+        """
         return sorted(span for region in REGIONS for span in self.spans(region, FIRST, AGAIN))
 
     @property
@@ -119,7 +125,7 @@ class Visits:
 
     @property
     def not_counted(self) -> list[Span]:
-        """Return (start, end) in ns of attempts that other load on the machine disturbed; these are not compared."""
+        """Return (start, end) in ns of attempts disturbed by other machine load; they are not compared with theory."""
         return [(one.start_ns, one.end_ns) for every in self.windows.values() for some in every for one in some[:-1]]
 
 

@@ -9,11 +9,11 @@ from lab7.experiments.harness.judge.decomposition import Decomposition, Interval
 
 
 def decompose_lookup(client: DnsExchange, local: DnsExchange, upstream: Mapping[str, DnsExchange]) -> Decomposition:
-    """Divide the time of a DNS lookup into terms: `client-local`, and the local server's wait for each other server.
+    """Divide the time of a DNS lookup into terms: `client-local`, and waits of the local name server for others.
 
-    `client` and `local` are the same query and response, captured at the client and at the local server. `upstream` has
-    the local server's queries to other servers, by term. The remaining time at the local server is its processing time.
-    Raises ValueError if a response is missing.
+    `client` and `local` are the same query and response, captured at the client and at the local name server.
+    `upstream` has the local server's queries to other servers, by term. The remaining time at the local server is its
+    processing time. Raises ValueError if a response is missing.
     """
     whole, there = (_interval("client-local", one) for one in (client, local))
     legs = [_interval(name, one) for name, one in upstream.items()]

@@ -90,7 +90,10 @@ class Network:
 
     @property
     def alone(self) -> bool:
-        """Return True if both implementations are third-party; the resolver is then the only client in this network."""
+        """Return True if the authoritative servers and the resolver are all third-party.
+
+        The resolver is then the only client in this network.
+        """
         return self.resolver.implementation is not None and self.authoritative.implementation is not None
 
     @property
@@ -99,9 +102,10 @@ class Network:
         return f"{name_of(self.authoritative.implementation)}-{name_of(self.resolver.implementation)}.pcapng"
 
     def asked_by_stubs(self) -> list[DnsServer]:
-        """Return the servers that stub resolvers query in this network: those whose counterpart is lab7's.
+        """Return the servers that stub resolvers query in this network.
 
-        Each server is thereby queried in one network only.
+        These are the authoritative server if the resolver is lab7's, and the resolver if the authoritative server is
+        lab7's. Each server is thereby queried in one network only.
         """
         servers = [self.authoritative] if self.resolver.implementation is None else []
         return servers + ([self.resolver] if self.authoritative.implementation is None else [])
@@ -117,7 +121,7 @@ def servers(role: Role) -> list[DnsServer]:
 
 
 def columns() -> list[DnsColumn]:
-    """Return the columns of the matrix: each client with each question, first stub resolvers, then resolvers."""
+    """Return the matrix's columns: each client with each question, first stub resolvers, then resolvers."""
     stubs = [(DNS_CLIENT_ROLE, one) for one in (None, *of_role(DNS_CLIENT_ROLE))]
     clients = [*stubs, *((RESOLVER, one.implementation) for one in servers("local"))]
     return [DnsColumn(client, role, what) for role, client in clients for what in QUESTIONS]

@@ -109,7 +109,7 @@ def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
 
 
 def _ask(bed: Testbed, dns_client: DnsClient, kind: str) -> Window:
-    """Look the name up once; unless `kind` is cached, restart the local server first to empty its cache."""
+    """Look the name up once; unless `kind` is cached, restart the local name server first to empty its cache."""
     if kind != CACHED:
         bed.restart("local")
         _warm_up(dns_client)

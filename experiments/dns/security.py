@@ -112,7 +112,7 @@ def _look_up(context: Run, network: str, evidence: Evidence) -> Lookups:
 
 
 def _legs(network: str) -> dict[str, str]:
-    """Return the expected queries of the local server, in order: term of the lookup time -> role of the queried server.
+    """Return the expected queries of the local name server, in order: term of lookup time -> role of queried server.
 
     Each of them adds one round trip to the lookup time.
     """
@@ -121,7 +121,7 @@ def _legs(network: str) -> dict[str, str]:
 
 
 def _timing(seen: Mapping[str, DnsTraffic], network: str) -> Timing | None:
-    """Return the time of a lookup with one term per query; None if the local server sent other queries."""
+    """Return the time of a lookup with one term per query; None if the local name server sent other queries."""
     client = [one for one in seen["client"].exchanges if one.response is not None]
     inner = [one for one in seen["local"].exchanges if one.query.target == ADDRESSES["local"]]
     upstream = [one for one in seen["local"].exchanges if one.query.source == ADDRESSES["local"]]

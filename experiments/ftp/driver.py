@@ -87,7 +87,10 @@ def _nobody(ftp: FTP, command: str) -> None:
 
 
 def run_steps(ftp: FTP, steps: list[list[str]]) -> None:
-    """Execute the steps of one scripted FTP session. Raises OSError, EOFError, and ValueError for an unknown step."""
+    """Execute the steps of one scripted FTP session: commands and transfers, in order.
+
+    Raises OSError, EOFError, and ValueError for an unknown step.
+    """
     for kind, command, *rest in steps:
         path = rest[0] if rest else None
         if kind == "say":

@@ -251,7 +251,7 @@ class ScriptedClient(Driver):
         super().__init__(host, [SCRIPTED, SERVER_ADDRESS])
 
     def session(self, steps: Sequence[Sequence[str]]) -> Window:
-        """Execute these steps in one FTP session; return its start and end. Raises EmulationError."""
+        """Execute these commands and transfers in one FTP session; return its start and end. Raises EmulationError."""
         return self.request([list(step) for step in steps])
 
 

@@ -54,13 +54,16 @@ class FtpColumn(Column):
 
 
 def columns() -> list[FtpColumn]:
-    """Return the columns of the matrix: each client with each operation and mode."""
+    """Return the columns of the interoperability matrix: each client with each operation and mode."""
     clients: list[Implementation | None] = [None, *of_role(FTP_CLIENT)]
     return [FtpColumn(client, what, mode) for client in clients for what in WHATS for mode in MODES]
 
 
 def run(context: MatrixRun) -> list[Cell]:
-    """Run every client with every FTP server, one server after the other; return the cells of the matrix."""
+    """Run every client with every FTP server, one server after the other.
+
+    Return the cells of the interoperability matrix.
+    """
     servers: list[Implementation | None] = [None, *of_role(FTP_SERVER)]
     cells: list[Cell] = []
     for number, server in enumerate(servers):

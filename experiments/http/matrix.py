@@ -66,7 +66,7 @@ class _Column(Column):
 
     @property
     def needs(self) -> str:
-        """Return the strategy that the registry must list for an origin; otherwise its cell is `unsupported`."""
+        """Return the strategy that an origin's registry entry must list; otherwise the cell is `unsupported`."""
         return self.what if self.client is None else NEEDS[self.what]
 
 
@@ -76,7 +76,10 @@ def _columns() -> list[_Column]:
 
 
 def run(context: MatrixRun) -> list[Cell]:
-    """Load a page with every client from every origin, one origin after the other; return the cells of the matrix."""
+    """Load a page with every client from every origin, one origin after the other.
+
+    Return the cells of the interoperability matrix.
+    """
     site = Path("/run") / f"site-{context.folder.name}"
     paths = make_site(site, OBJECTS, SIZE_BYTES, SEED)
     files = site_files(paths)

@@ -57,7 +57,7 @@ FRAME_BYTES = 16384
 
 
 def run(context: Run) -> Outcome:
-    """Measure the small object's response time with pipelining and with HTTP/2.
+    """Measure the response time of a small object, requested after a large one, with pipelining and with HTTP/2.
 
     The verdicts are on claims H11 (head-of-line blocking) and H12 (header compression).
     """
@@ -118,7 +118,7 @@ def _make_objects(context: Run, folder: Path) -> list[str]:
 def _work(
     client: OurClient, context: Run, names: Sequence[str], watch: MachineWatch
 ) -> tuple[dict[str, list[Window]], dict[str, str]]:
-    """Load all objects by both strategies; return start and end of each load, and error texts, by strategy."""
+    """Load all objects by pipelining and by HTTP/2; return (start and end of each load, error texts) by strategy."""
     windows: dict[str, list[Window]] = {PIPELINED: [], MULTIPLEXED: []}
     failures: dict[str, str] = {}
     for number in range(context.repeat + 1):
@@ -143,7 +143,10 @@ def _small(load: PageLoad) -> Exchange:
 
 
 def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
-    """Return the response time of the first small object, from the end of its request, divided into terms."""
+    """Return the response time of the first small object (requested after a large one), divided into terms.
+
+    The time begins at the end of the request.
+    """
     exchange = _small(load)
     if exchange.response is None:
         raise EmulationError("the small object did not arrive completely: see the capture")
@@ -153,7 +156,7 @@ def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
 
 
 def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
-    """Return the theoretical response time of the small object.
+    """Return the theoretical response time of the small object, requested after a large one.
 
     It is the sum of RTT, the transmission time of all octets sent before the object, and its own transmission time.
     """

@@ -88,7 +88,10 @@ def _name(strategy: str, objects: int, rtt_s: float) -> str:
 
 @dataclass
 class SweepResults:
-    """Results for all RTTs: points, page loads by HTTP/2, and for undelivered pages the failed verdict by claim id."""
+    """Results for all RTTs: points, page loads by HTTP/2, and failed verdicts by claim id.
+
+    A claim has failed if a page was not delivered.
+    """
 
     points: list[Point] = field(default_factory=list)
     multiplexed: list[PageLoad] = field(default_factory=list)

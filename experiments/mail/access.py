@@ -122,7 +122,7 @@ NOTE = (
 
 
 def run(context: Run) -> Outcome:
-    """Fill a mailbox, read it by each protocol, decide claims M1 to M4, and compare times with theory."""
+    """Fill a mailbox, read it by POP3, IMAP and webmail, decide claims M1 to M4, and compare times with theory."""
     asked = context.parameters
     written = generate_messages(asked["messages"], asked["attachment"], context.seed)
     mails = {name: _mail(name, context.seed) for name in PASSWORDS}
@@ -173,7 +173,7 @@ def _network(context: Run, topo: Topo, servers: Mapping[str, MailHost], written:
 
 
 def _add_webmail(host: Host, domain: str) -> None:
-    """Start a webmail server on a mail server's host, with the same mailboxes."""
+    """Start a webmail server on a mail server's host, for that mail server's mailboxes."""
     words = f"--accounts accounts --maildirs maildirs --domain {domain} --submission {host.IP()}:{SUBMISSION_PORT}"
     host.start(f"{WEBMAIL_MODULE} {words} --listen 0.0.0.0 --port {DEFAULT_PORT}", serves=True)
 

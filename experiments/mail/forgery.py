@@ -147,7 +147,8 @@ class Done:
     """Results of the workload, for the decision of claims.
 
     checked_ns: time of the restart with sender checks; first, later: time spans of checks with an empty and a filled
-    cache; readings: time spans of Bob's IMAP sessions by name; failures: error texts by step.
+    cache; readings: time spans of Bob's IMAP sessions, keyed by session name; failures: error texts, keyed by the name
+    of the failed action.
     """
 
     checked_ns: int = 0
@@ -157,7 +158,7 @@ class Done:
     failures: dict[str, str] = field(default_factory=dict)
 
     def attempt(self, name: str, act: Callable[[], object]) -> None:
-        """Run a step of the workload, and record its error: the packets of a failed step are evidence, too."""
+        """Do an action of the workload, and record its error: the packets of a failed action are evidence, too."""
         try:
             act()
         except EmulationError as error:
@@ -326,7 +327,7 @@ def _checks(captured: CaptureFile, done: Done) -> tuple[list[Check], Check | Non
 
 
 def _with_failures(verdict: Verdict, done: Done, steps: Sequence[str]) -> Verdict:
-    """Add the errors of failed steps to a verdict's evidence; a verdict `shown` is returned unchanged."""
+    """Add the errors of failed actions to a verdict's evidence; a verdict `shown` is returned unchanged."""
     reasons = [f"{step}: {done.failures[step]}" for step in steps if step in done.failures]
     if verdict.verdict == "shown" or not reasons:
         return verdict

@@ -65,7 +65,10 @@ SENDER_ADDRESS, RECEIVER_ADDRESS = ADDRESSES[MAIL_A], ADDRESSES[MAIL_B]
 
 @dataclass(frozen=True)
 class Legs:
-    """Parameters of the three paths: round-trip times in s, and the rate between the servers in Mbit/s."""
+    """Parameters of the network paths from Alice to her server, between the servers, and from Bob's server to Bob.
+
+    These are the round-trip times in s, and the rate between the servers in Mbit/s.
+    """
 
     sender_s: float
     between_s: float
@@ -140,7 +143,8 @@ class UserAgent:
     ) -> Window:
         """Run a scripted SMTP session. Raises EmulationError.
 
-        `at`: function that is called with the argument of each `tell` step while the session waits.
+        steps: commands and mail data in order (see drivers.smtp). At a step (`tell`, WORD) the session waits while the
+        function `at` is called with WORD.
         """
         return self._request({"dialogue": steps, "server": address, "port": port}, at)
 

@@ -79,7 +79,10 @@ class Traffic:
         return self.http.between(window.start_ns, window.end_ns)
 
     def timed(self, protocol: str, window: Window) -> list[TimedSample]:
-        """Return the measured durations, divided into terms, of the sessions in a time span; empty without a reply."""
+        """Return the measured durations, divided into terms, of the sessions in a time span.
+
+        The list is empty if a session got no reply.
+        """
         start_ns, end_ns = window.start_ns, window.end_ns
         try:
             if protocol == WEBMAIL:

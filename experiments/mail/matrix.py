@@ -52,7 +52,7 @@ Lab = tuple[Testbed, MailHost, MailHost]
 
 @dataclass(frozen=True)
 class MailColumn(Column):
-    """Column of the matrix: a client, and an operation (send, relay, pop3 or imap).
+    """Column of the interoperability matrix: a client, and an operation (send, relay, pop3 or imap).
 
     For `relay` the client is the mail server that relays.
     """
@@ -64,7 +64,7 @@ Key = tuple[str, MailColumn]
 
 
 def parties(role: str) -> list[Party]:
-    """Return the implementations of a role, such as mta: None for lab7's own, then the third-party ones it knows."""
+    """Return the implementations of a role, such as mta: None for lab7's own, then all third-party ones."""
     return [None, *of_role(role)]
 
 
@@ -84,7 +84,7 @@ def _sending() -> int:
 
 
 def run(context: MatrixRun) -> list[Cell]:
-    """Run all tests, and return all cells of the matrix.
+    """Test all mail servers and clients with each other; return all cells of the interoperability matrix.
 
     One network is started per pair of mail servers, and one per POP3 and IMAP server.
     """
@@ -211,7 +211,7 @@ def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
 
 
 def _of_window(key: Key, window: Window | str | None, captured: CaptureFile, capture: str) -> Cell:
-    """Return the cell for a client's session, decided from the packets in the session's time span."""
+    """Return the matrix cell for a client's session, decided from the packets in the session's time span."""
     if window is None:
         assert key[1].client is not None
         return _place(key).not_installed(key[1].client)

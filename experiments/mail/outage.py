@@ -105,7 +105,7 @@ NOTE = (
 
 @dataclass
 class OutageEvidence(Evidence):
-    """Evidence of a run of the experiment; `outages`: all runs of an outage, keyed by case.
+    """Evidence of a run of the experiment; `outages`: the runs of each case of an outage, keyed by case.
 
     Only the times of a case's last run are compared with theory.
     """

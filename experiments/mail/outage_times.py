@@ -18,7 +18,7 @@ TERMS = ("refusal", "wait", "tcp_handshake", "dialogue", "content")
 
 
 def between_servers(captured: CaptureFile, sample: TimedSample) -> CaptureFile:
-    """Return the captured TCP frames between the two mail servers in the time span of a measured time."""
+    """Return the TCP frames that the two mail servers exchanged between start and end of a measured duration."""
     frames = [frame for frame in captured.frames if sample.first_ns <= frame.time_ns <= sample.last_ns]
     return CaptureFile(
         tuple(frame for frame in frames if layers.TCP in frame.packet and _ends(frame) == SERVERS), captured.counts

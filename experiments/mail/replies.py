@@ -165,7 +165,7 @@ class Scenarios:
         return Window(window.start_ns, time.time_ns()), self._facts
 
     def _at(self, code: int, word: str) -> None:
-        """Cause the event, such as a full disk, that the word of a dialogue's `tell` step stands for."""
+        """Cause the event, such as a full disk, for which a word in the scripted SMTP session (step `tell`) stands."""
         acts: dict[tuple[int, str], Callable[[], None]] = {
             (421, STOP): self._stop,
             (451, FREEZE): self._freeze,

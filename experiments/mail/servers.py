@@ -75,7 +75,7 @@ class MailHost:
     _host: Host | None = field(default=None, init=False)
 
     def start(self, host: Host) -> Service | Program:
-        """Start all mail servers of the host; return the MTA: the start of the network waits until it listens."""
+        """Start all mail servers of the host; return the MTA, since the network's start waits until it listens."""
         self._host = host
         # Start the MTA first, since the MTA creates the directory of the mailboxes.
         self._running = self._start_mta(host, wait=False)
@@ -132,7 +132,7 @@ class MailHost:
         return [line for line in self.serves if shlex.split(line)[0] in modules]
 
     def _values(self, host: Host) -> dict[str, Any]:
-        """Return the variables for the configuration files of third-party mail servers."""
+        """Return the values of the variables in the configuration files of third-party mail servers."""
         owner, maildirs = _owner(), host.workdir / MAILDIRS
         return {
             "domain": self.domain,

@@ -129,8 +129,8 @@ class RelayRun:
 class Done:
     """Results of all runs of the experiment: single messages, and several messages by relaying method.
 
-    dots, textbook, web: time spans of the actions for single claims; failures: error texts. Runs disturbed by waits for
-    a processor are included, in addition to the repetitions of these runs.
+    dots, textbook, web: time spans of the actions that are needed for one claim only; failures: error texts. Runs
+    disturbed by waits for a processor are included, in addition to the repetitions of these runs.
     """
 
     stories: list[StoryRun] = field(default_factory=list)

@@ -168,7 +168,7 @@ def way_timing(legs: MailLegs, asked: Lookups) -> TimedSample:
 
 
 def way_theory(way: Way, legs: MailLegs, between: Legs) -> ClosedForm:
-    """Return the closed form for the time of relaying the captured messages by this method."""
+    """Return the closed form for the time in which a relaying method (Way) relays the captured messages."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     leg = Leg(between.between_s, between.bw_mbit * 1e6, _said_bytes(sessions))
     sizes = [len(message.data.octets) for session in sessions for message in session.messages]
@@ -193,7 +193,10 @@ def theories(
 def left_out(
     captured: CaptureFile, topo: Topo, samples: Sequence[TimedSample], waiting: Collection[str] = ()
 ) -> list[OmittedTerms] | list[None]:
-    """Return, for each sample, the terms that closed forms omit; all None if the capture has loss or lacks a host."""
+    """Return the terms that closed forms omit, one element per sample.
+
+    Every element is None if the capture has packet loss or lacks a host.
+    """
     try:
         return omitted_terms(captured, topo, [Sample(one.at, one.first_ns, one.last_ns) for one in samples], waiting)
     except CausalOrderError:

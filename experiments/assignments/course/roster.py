@@ -53,7 +53,7 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def read_pairs(path: Path, column: str) -> list[tuple[int, str, str]]:
-    """Return (line number, student, value) for each row of a CSV file with the columns `student` and `column`.
+    """Return (line number, student, value) for each row of a CSV file; the value is from the column named `column`.
 
     Raises RosterError.
     """

@@ -28,7 +28,7 @@ METADATA_BYTES_MAX = 1 << 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Grade the submission and write results.json; return 0, also if the grading fails."""
+    """Grade the submission in Gradescope's container, and write results.json; return 0 even if grading fails."""
     parser = argparse.ArgumentParser(
         prog="python -m lab7.experiments.assignments.gradescope.autograder", description=__doc__
     )

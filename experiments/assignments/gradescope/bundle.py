@@ -105,7 +105,11 @@ def _write(
     more: Callable[[Path], None],
     packages: str = "",
 ) -> None:
-    """Write the zip file; `more` is a function that adds files to it, `packages` names additional Debian packages."""
+    """Write the zip file of an assignment's autograder.
+
+    more: function that writes further files into the folder from which the zip file is made; packages: additional
+    Debian packages.
+    """
     named = folder.parent == CATALOGUE
     settings = {"assignment": name if named else "./assignment", "show": show, "students": list(students)}
     setup = SETUP.replace(" @PACKAGES@", f" {packages}".rstrip())

@@ -44,7 +44,11 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Record:
-    """Record of a student's run (record.json): origin, clock, fidelity certificate, file digests, and hex signature."""
+    """Signed record (record.json) of the run in which a student's capture was made.
+
+    It has the student, the assignment, the clock, the emulation's fidelity certificate, and the files' SHA-256 digests;
+    the signature is in hexadecimal.
+    """
 
     format: int
     kind: str

@@ -61,9 +61,9 @@ class Verified:
 def verify(place: Path, scratch: Path, verifier: Verifier | None, student: str | None = None) -> Verified:
     """Verify a hand-in at a path; return the findings and problems.
 
-    verifier: None to check only the file digests and the fidelity certificate, without signature and nonce; scratch: an
-    empty folder; student: id of the student who submitted it, if known. Raises AssignmentError if the hand-in cannot be
-    read.
+    verifier: None to check only the file digests and the emulation's fidelity certificate, without signature and nonce;
+    scratch: an empty folder; student: id of the student who submitted it, if known. Raises AssignmentError if the
+    hand-in cannot be read.
     """
     handin = read_handin(place, scratch)
     record = handin.record

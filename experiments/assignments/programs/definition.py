@@ -89,7 +89,8 @@ class Stage:
 class ProgramAssignment:
     """Program assignment as loaded from its folder: settings, experiment and stages.
 
-    sender: address and port of the program, for message rules; base: folder of the assignment that this one extends.
+    sender: address and port of the program under test; message rules are checked on messages that it sends; base:
+    folder of the assignment that this one extends.
     """
 
     name: str
@@ -116,7 +117,7 @@ class ProgramAssignment:
 
     @property
     def questions(self) -> tuple[Stage, ...]:
-        """The stages, under the name that gradebooks use for their columns."""
+        """The stages; gradebooks read them by this attribute name, since each stage is a column."""
         return self.stages
 
     @property
@@ -213,7 +214,11 @@ def _stage(entry: Any, place: str) -> Stage:
 
 
 def _check(assignment: ProgramAssignment) -> None:
-    """Raise AssignmentError unless the experiment has the role and all claims, and all message rules exist."""
+    """Raise AssignmentError if the settings name a role, claim or message rule that does not exist.
+
+    The role and the claims must be those of the experiment. There must be stages, each with a unique id, and message
+    rules need the setting `sender`.
+    """
     place, experiment, known = f"{assignment.folder.name}/{SETTINGS_NAME}", assignment.experiment, rules()
     if assignment.role not in experiment.roles:
         raise AssignmentError(

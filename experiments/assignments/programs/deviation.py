@@ -19,7 +19,7 @@ class DeviationError(Contradiction):
 
 
 def explained(violation: Violation) -> str:
-    """Return a rule violation as feedback text: its sentence, then its octets in hexadecimal and as text."""
+    """Return a rule violation as feedback text: the sentence about it, then the octets in hexadecimal and as text."""
     octets = f" Octets: {violation.hex} ({violation.text})." if violation.octets else ""
     return f"{violation.sentence}{octets}"
 

@@ -69,7 +69,7 @@ def experiment_of(
 def outcome_of(
     context: Run, lab: Lab, verdicts: Iterable[Verdict], statements: Mapping[str, str], role: str, reference: str
 ) -> Outcome:
-    """Return the outcome of an exercise's run: verdicts on all claims, fidelity certificate, and capture file name.
+    """Return the outcome of an exercise's run: verdicts on claims, emulation's fidelity certificate, capture file name.
 
     reference: name of lab7's own program, reported if no other program was tested.
     """

@@ -69,7 +69,10 @@ class Grading:
     parameters: Mapping[str, str]
 
     def context(self, seed: int) -> list[bytes]:
-        """Return the data on which a grade depends besides the program: assignment files, seed, stages, parameters."""
+        """Return the octets on which a grade depends besides the program.
+
+        They are the contents of the assignment's files, and seed, stages and parameters as JSON.
+        """
         files = [path.read_bytes() for path in self.assignment.sources]
         asked = json.dumps([seed, [stage.id for stage in self.stages], dict(self.parameters)])
         return [*files, asked.encode()]
@@ -212,7 +215,7 @@ def read_evidence(grading: Grading, folder: Path, seed: int, ended: str = "") ->
 
 
 def _partial(grading: Grading, captured: CaptureFile | None, seed: int) -> Sequence[Verdict]:
-    """Return the verdicts supported by the capture of a run without result; empty if the exercise decides none."""
+    """Return the verdicts that the capture of an interrupted run supports; empty if the exercise decides none."""
     decide = getattr(grading.assignment.module, "partial", None)
     if captured is None or decide is None:
         return ()

@@ -17,7 +17,7 @@ TASK_NAME = "handout.md"
 
 
 def program_handout(assignment: ProgramAssignment) -> str:
-    """Return the hand-out as Markdown text. Raises AssignmentError if the assignment has no task file."""
+    """Return a program assignment's hand-out as Markdown. Raises AssignmentError without a task file."""
     public = [stage for stage in assignment.stages if not stage.hidden]
     hidden = [stage for stage in assignment.stages if stage.hidden]
     rows = ["| stage | points | what is required |", "|---|---|---|"]
@@ -64,7 +64,7 @@ def _check(assignment: ProgramAssignment) -> str:
 
 
 def write_program_handout(assignment: ProgramAssignment, out: Path) -> list[Path]:
-    """Write the hand-out into a folder; return the paths of its files. Raises AssignmentError."""
+    """Write a program assignment's hand-out into a folder; return the paths of its files. Raises AssignmentError."""
     markdown = program_handout(assignment)
     out.mkdir(parents=True, exist_ok=True)
     made = [out / "handout.md", out / "handout.html"]

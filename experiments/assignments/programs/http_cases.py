@@ -112,7 +112,7 @@ class View:
         self.expect_content(head, path, content)
 
     def expect_content(self, head: Head, path: str, content: bytes) -> None:
-        """Require that the content of a response equals `content`, the content of `path`. Raises DeviationError."""
+        """Require that the content of a response equals `content`, that of the file `path`. Raises DeviationError."""
         got = self.content(head)
         if got == content:
             return

@@ -34,7 +34,10 @@ class Evidence:
 
 
 def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[QuestionGrade, ...]:
-    """Return the grade of each stage, in order; after the first stage that is not passed, no stage is opened."""
+    """Return the grade of each stage of a program assignment, in order.
+
+    The stages after the first one that is not passed stay closed: they get 0 points, and are not checked.
+    """
     grades: list[QuestionGrade] = []
     closed_by = ""
     for stage in stages:
@@ -50,7 +53,7 @@ def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[Question
 
 
 def is_open(grade: QuestionGrade) -> bool:
-    """Return True if a stage has been opened but not passed."""
+    """Return True if a stage was checked and not passed, False if it was passed or stayed closed."""
     return grade.feedback != PASSED and not grade.feedback.startswith(NOT_OPENED)
 
 

@@ -49,7 +49,7 @@ class Submission:
         return found.hexdigest()
 
     def copy_to(self, folder: Path) -> None:
-        """Copy the files into a new folder, with the mode 755 in place of their own."""
+        """Copy the files into a new folder, and give each copy the file mode 755."""
         folder.mkdir(parents=True)
         for name, path in self.files:
             target = folder / name

@@ -47,7 +47,10 @@ DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
 def run(request: Mapping[str, Any], folder: Path) -> None:
-    """Run the trial described by a request (see `request_of`) into a folder. Raises EmulationError, LabDied."""
+    """Run an experiment with a student's program (a trial), as a JSON request describes it (see `request_of`).
+
+    The results are written into a folder. Raises EmulationError, LabDied.
+    """
     assignment = find_program_assignment(request["assignment"])
     _, implementation = parse_replacement(assignment.replacement, (assignment.role,))
     if implementation is None:
@@ -83,7 +86,10 @@ def _step(what: str, share: float) -> None:
 
 
 def request_of(name: str, parameters: Mapping[str, str], seed: int, started: str) -> dict[str, Any]:
-    """Return the JSON request for a trial; `name` is the assignment's name or folder, as seen inside the kernel."""
+    """Return the JSON request for a trial, the run of an experiment with a student's program.
+
+    `name` is the assignment's name or folder, as seen inside the kernel.
+    """
     shared = {"assignment": name, "parameters": dict(parameters), "seed": seed, "started": started}
     return {**shared, "kind": "call", "function": FUNCTION}
 
@@ -121,10 +127,10 @@ def restart_subject(bed: Testbed, name: str) -> None:
 def subject_testbed(
     context: Run, topo: Topo, role: str, hosts: Mapping[str, str], values: Callable[[Host], Mapping[str, Any]]
 ) -> Testbed:
-    """Return the network of an exercise, not yet started; it continues if the program under test ends.
+    """Return the network of an exercise, not yet started; the network runs on if the program under test ends.
 
-    role: the program's role in the experiment; hosts: name of the host of each role; values: function from a host to
-    the variables in the program's command line (see registry.server_starter).
+    role: the program's role in the experiment; hosts: name of the host of each role; values: function that returns, for
+    a host, the values of the variables in the program's command line (see registry.server_starter).
     """
     program = context.replacements.get(role)
     starters = {}

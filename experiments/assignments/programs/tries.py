@@ -40,7 +40,10 @@ class Tries:
 
 
 def read_tries(place: Path, assignment: str) -> Tries:
-    """Return the tries of an assignment from the file beside the program (its folder, or the folder of its file)."""
+    """Read the tries of an assignment from a file in the folder of the program.
+
+    `place`: the program, or its folder.
+    """
     path = (place if place.is_dir() else place.parent) / TRIES_NAME
     known = _read(path).get(assignment)
     if not isinstance(known, dict) or not isinstance(known.get("stages"), dict):

@@ -22,7 +22,7 @@ WHOLE_SECONDS_S = 1.0
 
 @dataclass(frozen=True)
 class Version:
-    """Version of an object at the origin; it was replaced by `replaced_ns` at the latest (None: the last version)."""
+    """Version of an object at the origin; `replaced_ns`: latest time of its replacement (None: not replaced)."""
 
     body: bytes
     replaced_ns: int | None
@@ -30,7 +30,7 @@ class Version:
 
 @dataclass(frozen=True)
 class LiveObject:
-    """Object that the origin replaces during the run: all versions in order, max-age in seconds (None: no-cache)."""
+    """Object that the origin replaces during the run: all versions in order, and max-age in s (None: no-cache)."""
 
     max_age_s: float | None
     versions: Sequence[Version]
@@ -59,9 +59,10 @@ class Delivery:
 
     @property
     def too_old(self) -> bool:
-        """Return True if Cache-Control did not permit this response.
+        """Return True if Cache-Control did not permit this response from the cache.
 
-        With max-age, the response is too old; with no-cache, its version had been replaced before the request was sent.
+        With max-age, the response is older than that; with no-cache, its version had been replaced before the request
+        was sent.
         """
         if self.max_age_s is None:
             return self.replaced_ns is not None and self.asked_ns > self.replaced_ns

@@ -28,7 +28,7 @@ INDEX = "index.html"
 
 
 def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
-    """Return the objects in an origin's folder: URL path -> contents of all versions, here of the present one only.
+    """Return the contents of the files in an origin's folder: URL path -> (content,), a tuple of one version.
 
     An index file has two paths: its own, and that of its folder.
     """

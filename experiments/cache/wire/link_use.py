@@ -37,9 +37,10 @@ class ReliefWording:
 
 
 def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Span] = ()) -> LinkUse:
-    """Return the numbers of octets and frames captured at one end of a link in `span`, without the time spans `but`.
+    """Return the numbers of octets and frames captured at one end of a link.
 
-    Raises KeyError if the interface was not captured.
+    Only frames within `span`, but outside the time spans `but`, are counted. Raises KeyError if the interface was not
+    captured.
     """
     seen = [
         frame.wire_length

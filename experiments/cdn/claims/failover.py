@@ -183,7 +183,8 @@ def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
 def check_episode(episode: Episode) -> list[int]:
     """Check that the outage after one fault is short enough; raise Contradiction or Inconclusive otherwise.
 
-    Return the frames of the first failed, the last failed and the next successful request; empty if no request failed.
+    Return the frame numbers of the first failed, the last failed and the next successful request; empty if no request
+    failed.
     """
     _names_servers(episode)
     for user in episode.users:
@@ -306,7 +307,7 @@ def _after(time_ns: int, fault: Fault) -> float:
 
 
 def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
-    """Return each DNS answer of the CDN's name server for the alias with the addresses in it, in order of time."""
+    """Return (DNS answer, addresses in it) for each answer of the CDN's name server about the alias, by time."""
     found = []
     for exchange in episode.server.exchanges:
         question, answer = exchange.query.question, exchange.response

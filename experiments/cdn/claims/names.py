@@ -29,7 +29,7 @@ from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Incon
 
 @dataclass(frozen=True)
 class Steering:
-    """Replica selection by the CDN's name server: its captured queries, the alias, the prefix of each region."""
+    """Replica selection by the CDN's name server: its captured queries, the alias, the IP prefix of each region."""
 
     traffic: DnsTraffic
     alias: str
@@ -106,7 +106,7 @@ def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, ad
 
 
 def _reason(regions: Sequence[Region], steering: Steering) -> tuple[str, list[int]]:
-    """Return a sentence, with frames, on the resolver address by which the CDN chose each region's replica."""
+    """Return (sentence, frame numbers) on the resolver address by which the CDN chose each region's replica."""
     found: list[str] = []
     frames = []
     for region in regions:
@@ -129,7 +129,7 @@ def _reason(regions: Sequence[Region], steering: Steering) -> tuple[str, list[in
 
 
 def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]:
-    """Return the DNS answers for the name that a region's users got: addresses by time in ns, and frame numbers.
+    """Return the DNS answers for a name to users of a region: (dictionary time in ns -> addresses, frame numbers).
 
     Raises Contradiction if an answer has an address that is not one of the region's replicas.
     """
@@ -149,7 +149,7 @@ def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]
 
 
 def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[int]:
-    """Return the frames of the users' SYNs.
+    """Return the frame numbers of the users' SYNs.
 
     Raises Contradiction if a SYN goes to an address that no earlier DNS answer contains.
     """
@@ -218,7 +218,7 @@ def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses:
 
 
 def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresses) -> int:
-    """Return the frame of another zone's referral whose glue is the address of the CDN's name server.
+    """Return the frame number of another zone's referral whose glue is the address of the CDN's name server.
 
     Raises Inconclusive if there is none.
     """

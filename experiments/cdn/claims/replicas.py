@@ -132,7 +132,7 @@ def decide_single_fetch(
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
-    """Return those of the given connection groups that are not empty.
+    """Return those of `legs` that contain at least one HTTP connection.
 
     A replica that serves all requests from its cache opens no connection to the origin.
     """
@@ -195,8 +195,8 @@ def _from_copy(region: Region, exchange: Exchange) -> bool:
 def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> tuple[list[int], int]:
     """Raise Contradiction if a replica requested an object from the origin more than once.
 
-    Return the frames of its requests to the origin, and the number of user requests for an object that was already
-    stored.
+    Return the frame numbers of its requests to the origin, and the number of user requests for an object that was
+    already stored.
     """
     frames, repeats, seen = [], 0, set()
     for served in (one for one in region.legs.served(visits) if is_of_user(region, one)):
@@ -224,7 +224,7 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
 def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[str, int]:
     """Check that simultaneous user requests caused one request to the origin; raise Contradiction otherwise.
 
-    Return a text for the evidence, and the frame of the request to the origin.
+    Return a text for the evidence, and the frame number of the request to the origin.
     """
     requests = [one for one in region.legs.asked([span]) if path_of(one) in region.objects]
     if len(requests) < users:

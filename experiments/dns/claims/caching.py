@@ -55,9 +55,9 @@ class Workload:
 
 @dataclass(frozen=True)
 class _Told:
-    """Answer from the cache: its frame and TTL in s.
+    """Answer from the cache: frame number, and TTL in s.
 
-    `fetched` is the frame of the response that was cached, `elapsed_s` the time since then.
+    `fetched` is the frame number of the response that was cached, `elapsed_s` the time since then.
     """
 
     fetched: int
@@ -172,7 +172,7 @@ def decide_ttl_countdown(
     ttl_s: int | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide claim D11: the TTL of a cached record counts down; after expiry, the local server fetches it again.
+    """Decide claim D11: the TTL of a cached record counts down; after expiry, the local name server fetches it again.
 
     `ttl_s` is the record's TTL in its zone. `cold` means that the name was not in the cache when the capture began.
     """
@@ -227,10 +227,10 @@ def decide_ttl_countdown(
 def _fetches(
     traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str, invented: DnsMessage | None
 ) -> list[DnsExchange]:
-    """Return the local server's queries to other servers that were answered with records of the name, in order of time.
+    """Return the local name server's queries that other servers answered with records of the name, by time.
 
-    Without such a query, raises Contradiction if the local server answered a client nevertheless (`invented` is that
-    answer), otherwise Inconclusive.
+    `invented`: an answer of the local name server to a client, or None. Without a query to another server, raises
+    Contradiction if there is such an answer, otherwise Inconclusive.
     """
     found = [
         one
@@ -375,7 +375,7 @@ def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
 
 
 def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> None:
-    """Raise Contradiction unless the local server's answers to clients equal the records of the zones."""
+    """Raise Contradiction unless the local name server's answers to clients equal the records of the zones."""
     local = addresses_of(addresses, "local")
     for exchange in (exchange for traffic in workload.at_clients for exchange in traffic.exchanges):
         question = exchange.query.question
@@ -384,7 +384,7 @@ def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> N
 
 
 def _arriving(traffic: DnsTraffic, targets: frozenset[str]) -> list[int]:
-    """Return the frames of all queries to these addresses, retransmissions included."""
+    """Return the frame numbers of all queries to these addresses, retransmissions included."""
     return [
         query.frame
         for exchange in traffic.exchanges

@@ -62,7 +62,7 @@ def asks_towards(exchange: DnsExchange, name: str, qtype: str) -> bool:
 
 
 def part_shown(question: Question) -> str:
-    """Return the minimised QNAME (RFC 9156) without the label `_`, which BIND prepends."""
+    """Return a question's minimised QNAME (RFC 9156) without the label `_`, which BIND prepends."""
     return question.qname.removeprefix("_.")
 
 

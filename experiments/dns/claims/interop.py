@@ -31,7 +31,7 @@ OPCODE_QUERY = 0
 
 @dataclass(frozen=True)
 class Asked:
-    """Question that the client sends in a cell of the matrix, and the correct RCODE of the response."""
+    """Question that a client sends for a cell of the interoperability matrix, and the response's correct RCODE."""
 
     name: str
     rtype: str

@@ -213,12 +213,12 @@ def chi_square_bound(degrees: int) -> float:
 def decide_record_fields(
     claim: str, traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = None, cold: bool = False
 ) -> Verdict:
-    """Decide claim D14: records have name, value, type, class, TTL; NS records direct the local server's next query.
+    """Decide claim D14: records have name, value, type, class, TTL; NS records direct the next query.
 
     `addresses` needs the key `local`. The addresses of the servers in NS records are taken from earlier responses; a
     referral is skipped if none was captured. With `zones`, all NS records, all records of the authority and additional
     sections, and all TTLs must be those of the zones; the values of other records in answers are checked by the
-    functions for D2 to D6. `cold` means that the local server's cache was empty when the capture began; the local
+    functions for D2 to D6. `cold` means that the local name server's cache was empty when the capture began; the local
     server must then query another server before it answers.
     """
     local = addresses_of(addresses, "local")
@@ -289,7 +289,7 @@ def _complete(record: DnsRecord, frame: int) -> None:
 def _next_steps(
     traffic: DnsTraffic, responses: Sequence[DnsMessage], local: frozenset[str]
 ) -> list[tuple[DnsMessage, str, DnsMessage]]:
-    """Return (referral, its zone, next query of the local server) for each referral with known server addresses.
+    """Return (referral, its zone, next query of the local name server) for each referral with known server addresses.
 
     Raises Contradiction if the next query goes to none of these addresses.
     """

@@ -53,10 +53,11 @@ def decide_resolution_path(
     addresses: Addresses,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide claim D7: clients query the local server only; it follows referrals from the root to the answer.
+    """Decide claim D7: clients query the local name server only; it follows referrals from the root to the answer.
 
-    `lookups` maps each name to its path. `addresses` needs the key `local` and every role of a path. With `zones`, the
-    answers of the last server and of the local server must equal the zones' records.
+    `lookups` maps each name to its path: the roles of the servers to be queried, in order. `addresses` needs the key
+    `local` and every role of a path. With `zones`, the answers of the last server and of the local server must equal
+    the zones' records.
     """
 
     def check() -> Finding:
@@ -88,7 +89,7 @@ def decide_iterative_queries(
     path: Sequence[str],
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide claim D8: in iterative resolution the local server sends all queries itself, one after the other.
+    """Decide claim D8: in iterative resolution the local name server sends all queries itself, one after the other.
 
     RD must be clear in these queries: a server then answers from its own data (RFC 1034 section 4.3.1). With `zones`,
     the answers must equal the zones' records.
@@ -199,7 +200,7 @@ def decide_zone_hosting(
 
 
 def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: Iterable[str]) -> int:
-    """Return the number of client queries; raise Contradiction if a query goes to another server than the local one."""
+    """Return the number of client queries; raise Contradiction if one does not go to the local name server."""
     servers = addresses_of(addresses, "local").union(*(addresses_of(addresses, role) for role in roles))
     queries = [
         exchange.query
@@ -221,7 +222,7 @@ def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: I
 def _walk(
     traffic: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None
 ) -> tuple[DnsExchange, list[DnsExchange]]:
-    """Check that the local server's queries for a name follow the path.
+    """Check that the local name server queries the servers of these roles (`path`), in this order, for a name.
 
     Return the client's query and the local server's queries to other servers, each with its response.
     """
@@ -276,7 +277,7 @@ def _offers_recursion(response: DnsMessage) -> None:
 
 
 def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozenset[str]) -> list[DnsExchange]:
-    """Return the queries, with responses, that the local server sends for a name while the client (`outer`) waits.
+    """Return the queries, with responses, that the local name server sends for a name while the client (`outer`) waits.
 
     Raises Contradiction for an unanswered query that is not repeated.
     """
@@ -418,7 +419,7 @@ def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
 def _authoritative(
     traffic: DnsTraffic, domain: str, server: str, zones: GivenZones | None = None
 ) -> tuple[set[str], int]:
-    """Return the addresses from which `server` answers authoritatively for a domain, and the frame of an answer.
+    """Return the addresses from which `server` answers authoritatively for a domain, and the frame number of an answer.
 
     Raises Contradiction for an answer without AA, Inconclusive if there is no answer.
     """

@@ -83,7 +83,7 @@ def decide_chain_of_trust(
     addresses: Addresses,
     anchor: str,
 ) -> Verdict:
-    """Decide claim V1: the local server gets the DNSKEY of every zone in `chain`, and its DS from the parent zone.
+    """Decide claim V1: the local name server gets the DNSKEY of every zone in `chain`, and its DS from the parent zone.
 
     Each zone must have a key whose digest is in its DS. For the first zone, the DS is the trust anchor `anchor` (RDATA
     as text). The answer must have an RRSIG by a key of the last zone, and the response to the client must have AD set.
@@ -121,7 +121,7 @@ def _reply(at_client: DnsTraffic, name: str) -> DnsMessage:
 
 
 def _of(at_local: DnsTraffic, role: str, addresses: Addresses) -> Iterator[tuple[DnsExchange, DnsMessage]]:
-    """Yield (exchange, response) for the local server's queries to a role; truncated responses are left out.
+    """Yield (exchange, response) for the local name server's queries to a role; truncated responses are left out.
 
     An exchange is a query with its response.
     """
@@ -176,7 +176,7 @@ def decide_forgery_refused(
     name: str,
     forged: str,
 ) -> Verdict:
-    """Decide claim V2: a validating local server receives a forged answer and returns SERVFAIL to the client.
+    """Decide claim V2: a validating local name server receives a forged answer and returns SERVFAIL to the client.
 
     `validating` is the traffic at `client` and `local` if the local server validates, `believing` if it does not. In
     the latter case the client must get the forged address, which shows that the attack works.
@@ -227,8 +227,8 @@ def decide_cost(
 ) -> Verdict:
     """Decide claim V3: validation costs one DNSKEY query per zone, and the octets of RRSIG and DS records.
 
-    `plain` and `validated` are the traffic of the local server, with address `local`, for the first lookup of a name
-    without and with DNSSEC. Apart from this cost, queries and sizes of responses must be the same.
+    `plain` and `validated` are the traffic of the local name server, with address `local`, for the first lookup of a
+    name without and with DNSSEC. Apart from this cost, queries and sizes of responses must be the same.
     """
 
     def check() -> Finding:

@@ -29,8 +29,8 @@ def decide_transport(
 ) -> Verdict:
     """Decide claim D1: small answers use UDP port 53; after a truncated answer, the query is repeated over TCP.
 
-    `upstream` is the traffic between the local server and authoritative servers, which must meet the same conditions.
-    With `zones`, answers over TCP must equal the zones' records.
+    `upstream` is the traffic between the local name server and authoritative servers, which must meet the same
+    conditions. With `zones`, answers over TCP must equal the zones' records.
     """
 
     def check() -> Finding:

@@ -106,7 +106,10 @@ def _is_stale(
 def sweep_ttl(
     traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint]]
 ) -> tuple[list[TtlPoint], Verdict]:
-    """Return the counts for all TTLs and the verdict on claim D13: failed if `count` raises Contradiction."""
+    """Return the counts for all TTLs, by the function `count`, and the verdict on claim D13.
+
+    The claim has failed if `count` raises Contradiction.
+    """
     points: list[TtlPoint] = []
 
     def check() -> Finding:

@@ -122,7 +122,7 @@ class Carrier:
 
 @dataclass(frozen=True)
 class DnsMessage(Carrier):
-    """Captured DNS message, with the frame that completed it; `question` is None if the question section is empty.
+    """Captured DNS message; `frame`: number of the frame that completed it; `question`: None for an empty section.
 
     `size_bytes` is the size without UDP or TCP headers. `edns_size_bytes` is the UDP payload size in the OPT record, or
     None. `rcode` includes the upper bits from the OPT record.
@@ -378,7 +378,7 @@ _Key = tuple[str, str, int, str, int, int]
 
 @dataclass(frozen=True)
 class Problem:
-    """Malformed or incompletely captured message on the DNS port: its frame, and a clause about the fault.
+    """Malformed or incompletely captured message on the DNS port: its frame number, and a clause about the fault.
 
     `carrier` and `octets` are the transport and the captured octets of the message; None for a TCP connection.
     """
@@ -640,7 +640,7 @@ def _udp_carrier(frame: Frame, udp: UdpDatagram) -> Carrier:
 
 
 def _datagram(udp: UdpDatagram) -> tuple[bytes, str | None]:
-    """Return the octets of a message, and a clause about the datagram's fault or None."""
+    """Return (octets of the DNS message in a UDP datagram, clause about a fault of the datagram or None)."""
     held = UDP_HEADER_BYTES + len(udp.payload)
     if not UDP_HEADER_BYTES <= udp.length <= held:
         return udp.payload, f"the frame holds only {held} of {udp.length} octets of the datagram"

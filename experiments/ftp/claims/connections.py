@@ -254,7 +254,7 @@ def _opened(transfer: Transfer, mode: Mode) -> Connection:
 
 
 def _stays(session: FtpSession) -> int:
-    """Return the frame that closes the control connection.
+    """Return the number of the frame that closes the control connection.
 
     Raises Contradiction if a data connection opens before the control connection, or ends after it.
     """
@@ -287,7 +287,7 @@ def _closings(*ways: Direction) -> list[Mark]:
 
 
 def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
-    """Return the frame of the SYN of a transfer's data connection.
+    """Return the frame number of the SYN of a transfer's data connection.
 
     Raises Contradiction if there is no data connection, or if it does not carry the file's octets.
     """

@@ -309,7 +309,7 @@ def _open_already(traffic: FtpTraffic) -> Finding:
 
 
 def _stood_before(transfer: Transfer) -> int | None:
-    """Return the frame of the ACK that opened a data connection, if earlier than the transfer command; else None."""
+    """Return the frame number of the ACK that opened a data connection before the transfer command; else None."""
     made = transfer.connection
     if made is None or not made.established or made.from_client.first_ack is None:
         return None

@@ -267,7 +267,10 @@ def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary
 
 
 def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
-    """Return the size in octets of all responses' header blocks, as captured and without HPACK compression."""
+    """Return the total sizes in octets of all responses' header blocks: (as captured, without HPACK compression).
+
+    Raises Contradiction for a header block that compression has not made smaller, or without header blocks.
+    """
     blocks = plain = 0
     for response in (
         exchange.response for load in loads for exchange in load.exchanges if exchange.response is not None

@@ -70,7 +70,7 @@ def _all_pushed(load: PageLoad, files: Files) -> None:
 
 
 def _sound(conversation: Conversation, protocol: str) -> list[int]:
-    """Return the frames in which the responses of a connection begin.
+    """Return the numbers of the frames in which the responses of a connection begin.
 
     Raises Contradiction unless all its messages are valid and of this protocol.
     """

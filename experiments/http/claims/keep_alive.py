@@ -67,7 +67,7 @@ def decide_independent_hops(
 ) -> Verdict:
     """Decide claim K3: a proxy keeps an idle client connection open although its connection to the origin is closed.
 
-    `at_proxy` are the proxy's connections to the origin during each of the visits `at_client`.
+    Each element of `at_client` is a pair of requests; `at_proxy` has the proxy's connections to the origin during each.
     """
     unfit = insufficiency(at_proxy)
     if unfit is not None:

@@ -118,7 +118,11 @@ class OpenLoop:
         await asyncio.sleep(asyncio.get_running_loop().time() - began_s)
 
     async def run(self) -> dict[str, Any]:
-        """Send every request at its scheduled time, wait for all responses, and return the final report."""
+        """Send every request at its scheduled time, and wait for all responses.
+
+        Return the report: start and end in ns, largest delay in s of a request, number of additional connections, and
+        failures.
+        """
         loop = asyncio.get_running_loop()
         began_ns, start_s = time.time_ns(), time.monotonic()
         tasks: list[asyncio.Task[None]] = []
@@ -185,6 +189,6 @@ async def _serve(plan: dict[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Carry out the plan in the JSON file argv[0] and print the final report; return the exit code."""
+    """Carry out the plan in the JSON file argv[0], and print the report of OpenLoop.run(); return the exit code."""
     run_loop(_serve(json.loads(Path(argv[0]).read_text())))
     return 0

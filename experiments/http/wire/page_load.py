@@ -38,7 +38,10 @@ class PageLoad:
         return tuple(sorted(every, key=lambda exchange: exchange.request.first_ns))
 
     def between(self, start_ns: int, end_ns: int, files: Files | None = None) -> PageLoad:
-        """Return the part whose connections begin within [start_ns, end_ns); `files` are its expected contents."""
+        """Return the part of the page load on connections that begin within [start_ns, end_ns).
+
+        `files`: the contents expected in this part.
+        """
         return PageLoad(
             tuple(
                 conversation

@@ -107,12 +107,15 @@ class Judged:
 
     @property
     def reply_frame(self) -> int:
-        """Return the frame of the reply to the mail data."""
+        """Return the frame number of the reply to the mail data."""
         return self.message.sent.frames[-1]
 
 
 def judge(scene: Scene, name: str) -> Judged:
-    """Evaluate SPF, DKIM and DMARC for a message. Raises Contradiction if the server has not looked up the records."""
+    """Return a message with its SPF, DKIM and DMARC results, computed from packets.
+
+    Raises Contradiction if the server has not looked up the records.
+    """
     session, message = scene.message(name)
     published = Published.of(scene.dns)
     envelope, author = _envelope_domain(message), author_domain(message.content)
@@ -147,14 +150,14 @@ def _is_read(contents: Sequence[bytes], message: Message) -> bool:
 
 
 def _refused(one: Judged, what: str) -> list[int]:
-    """Check that a message was rejected with 550; return the frames of mail data and reply."""
+    """Check that a message was rejected with 550; return the frame numbers of mail data and reply."""
     if one.code != REJECTED:
         raise Contradiction(f"{what} is answered by {one.code or 'nothing'}, not by 550.", one.message.data.frame)
     return [one.message.data.frame, one.reply_frame]
 
 
 def _taken(one: Judged, what: str) -> list[int]:
-    """Check that a message was accepted with 250; return the frames of mail data and reply."""
+    """Check that a message was accepted with 250; return the frame numbers of mail data and reply."""
     if one.code != ACCEPTED:
         raise Contradiction(f"{what} is answered by {one.code or 'nothing'}, not by 250.", one.message.data.frame)
     return [one.message.data.frame, one.reply_frame]
@@ -189,7 +192,7 @@ def decide_forgery_without_checks(claim: str, scene: Scene, name: str, servers: 
 
 @decides("A2")
 def decide_forgery_with_checks(claim: str, scene: Scene, forged: str, genuine: str) -> Verdict:
-    """Decide claim A2: a server with checks rejects a forged message and accepts a genuine one of the author."""
+    """Decide claim A2: a server with checks rejects a forged message, and accepts a genuine one of the same author."""
 
     def check() -> Finding:
         bad, good = judge(scene, forged), judge(scene, genuine)
@@ -320,7 +323,10 @@ class Check:
 
     @property
     def terms(self) -> dict[str, float]:
-        """Return the check's duration in s by kind of DNS lookup: spf, dkim, dmarc; the rest is `residual`."""
+        """Return the terms of the check's duration in s, keyed by kind of DNS lookup: spf, dkim, dmarc.
+
+        The rest of the duration has the key `residual`.
+        """
         lookups = [
             Interval(_kind(exchange), exchange.query.time_ns, exchange.response.time_ns)
             for exchange in self.lookups

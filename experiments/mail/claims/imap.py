@@ -105,7 +105,7 @@ def _check(course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) ->
 
 
 def _one(session: ImapSession, verb: str) -> ImapExchange:
-    """Return the session's first exchange with this command.
+    """Return the session's first command with this name, and the responses to it.
 
     Raises Inconclusive if there is none, Contradiction if the command failed.
     """
@@ -153,7 +153,7 @@ def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]
 
 
 def _numbers(exchange: ImapExchange) -> set[int]:
-    """Return the message numbers in the SEARCH responses of an exchange."""
+    """Return the message numbers in the untagged SEARCH responses to a command."""
     values = [value for one in exchange.data("SEARCH") for value in one.values]
     return {int(value) for value in values if isinstance(value, str) and value.isdigit()}
 
@@ -274,7 +274,7 @@ def _attachment(session: ImapSession, attachment: bytes) -> int:
 
 
 def _folder(session: ImapSession, folder: str, of: ImapExchange) -> ImapExchange:
-    """Check that the created folder is listed and has one message; return the exchange of STATUS."""
+    """Check that the created folder is listed and has one message; return STATUS and its responses."""
     names = [_name(one.values[-1]) for exchange in session.exchanges_of("LIST") for one in exchange.data("LIST")]
     status = _one(session, "STATUS")
     if folder not in names:
@@ -308,7 +308,10 @@ def _flagged(session: ImapSession, number: int, of: ImapExchange) -> ImapExchang
 
 
 def _exists(session: ImapSession, count: int) -> ImapExchange:
-    """Check that the selected mailbox has `count` messages (EXISTS); return the exchange of SELECT or EXAMINE."""
+    """Check that the selected mailbox has `count` messages (EXISTS).
+
+    Return the command SELECT or EXAMINE with its responses.
+    """
     opened = next(iter(session.exchanges_of("SELECT", "EXAMINE")), None)
     if opened is None or not opened.ok:
         raise Inconclusive(f"The session of frame {session.frame} selects no mailbox.")

@@ -38,11 +38,11 @@ RECORDED_NS = NS // 2
 
 @dataclass(frozen=True)
 class Outage:
-    """Times in ns of one outage: failure and return of the peer, and kill and restart of the sender's MTA.
+    """Times in ns of one outage: failure and return of the receiving server, and kill and restart of the sender's MTA.
 
-    back_ns: time of the return, None if the peer does not return; bound_s: permitted time from the return to the next
-    attempt; receiver: the peer's address; keeping: retry policy that the sender must keep for a peer that does not
-    return, None if it is not checked.
+    back_ns: time of the return, None if the receiving server does not return; bound_s: permitted time from the return
+    to the next attempt; receiver: the receiving server's address; keeping: retry policy that the sender must keep if
+    the server does not return, None if it is not checked.
     """
 
     kind: str
@@ -58,9 +58,9 @@ class Outage:
 class Episode:
     """Captured traffic and times of one outage.
 
-    submitted, leaving: messages to and from the sender's MTA, at its interface; arriving: messages at the peer's
-    interface; mailbox: final content of the recipient's mailbox, or of the sender's if the peer did not return;
-    composed: the messages to be submitted, empty if unknown.
+    submitted, leaving: SMTP traffic to and from the sender's MTA, captured at its interface; arriving: SMTP traffic at
+    the receiving server's interface, None if not captured; mailbox: final content of the recipient's mailbox, or of the
+    sender's if the receiving server did not return; composed: the messages to be submitted, empty if unknown.
     """
 
     outage: Outage
@@ -72,7 +72,7 @@ class Episode:
 
 
 def attempts(episode: Episode) -> list[Attempt]:
-    """Return all attempts of the sender's server to connect to the peer, in order of time."""
+    """Return all attempts of the sender's server to connect to the receiving server, in order of time."""
     every = [connection for connection in episode.leaving.others if _is_to_peer(connection, episode.outage)]
     every += [
         session.connection for session in episode.leaving.sessions if _is_to_peer(session.connection, episode.outage)
@@ -102,7 +102,7 @@ def during(episode: Episode) -> list[Attempt]:
 
 
 def next_attempt(episode: Episode) -> Attempt | None:
-    """Return the first answered connection attempt after the peer's return; None if there is none."""
+    """Return the first answered connection attempt after the receiving server's return; None if there is none."""
     back_ns = episode.outage.back_ns
     if back_ns is None:
         return None
@@ -118,7 +118,7 @@ def next_attempt(episode: Episode) -> Attempt | None:
 
 @decides("S5")
 def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict:
-    """Decide claim S5 from outages after which the peer returns (`episodes`) or does not return (`given_up`)."""
+    """Decide claim S5 from outages: the receiving server returns (`episodes`) or does not return (`given_up`)."""
     every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
     # Leave out traffic without a session: it proves a failed delivery, but would make the claim undecided.
@@ -140,7 +140,10 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
 
 
 def _course(episode: Episode) -> Finding:
-    """Check all requirements of claim S5 in an outage after which the peer returned; return (description, frames)."""
+    """Check all requirements of claim S5 in an outage after which the receiving server returned.
+
+    Return (description, frame numbers).
+    """
     outage, taken = episode.outage, _taken(episode)
     contents = list(fetched_messages(episode.mailbox.sessions[-1]).values())
     held, sent, arrived = Counter(map(_body, contents)), _sent(episode), _arrived(episode)
@@ -193,7 +196,10 @@ def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> Non
 
 
 def _tried(episode: Episode) -> list[Attempt]:
-    """Check that the peer was down and that the sender's MTA retried; return the failed connection attempts."""
+    """Check that the receiving server was down, and that the sender's MTA retried.
+
+    Return the failed connection attempts.
+    """
     outage, failed = episode.outage, during(episode)
     for attempt in attempts(episode):
         # Compare the time of the answer, since a retransmitted SYN may be answered after the peer's return.
@@ -225,12 +231,15 @@ def _resumed(episode: Episode) -> Attempt:
 
 
 def _after_s(first: Attempt, outage: Outage) -> float:
-    """Return the time in s from the peer's return to the first answered connection attempt."""
+    """Return the time in s from the receiving server's return to the first answered connection attempt."""
     return max(0, first.began_ns - (outage.back_ns or 0)) / NS
 
 
 def _sent(episode: Episode) -> dict[bytes, list[Message]]:
-    """Return the transfers of each message to the peer, keyed by message body, also those without a reply."""
+    """Return the captured transfers of messages to the receiving server, keyed by message body.
+
+    Transfers without a reply are included.
+    """
     found: dict[bytes, list[Message]] = {}
     for message in episode.leaving.messages:
         found.setdefault(message.body, []).append(message)
@@ -238,7 +247,7 @@ def _sent(episode: Episode) -> dict[bytes, list[Message]]:
 
 
 def _arrived(episode: Episode) -> dict[bytes, list[tuple[int, Message]]]:
-    """Return the messages that the peer accepted, as body -> list of (time of the 250 in ns, message)."""
+    """Return the messages that the receiving server accepted, as body -> list of (time of the 250 in ns, message)."""
     found: dict[bytes, list[tuple[int, Message]]] = {}
     for message in episode.arriving.messages if episode.arriving is not None else ():
         if message.taken and message.sent.final is not None:
@@ -314,7 +323,10 @@ def _is_done(message: Message, at_ns: int) -> bool:
 
 
 def _reported(episode: Episode) -> Finding:
-    """Check an outage without return: each accepted message comes back in a DSN; return (description, frames)."""
+    """Check an outage from which the receiving server does not return: each accepted message must come back in a DSN.
+
+    Return (description, frame numbers).
+    """
     failed, taken = during(episode), _taken(episode)
     if not was_retried(failed):
         raise Contradiction(

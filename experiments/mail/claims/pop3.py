@@ -85,7 +85,10 @@ def _nothing_before_proof(session: Pop3Session) -> None:
 
 
 def _refused(session: Pop3Session) -> Pop3Exchange:
-    """Check that a session with wrong passwords stays in the AUTHORIZATION state; return its last login exchange."""
+    """Check that a session with wrong passwords stays in the AUTHORIZATION state.
+
+    Return the last login command of the session with the reply.
+    """
     attempts = session.exchanges_of("PASS", "APOP", "AUTH")
     if not attempts or not session.exchanges_of(*TRANSACTIONS):
         raise Inconclusive("No session requests messages after a wrong password.")
@@ -103,9 +106,9 @@ def _dropped(session: Pop3Session) -> Pop3Exchange:
 
 
 def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tuple[int, Pop3Exchange]:
-    """Check that STAT returns the number and total size of the messages in `contents`; return (number, exchange).
+    """Check that STAT returns the number and total size of the messages in `contents`.
 
-    The size counts CRLF line ends (RFC 1939 section 11).
+    Return (number, STAT with its response). The size counts CRLF line ends (RFC 1939 section 11).
     """
     asked = traffic.sessions[0].exchanges_of("STAT")
     if not asked:
@@ -126,7 +129,7 @@ def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tupl
 
 
 def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
-    """Check that all RETR commands of a session succeed; return their exchanges."""
+    """Check that all RETR commands of a session succeed; return these commands with their responses."""
     asked = traffic.sessions[0].exchanges_of("RETR")
     for exchange in asked:
         if not exchange.ok:
@@ -135,7 +138,10 @@ def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
 
 
 def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
-    """Check that the session `keeps` retrieves all messages, and that all remain; return the exchanges of RETR."""
+    """Check that the session `keeps` retrieves all messages, and that all remain.
+
+    Return the RETR commands with their responses.
+    """
     asked = downloaded(course.keeps)
     _are(asked, contents)
     if len(asked) != len(contents):
@@ -168,7 +174,7 @@ def _are(asked: Sequence[Pop3Exchange], contents: Sequence[bytes]) -> None:
 
 
 def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
-    """Check that the session `deletes` deletes exactly these messages; return the exchanges of DELE."""
+    """Check that the session `deletes` deletes exactly these messages; return the DELE commands and responses."""
     session = course.deletes.sessions[0]
     asked, got = session.exchanges_of("DELE"), {one.command.argument for one in downloaded(course.deletes)}
     _are(downloaded(course.deletes), contents)

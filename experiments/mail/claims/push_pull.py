@@ -35,9 +35,10 @@ class Pull:
 
 @dataclass(frozen=True)
 class Push:
-    """Captured SMTP traffic between two servers, the message expected in it, and their addresses.
+    """Captured SMTP traffic between two servers, the message expected in it, and the servers' addresses.
 
-    `holds`: address of the sender; `gets`: address of the receiver.
+    `content`: the message; `holds`: address of the server that sends it; `gets`: address of the server that receives
+    it.
     """
 
     traffic: SmtpTraffic
@@ -68,7 +69,10 @@ def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Pus
 
 
 def _pulled(pull: Pull) -> int:
-    """Check that the client opened the connection on which it receives the object; return the frame of the SYN."""
+    """Check that the client opened the connection on which it receives the object.
+
+    Return the frame number of the SYN.
+    """
     for conversation in pull.load.conversations:
         for exchange in conversation.exchanges:
             if exchange.response is not None and exchange.response.body == pull.payload:
@@ -112,7 +116,10 @@ def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Mes
 
 
 def _pushed(push: Push) -> int:
-    """Check that the sender opened the connection on which it sends the message; return the frame of the SYN."""
+    """Check that the sender opened the connection on which it sends the message.
+
+    Return the frame number of the SYN.
+    """
     found = message_with(push.traffic, push.content)
     if found is None:
         frame = push.traffic.sessions[0].connection.syn.frame

@@ -121,7 +121,7 @@ def insufficient_storage(scenario: Scenario) -> Finding:
 
 
 def _taken_before(scenario: Scenario, refused: SmtpExchange) -> None:
-    """Raise Contradiction unless the command that was refused had been accepted earlier."""
+    """Raise Contradiction unless the same command as the refused one was accepted earlier."""
     for session in scenario.sessions:
         for exchange in session.exchanges:
             if exchange is refused:

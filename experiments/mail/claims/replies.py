@@ -107,7 +107,10 @@ def decide_reply_causes(
 
 
 def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, SmtpExchange]:
-    """Return (session, exchange) of the first reply `code` to one of `verbs`. Raises Contradiction if there is none."""
+    """Return (session, command with reply) for the first reply `code` to one of the commands `verbs`.
+
+    Raises Contradiction if there is none.
+    """
     for session in scenario.sessions:
         for exchange in session.exchanges:
             if exchange.code == code and (not verbs or exchange.verb in verbs):
@@ -119,7 +122,10 @@ def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, S
 
 
 def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
-    """Return a later exchange with the command of `first` and a reply in `codes`. Raises Contradiction without one."""
+    """Return a repetition of the command `first` that gets a reply in `codes`, with this reply.
+
+    The repetition is later than `first`. Raises Contradiction if there is none.
+    """
     for one in later_exchanges(scenario, first):
         if one.command.octets == first.command.octets and one.code in codes:
             return one
@@ -128,7 +134,7 @@ def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> S
 
 
 def similar_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
-    """Return an exchange with the verb of `first`, another argument and a reply in `codes`.
+    """Return a command, with reply, that has the verb of `first`, another argument and a reply in `codes`.
 
     Raises Contradiction if there is none.
     """
@@ -141,13 +147,13 @@ def similar_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> Sm
 
 
 def later_exchanges(scenario: Scenario, first: SmtpExchange) -> Sequence[SmtpExchange]:
-    """Return all SMTP exchanges after `first`, in its session and in later sessions."""
+    """Return all SMTP commands with replies after `first`, in the same session and in later ones."""
     every = [exchange for session in scenario.sessions for exchange in session.exchanges]
     return every[next(place for place, one in enumerate(every) if one is first) + 1 :]
 
 
 def command(exchange: SmtpExchange) -> Command:
-    """Return the command line of an exchange. Raises Contradiction if the exchange is a transfer of mail data."""
+    """Return the command of an exchange (command or mail data, and reply). Raises Contradiction for mail data."""
     if not isinstance(exchange.command, Command):
         raise Contradiction(f"{exchange.text!r} is not a command.", exchange.command.frame)
     return exchange.command
@@ -159,7 +165,7 @@ def reply_lines(exchange: SmtpExchange) -> tuple[str, ...]:
 
 
 def of_both(first: SmtpExchange, second: SmtpExchange) -> list[int]:
-    """Return the numbers of all frames of two exchanges."""
+    """Return the numbers of all frames of two commands and of the replies to them."""
     return [*first.frames, *second.frames]
 
 

@@ -103,7 +103,7 @@ def decide_delivery_steps(claim: str, legs: MailLegs, inside: HostTimes) -> Verd
 
 @dataclass(frozen=True)
 class _Moment:
-    """Event in a message's delivery: description, time in ns, capture frame (0: no packet)."""
+    """Event in a message's delivery: description, time in ns, frame number in the capture (0: no packet)."""
 
     what: str
     time_ns: int

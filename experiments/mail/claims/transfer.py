@@ -356,7 +356,7 @@ def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
 def _pushes(session: SmtpSession, submitted: SmtpTraffic) -> tuple[int, int, int]:
     """Check that a server already has the message when it opens the connection to port 25.
 
-    Returns the frames of (mail data of the submission, SYN, mail data of the transfer).
+    Returns the frame numbers of (mail data of the submission, SYN, mail data of the transfer).
     """
     connection, first = session.connection, session.messages[0]
     if connection.server.port != SMTP_PORT:

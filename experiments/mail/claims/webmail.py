@@ -80,7 +80,7 @@ def _only_http(screen: Screen) -> None:
 
 
 def _posted(load: PageLoad, token: bytes) -> int:
-    """Check that the POST which submits the message is accepted; return the frame of the POST."""
+    """Check that the POST which submits the message is accepted; return the frame number of the POST."""
     for exchange in load.exchanges:
         if exchange.request.start_line[0] == b"POST" and token in exchange.request.body:
             if exchange.response is None or status_of(exchange.response) >= 400:
@@ -92,7 +92,10 @@ def _posted(load: PageLoad, token: bytes) -> int:
 
 
 def _transferred(webmail: Webmail) -> tuple[int, int]:
-    """Check that SMTP carries the message unaltered from server to server; return the frames (SYN, mail data)."""
+    """Check that SMTP carries the message unaltered from server to server.
+
+    Return the frame numbers of (SYN, mail data).
+    """
     for session in webmail.between.sessions:
         for message in session.messages:
             if webmail.token not in message.content or not message.taken:
@@ -117,7 +120,7 @@ def _transferred(webmail: Webmail) -> tuple[int, int]:
 
 
 def _shown(load: PageLoad, text: bytes) -> int:
-    """Check that an HTTP response has the message's whole text; return the response's frame."""
+    """Check that an HTTP response has the message's whole text; return its frame number."""
     found = [exchange for exchange in load.exchanges if _shows(exchange, text)]
     if not found:
         frame = load.exchanges[-1].request.frames[0] if load.exchanges else 0

@@ -27,7 +27,10 @@ REFUSED = (poplib.error_proto, imaplib.IMAP4.error)
 
 
 def run_steps(client: Any, steps: Sequence[Sequence[Any]]) -> None:
-    """Run one session: call poplib's or imaplib's method of each step. Raises OSError, EOFError and imaplib's abort."""
+    """Run one session: call the methods of a poplib or imaplib client; each step is (method name, arguments ...).
+
+    A refused command does not end the session. Raises OSError, EOFError and imaplib's abort.
+    """
     known: dict[str, str] = {}
     for method, *arguments in steps:
         try:
@@ -54,6 +57,6 @@ def _session(address: str, request: dict[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run a session for each request on the standard input; return 0 at the end."""
+    """Run a POP3 or IMAP session for each JSON request on standard input; return 0 at the end."""
     (address,) = argv
     return serve(partial(_session, address), errors=(OSError, EOFError, AttributeError, *REFUSED))

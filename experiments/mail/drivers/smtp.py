@@ -122,5 +122,5 @@ def _handle(request: dict[str, Any]) -> None:
 
 
 def main(_: list[str]) -> int:
-    """Process the requests on the standard input; return 0 at the end."""
+    """Process the JSON requests (compose, send, fetch, dialogue) on standard input; return 0 at the end."""
     return serve(_handle, errors=(AgentError, ComposeError, OSError, smtplib.SMTPException))

@@ -141,7 +141,7 @@ def _session(address: str, port: int, name: str, steps: Sequence[Sequence[Any]])
 
 
 def main(argv: list[str]) -> int:
-    """Run a browser session for each request on the standard input; return 0 at the end."""
+    """Run a browser session for each JSON request on standard input; return 0 at the end."""
     address, port, name = argv
     session = partial(_session, address, int(port), name)
     return serve(session, errors=(OSError, HTTPException, PageError, ValueError))

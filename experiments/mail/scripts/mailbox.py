@@ -19,9 +19,9 @@ _READ_ONLY: Steps = [*_IMAP, ("select", "INBOX", True)]
 
 
 def reading_steps(protocol: str, task: str, count: int, subject: str) -> Steps:
-    """Return the POP3 or IMAP steps of a reading task on `count` messages.
+    """Return the poplib or imaplib calls, each (method, arguments ...), of a reading task on `count` messages.
 
-    `subject`: Subject of the message with the attachment.
+    `task`: headers, attachment or everything; `subject`: Subject of the message with the attachment.
     """
     every = range(1, count + 1)
     return {
@@ -45,7 +45,10 @@ def _search(subject: str) -> Sequence[Any]:
 
 
 def working_steps(subject: str) -> Steps:
-    """Return IMAP steps that create a folder, search, set flags, copy, and fetch a part of a message."""
+    """Return imaplib calls that create a folder, search, set flags, copy, and fetch a part of a message.
+
+    Each is (method, arguments ...).
+    """
     return [
         *_IMAP,
         ("select", "INBOX"),
@@ -63,7 +66,10 @@ def working_steps(subject: str) -> Steps:
 
 
 def looking_steps() -> Steps:
-    """Return IMAP steps that read the flags and folders changed by working_steps()."""
+    """Return imaplib calls that read the flags and folders changed by working_steps().
+
+    Each is (method, arguments ...).
+    """
     return [
         *_READ_ONLY,
         ("search", None, "FLAGGED"),
@@ -75,7 +81,10 @@ def looking_steps() -> Steps:
 
 
 def folder_steps() -> Steps:
-    """Return IMAP steps that fetch all messages of the folder created by working_steps()."""
+    """Return imaplib calls that fetch all messages in the folder created by working_steps().
+
+    Each is (method, arguments ...).
+    """
     return [*_IMAP, ("select", FOLDER, True), ("fetch", "1:*", "(BODY.PEEK[])"), ("logout",)]
 
 
@@ -93,7 +102,7 @@ DELETE: Steps = [
 
 
 def rest_steps(count: int) -> Steps:
-    """Return POP3 steps that retrieve the messages which an earlier session with DELE has left.
+    """Return poplib calls, each (method, arguments ...), that retrieve the messages left by an earlier DELE session.
 
     `count`: number of messages before that session.
     """
@@ -102,12 +111,15 @@ def rest_steps(count: int) -> Steps:
 
 
 def log_in_steps(user: str) -> Steps:
-    """Return webmail steps that log a user in, up to the message list."""
+    """Return the actions of the scripted browser that log a user in to webmail, up to the message list."""
     return [("open", "/login"), ("submit", "/login", {"user": user, "password": PASSWORDS[user]})]
 
 
 def webmail_steps(task: str, count: int, subject: str) -> Steps:
-    """Return the webmail steps of a reading task (headers, attachment or everything) for `count` messages."""
+    """Return the actions of the scripted browser for a reading task on `count` messages by webmail.
+
+    `task`: headers, attachment or everything.
+    """
     later: Steps = [("open", f"/folder?name=INBOX&page={page}") for page in range(2, list_pages(count) + 1)]
     if task == "headers":
         return [*log_in_steps(USER), *later]
@@ -126,6 +138,6 @@ def _picture(subject: str) -> Steps:
 
 
 def writing_steps(user: str, to: str, subject: str, text: str) -> Steps:
-    """Return webmail steps that log a user in, and write and send a message."""
+    """Return the actions of the scripted browser that log a user in to webmail, and write and send a message."""
     form = {"to": to, "subject": subject, "text": text}
     return [*log_in_steps(user), ("open", "/compose"), ("submit", "/compose", form)]

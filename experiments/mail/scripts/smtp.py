@@ -30,19 +30,22 @@ MAIL, RSET, DATA = ("say", f"MAIL FROM:<{ALICE}>"), ("say", "RSET"), ("say", "DA
 
 
 def rcpt(user: str, domain: str = "example.com") -> tuple[str, str]:
-    """Return the dialogue step that sends RCPT for a user."""
+    """Return the step (`say`, command) by which a scripted SMTP session sends RCPT for a user."""
     return "say", f"RCPT TO:<{user}@{domain}>"
 
 
 def letter(text: str, octets: int = 0) -> tuple[str, str]:
-    """Return the dialogue step that sends a message of about `octets` octets as mail data; `text`: its Subject."""
+    """Return the step (`data`, message) by which a scripted SMTP session sends a message as mail data.
+
+    The message has about `octets` octets, and `text` as its Subject.
+    """
     head = f"From: {ALICE}\r\nSubject: {text}\r\n\r\n"
     lines = "".join(f"line {number:05} of what Alice has to say\r\n" for number in range(max(octets // 40, 1)))
     return "data", head + lines
 
 
 def whole(user: str, text: str, octets: int = 0) -> Steps:
-    """Return the dialogue steps of a mail transaction to one user: MAIL, RCPT, DATA, mail data."""
+    """Return the steps of a scripted SMTP session for a mail transaction to one user: MAIL, RCPT, DATA, mail data."""
     return MAIL, rcpt(user), DATA, letter(text, octets)
 
 

@@ -116,7 +116,7 @@ def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, toge
 
 
 def _legend(leg: Leg, sizes_bytes: Sequence[int], rest_s: float) -> dict[str, str]:
-    """Return the explanation of the symbol X in the formula: transmission time of the mail data, and its division."""
+    """Return the legend of the formula's symbol X: the transmission time of the mail data, and its terms."""
     first_s = sum(leg.first_s(size) for size in sizes_bytes)
     parts_s = {"dialogue": first_s, "transmission": rest_s}
     return {"X": transmission_symbol(first_s + rest_s, "the mail data", parts_s)}

@@ -19,7 +19,7 @@ AGAIN_NS = 3 * NS // 10
 
 @dataclass(frozen=True)
 class Attempt:
-    """Connection attempt of an MTA: frame and time of its SYN, and time of the SYN-ACK or of its failure."""
+    """Connection attempt of an MTA: frame number and time of its SYN, and time of the SYN-ACK or of its failure."""
 
     frame: int
     began_ns: int
@@ -46,7 +46,7 @@ def was_retried(failed: Sequence[Attempt]) -> bool:
 
 
 def attempts_by_time(failed: Sequence[Attempt]) -> list[Attempt]:
-    """Return the first of the connections in each attempt; a queue may open several connections at a time."""
+    """Return the first connection of each delivery attempt; a queue may open several connections at a time."""
     found: list[Attempt] = []
     for one in failed:
         if not found or one.began_ns - found[-1].began_ns >= AGAIN_NS:
@@ -55,7 +55,10 @@ def attempts_by_time(failed: Sequence[Attempt]) -> list[Attempt]:
 
 
 def describe_retries(kind: str, keeping: RetryPolicy, failed: Sequence[Attempt]) -> str:
-    """Return a clause on a queue's attempts. Raises Contradiction if their intervals violate the retry policy."""
+    """Return a clause that describes a queue's delivery attempts.
+
+    Raises Contradiction if their intervals violate the retry policy.
+    """
     every = attempts_by_time(failed)
     # RFC 5321 section 4.5.4.1: the retry interval SHOULD be at least 30 minutes, counted from the failed attempt's end.
     for one, other in pairwise(every):

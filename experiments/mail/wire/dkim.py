@@ -160,7 +160,10 @@ def _public_key(key_record: str) -> tuple[int, int]:
 
 
 def _value(octets: bytes, tag: int) -> tuple[bytes, bytes]:
-    """Return (content of the first DER element, octets after it). Raises UnreadableSignature for another tag."""
+    """Return (content of the first DER element, octets after it).
+
+    Raises UnreadableSignature if the element has another tag than `tag`.
+    """
     if len(octets) < 2 or octets[0] != tag:
         raise UnreadableSignature("the key is not a SubjectPublicKeyInfo of RSA")
     length, start = octets[1], 2

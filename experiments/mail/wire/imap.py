@@ -51,7 +51,7 @@ class ImapExchange(Exchange[Command, Response]):
         return self.final.status if self.final is not None else "no completion"
 
     def data(self, name: str) -> list[Response]:
-        """Return the untagged responses of the exchange with this name, such as FETCH."""
+        """Return the untagged responses with this name, such as FETCH."""
         return [one for one in self.preliminary if one.name == name]
 
     def fetched(self) -> dict[int, dict[str, Value]]:
@@ -68,7 +68,7 @@ class ImapExchange(Exchange[Command, Response]):
 
 @dataclass(frozen=True)
 class ImapSession(Dialogue[ImapExchange, Response | None]):
-    """Captured IMAP session: greeting and exchanges, or the violation of the grammar as `problem`."""
+    """Captured IMAP session: greeting, and commands with responses; `problem`: a violation of the grammar."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,10 @@ def read_commands(stream: Stream) -> Iterator[Command]:
 
 
 def _pair(commands: list[Command], responses: list[Response]) -> tuple[list[ImapExchange], str | None]:
-    """Return (each command with its tagged completion, and with the untagged data before the completion; problem).
+    """Pair each IMAP command with its tagged completion and the untagged data before that; return (pairs, problem).
 
-    The problem is a clause about the first response that belongs to no command, at which the pairing ends; else None.
+    The pairing ends at the first response that belongs to no command. `problem` is a clause about this response, else
+    None.
     """
     exchanges = [ImapExchange(command, None) for command in commands]
     waiting: dict[str, list[int]] = {}
@@ -136,7 +137,7 @@ def _pair(commands: list[Command], responses: list[Response]) -> tuple[list[Imap
 
 
 def _reused_tag(exchanges: list[ImapExchange]) -> str | None:
-    """Return a clause about the first tag of two commands, which RFC 3501 section 2.2.1 excludes; else None."""
+    """Return a clause about the first tag that two commands share (RFC 3501 section 2.2.1 forbids it); else None."""
     used = Counter(exchange.command.tag for exchange in exchanges)
     return next((f"the tag {tag} is used twice" for tag, count in used.items() if count > 1), None)
 

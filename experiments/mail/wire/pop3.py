@@ -48,11 +48,11 @@ class Pop3Exchange(Exchange[Command, Response]):
 
 @dataclass(frozen=True)
 class Pop3Session(Dialogue[Pop3Exchange, Response | None]):
-    """Captured POP3 session: greeting and exchanges, or the violation of the grammar as `problem`."""
+    """Captured POP3 session: greeting, and commands with responses; `problem`: a violation of the grammar."""
 
     @property
     def proof(self) -> Pop3Exchange | None:
-        """Return the exchange that authenticated the user, such as PASS; None if there is none."""
+        """Return the command, with response, that authenticated the user, such as PASS; None if there is none."""
         return next((exchange for exchange in self.exchanges if exchange.verb in PROOFS and exchange.ok), None)
 
 
@@ -70,7 +70,7 @@ def pop3_traffic(captured: CaptureFile, interface: str, port: int = POP3_PORT) -
 
 @dataclass
 class _SessionParser:
-    """State of the session parser: offsets in both streams, the greeting, and the exchanges so far."""
+    """State of the session parser: offsets in both streams, the greeting, and the commands with responses so far."""
 
     connection: Connection
     sent: int = 0

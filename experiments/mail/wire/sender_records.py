@@ -22,7 +22,7 @@ _STRING = re.compile(r'"([^"]*)"')
 
 @dataclass(frozen=True)
 class Published:
-    """DNS records that a host has received: values keyed by (name, type), each with the frame of the response."""
+    """DNS records that a host has received: (name, type) -> values, and frame number of the response."""
 
     answers: dict[tuple[str, str], tuple[tuple[str, ...], int]]
 
@@ -38,14 +38,19 @@ class Published:
         return cls(found)
 
     def values(self, name: str, rtype: str) -> tuple[tuple[str, ...], int]:
-        """Return (values of a name and type, frame of the response). Raises Inconclusive without a response."""
+        """Return (values of a name and type, frame number of the response).
+
+        Raises Inconclusive without a response.
+        """
         key = (canonical(name), rtype)
         if key not in self.answers:
             raise Inconclusive(f"The capture has no response for {key[0]} {rtype}.")
         return self.answers[key]
 
     def text(self, name: str, version: str) -> tuple[str, int]:
-        """Return (TXT record that begins with `version`, frame of the DNS response); the record is "" if there is none.
+        """Return (TXT record that begins with `version`, frame number of the response).
+
+        The record is "" if there is none.
 
         Raises Inconclusive without a response.
         """
@@ -59,7 +64,10 @@ def _values(response: DnsMessage, rtype: str) -> tuple[str, ...]:
 
 
 def spf_result(published: Published, domain: str, address: str) -> tuple[str, list[int]]:
-    """Return (SPF result for a client's address, frames of the records). Raises Inconclusive without a response."""
+    """Return (SPF result for a client's address, frame numbers of the records).
+
+    Raises Inconclusive without a response.
+    """
     text, frame = published.text(domain, "v=spf1")
     frames = [frame]
     if not text:
@@ -101,7 +109,9 @@ def _is_in(address: str, values: Iterable[str], prefix: str) -> bool:
 
 
 def dmarc_policy(published: Published, domain: str) -> tuple[str, int]:
-    """Return (policy in a domain's own DMARC record, frame of the DNS response); the policy is "" without a record.
+    """Return (policy in a domain's own DMARC record, frame number of the response).
+
+    The policy is "" without a record.
 
     Raises Inconclusive without a response.
     """

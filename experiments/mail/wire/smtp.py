@@ -48,7 +48,7 @@ class SmtpExchange(Exchange[Command | MailData, Reply]):
 
 @dataclass(frozen=True)
 class Message:
-    """Captured mail transaction: the exchanges of MAIL, the accepted RCPTs and DATA, and the mail data with reply."""
+    """Captured mail transaction: MAIL, the accepted RCPTs and DATA with their replies, and the mail data with reply."""
 
     mail: SmtpExchange
     recipients: tuple[SmtpExchange, ...]
@@ -119,7 +119,7 @@ def smtp_traffic(captured: CaptureFile, interface: str, ports: Collection[int] =
 
 @dataclass
 class _SessionParser:
-    """State of the session parser: offset in the client's stream, unused replies, exchanges, open transaction."""
+    """State of the parser: offset in the client's stream, unused replies, commands with replies, open transaction."""
 
     stream: Stream
     replies: list[Reply]
@@ -134,7 +134,7 @@ class _SessionParser:
         return self.replies.pop(0) if self.replies else None
 
     def record(self, said: Command | MailData) -> SmtpExchange:
-        """Add a command or mail data, with the next reply, as an exchange; return the exchange."""
+        """Add a command or mail data, with the next reply, as an SmtpExchange; return it."""
         self.at += len(said.octets)
         made = SmtpExchange(said, self.next_reply())
         self.exchanges.append(made)

@@ -120,9 +120,9 @@ class Plan:
     script: dict[str, Any] = field(default_factory=dict)
 
     def target(self, *steps: Mapping[str, Any], query: str = "") -> str:
-        """Store these steps as the origin's responses to a new random request target; return the target.
+        """Store scripted responses (steps) of the origin to a new random request target; return the target.
 
-        The n-th step answers the n-th request, and the last step all further requests.
+        The n-th request gets the n-th response, and all further requests get the last one.
         """
         word = self.random.choice(("news", "notes", "prices", "table"))
         name = f"/{word}-{self.random.randrange(16**6):06x}"

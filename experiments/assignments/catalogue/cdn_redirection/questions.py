@@ -25,7 +25,7 @@ ORIGIN_HOST = "origin"
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the parameters: order of the regions, objects, TTL, delays, sizes, and the pause before the last loads."""
+    """Draw a student's parameters: order of regions, objects, TTL, delays, sizes, pause before the last page loads."""
     regions = draw.shuffled("regions", sorted(REGIONS))
     page = f"{draw.word('page')}.html"
     objects = {
@@ -83,9 +83,9 @@ def _user(seen: CaptureView, region: str) -> CaptureView:
 
 
 def _resolved(seen: CaptureView, region: str, place: int = 0) -> tuple[DnsExchange, DnsMessage]:
-    """Return (DNS exchange, its response) of a region's user.
+    """Return (DNS query with its response, the response alone) of a region's user.
 
-    `place`: index of the exchange among the user's DNS exchanges, from 0.
+    `place`: index of the query among the user's DNS queries, from 0.
     """
     exchange = _user(seen, region).dns.exchanges[place]
     assert exchange.response is not None
@@ -150,7 +150,7 @@ def q4(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns", hint="Subtract the times of query and response at the user's interface.")
 def q5(seen: CaptureView) -> Key:
-    """Return the answer key: the time from the first region's first DNS query to its response, at the user."""
+    """Return the answer key: the time from the first region's first DNS query to its response, captured at the user."""
     exchange, response = _resolved(seen, seen.variant["first"])
     time_s = (response.time_ns - exchange.query.time_ns) / 1e9
     frames = (exchange.query.frame, response.frame)
@@ -176,7 +176,7 @@ def q7(seen: CaptureView) -> Key:
 
 @question(points=1, filter='http.request && frame.interface_name == "origin"', hint="Look at the request lines.")
 def q8(seen: CaptureView) -> Key:
-    """Return the answer key: the frames of the requests for the page captured at the origin."""
+    """Return the answer key: the frame numbers of the requests for the page captured at the origin."""
     frames = _at_origin(seen)
     return Key(Frames(frames), frames, f"They begin in the frames {', '.join(map(str, frames))} (RFC 9111 section 4).")
 
@@ -224,7 +224,7 @@ def q11(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.response", hint="Open the header of the second response.")
 def q12(seen: CaptureView) -> Key:
-    """Return the answer key: the Cache-Status field (RFC 9211) of the second page response to one user."""
+    """Return the answer key: Cache-Status (RFC 9211) in the second page response to the user who loads again."""
     _, response = _page_response(seen, seen.variant["again"], 1)
     value = response.values(b"cache-status")[0].decode()
     explanation = f"{span(response)}: `Cache-Status: {value}` (RFC 9211 section 2)."

@@ -20,7 +20,7 @@ NXDOMAIN = 3
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the parameters: names, records, TTLs, the order of the queries, and the pause before the last query."""
+    """Draw a student's parameters: names, records, TTLs, order of the queries, and pause before the last query."""
     domain = f"{draw.word('domain')}.example.com"
     address = f"10.53.{draw.number('network', 20, 250)}.{draw.number('host', 1, 250)}"
     canonical, pool = f"{draw.word('host')}.example.com", f"{draw.word('pool')}.{domain}"
@@ -177,7 +177,7 @@ def q9(seen: CaptureView) -> Key:
     hint="Such a response has no error code and no answer.",
 )
 def q10(seen: CaptureView) -> Key:
-    """Return the answer key: the frame of the NODATA response (RFC 2308 section 2.2)."""
+    """Return the answer key: the frame number of the NODATA response (RFC 2308 section 2.2)."""
     response = next(
         one.response
         for one in seen.dns.exchanges

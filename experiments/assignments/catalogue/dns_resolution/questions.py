@@ -21,7 +21,7 @@ FILLING = 150
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the parameters: domain, names, address, TTL, the delays of all links, and the pause between two queries."""
+    """Draw a student's parameters: domain, names, address, TTL, delays of all links, and pause between two queries."""
     domain = draw.choice("domain", ["example.com", "shop.org", "bookshop.uk"])
     name, big = f"{draw.word('name')}.{domain}", f"{draw.word('big', 4)}.{domain}"
     address = f"10.53.{draw.number('network', 20, 250)}.{draw.number('host', 1, 250)}"
@@ -39,7 +39,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def record(lab: Lab) -> None:
-    """Query a name, query it again after a pause, and query a TXT RRset that exceeds a UDP response."""
+    """Query a name, query it again after a pause, and query a TXT RRset too large for a UDP response."""
     name, big = lab.variant["name"], lab.variant["big"]
     lab.run_module("client", "lab7.services.dns.stub", name, "A")
     lab.run("client", ["sleep", str(lab.variant["pause"])])
@@ -48,12 +48,12 @@ def record(lab: Lab) -> None:
 
 
 def _asked(seen: CaptureView, host: str) -> list[DnsExchange]:
-    """Return the DNS exchanges between client and local server, captured at the interface of a host."""
+    """Return the DNS exchanges between client and local name server, captured at the interface of a host."""
     return [one for one in seen.at(host).dns.exchanges if one.query.target == LOCAL]
 
 
 def _resolution(seen: CaptureView) -> list[tuple[DnsMessage, DnsMessage]]:
-    """Return (query, response) for each query that the local server sends to resolve the client's first query."""
+    """Return (query, response) for each query that the local name server sends to resolve the client's first query."""
     first = _asked(seen, "local")[0]
     return [
         (one.query, one.response)
@@ -76,7 +76,7 @@ def _pair(exchange: DnsExchange) -> tuple[int, int]:
 
 
 def _messages(seen: CaptureView) -> list[DnsMessage]:
-    """Return the DNS messages at the local server's interface, in the order of their frames."""
+    """Return the DNS messages at the local name server's interface, in the order of their frames."""
     both = [message for one in seen.dns.exchanges for message in (one.query, one.response) if message is not None]
     return sorted(both, key=lambda message: message.frame)
 
@@ -87,7 +87,7 @@ def _messages(seen: CaptureView) -> list[DnsMessage]:
     hint="Look at the destination of each query of the local server.",
 )
 def q1(seen: CaptureView) -> Key:
-    """Return the answer key: the addresses of the servers queried in the local server's first resolution, in order."""
+    """Return the answer key: the addresses of the servers in the local name server's first resolution, in order."""
     queries = [query for query, _ in _resolution(seen)]
     text = "; ".join(f"frame {one.frame}: {one.question} to {one.target}" for one in queries)
     explanation = f"Iterative resolution from the root (RFC 1034 section 5.3.3): {text}."
@@ -137,7 +137,7 @@ def q4(seen: CaptureView) -> Key:
     hint="Queries of the client differ from those of the local server.",
 )
 def q5(seen: CaptureView) -> Key:
-    """Return the answer key: the frames of the queries over UDP with the flag RD, at the local server's interface."""
+    """Return the answer key: the frame numbers of UDP queries with the flag RD at the local name server."""
     frames = tuple(one.frame for one in _messages(seen) if one.rd and not one.is_response and one.transport == "udp")
     explanation = f"RD is set in the queries of the client alone (RFC 1035 section 4.1.1): {_list(frames)}."
     return Key(Frames(frames), frames, explanation)
@@ -149,7 +149,7 @@ def q5(seen: CaptureView) -> Key:
     hint="Neither a referral nor an answer from a cache is authoritative.",
 )
 def q6(seen: CaptureView) -> Key:
-    """Return the answer key: the frames of the responses with the flag AA, at the local server's interface."""
+    """Return the answer key: the frame numbers of responses with the flag AA at the local name server."""
     frames = tuple(one.frame for one in _messages(seen) if one.aa)
     explanation = f"AA is set by servers that are authoritative for the name (RFC 1035 section 4.1.1): {_list(frames)}."
     return Key(Frames(frames), frames, explanation)
@@ -161,7 +161,7 @@ def _list(frames: tuple[int, ...]) -> str:
 
 @question(points=2, filter='frame.interface_name == "local" && dns.time', hint="Wireshark shows [Time] in a response.")
 def q7(seen: CaptureView) -> Key:
-    """Return the answer key: the longest time from query to response in the local server's first resolution."""
+    """Return the answer key: the longest time from query to response in the local name server's first resolution."""
     query, response = max(_resolution(seen), key=lambda pair: pair[1].time_ns - pair[0].time_ns)
     time_s = (response.time_ns - query.time_ns) / 1e9
     explanation = f"{query.target}: from frame {query.frame} to frame {response.frame}, {time_s * 1e3:.3f} ms."
@@ -191,7 +191,7 @@ def q9(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.count.answers > 0", hint="The TTL of a cached record is smaller by its age.")
 def q10(seen: CaptureView) -> Key:
-    """Return the answer key: the TTL in the local server's second response to the client."""
+    """Return the answer key: the TTL in the local name server's second response to the client."""
     first, second = (one.response for one in _asked(seen, "client")[:2])
     assert first is not None
     assert second is not None
@@ -202,7 +202,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=1, filter='frame.interface_name == "local" && dns.flags.truncated == 1', hint="TC is a flag of DNS.")
 def q11(seen: CaptureView) -> Key:
-    """Return the answer key: the frame of the truncated response (TC) that the local server receives."""
+    """Return the answer key: the frame number of the truncated response (TC) that the local name server receives."""
     frame = next(one.frame for one in _messages(seen) if one.tc and one.target == LOCAL)
     return Key(Frames((frame,)), (frame,), f"Frame {frame} has TC, since the RRset is too large (RFC 2181 section 9).")
 

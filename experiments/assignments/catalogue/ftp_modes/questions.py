@@ -30,7 +30,7 @@ CLOSE_S = 1.0
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the parameters: user, passwords, files, and the order, types and modes of the transfers."""
+    """Draw a student's parameters: user, passwords, files, and the order, types and modes of the transfers."""
     user = draw.word("user", 2)
     binary, text = f"{draw.word('binary')}.bin", f"{draw.word('text')}.txt"
     stored, missing = f"{draw.word('stored')}.log", f"{draw.word('missing')}.zip"
@@ -268,7 +268,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=1, filter="ftp.response.code == 550", hint="Permanent negative replies begin with 5.")
 def q11(seen: CaptureView) -> Key:
-    """Return the answer key: the frame of the reply to the RETR of a file that does not exist."""
+    """Return the answer key: the frame number of the reply to the RETR of a file that does not exist."""
     exchange = _transfer(seen, f"RETR {seen.variant['missing']}").exchange
     reply = _reply(exchange)
     explanation = (

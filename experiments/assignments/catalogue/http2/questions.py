@@ -24,7 +24,7 @@ STRATEGIES = ("2", "1.1-persistent")
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the parameters: names, number and sizes of the objects, the RTT, and the HTTP version that is used first."""
+    """Draw a student's parameters: names, number and sizes of objects, RTT, and which HTTP version is used first."""
     names = [f"{draw.word(f'picture-{number}')}.png" for number in range(draw.number("pictures", 3, 8))]
     # The larger pictures need several frames of type DATA, which have at most 16,384 octets.
     bounds = {name: draw.choice(f"bounds-{name}", [(600, 4_000), (18_000, 60_000)]) for name in names}
@@ -80,7 +80,7 @@ def _duration(conversation: Conversation) -> tuple[float, tuple[int, int]]:
 
 @question(points=1, filter="http2.magic", hint="The preface is the first data of the client on its connection.")
 def q1(seen: CaptureView) -> Key:
-    """Return the answer key: the frame of the client's HTTP/2 connection preface."""
+    """Return the answer key: the frame number of the client's HTTP/2 connection preface."""
     frame = _http2(seen).connection.from_client.segments[0].frame
     return Key(Frames((frame,)), (frame,), f"Frame {frame} begins with the preface (RFC 9113 section 3.4).")
 

@@ -25,7 +25,7 @@ YEAR_S = 31_536_000
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the parameters: names, sizes, RTT, order of the requests, and one connection for all or one for each."""
+    """Draw a student's parameters: names, sizes, RTT, order of requests, and one connection for all or for each."""
     page = f"{draw.word('page')}.html"
     picture = f"{draw.word('picture')}.png"
     extra = [f"{draw.word(f'extra-{number}', 2)}.txt" for number in range(draw.number("extras", 1, 4))]
@@ -95,7 +95,7 @@ def q1(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.request.method == GET", hint="The request line has the path of the object.")
 def q2(seen: CaptureView) -> Key:
-    """Return the answer key: the frame in which the request for the page begins."""
+    """Return the answer key: the number of the frame in which the request for the page begins."""
     request = _exchange(seen, seen.variant["page"]).request
     line = b" ".join(request.start_line).decode()
     return Key(Frames((request.frames[0],)), request.frames[:1], f"The request line there is `{line}`.")

@@ -80,7 +80,10 @@ def _load(seen: CaptureView, strategy: str) -> PageLoad:
 
 
 def _time(seen: CaptureView, strategy: str) -> tuple[Decomposition, tuple[int, int]]:
-    """Return (measured duration of a page load divided into terms such as the handshake, (first frame, last frame))."""
+    """Return (measured page load time, divided into terms; frame numbers).
+
+    The pair of frame numbers is that of the first SYN and of the last response segment.
+    """
     load = _load(seen, strategy)
     last = max(
         (piece for one in load.exchanges if one.response is not None for piece in one.response.pieces),

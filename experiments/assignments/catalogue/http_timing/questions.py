@@ -33,7 +33,7 @@ STRATEGIES = {
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the parameters: page load strategy, a second strategy to compare, RTT, number and sizes of objects."""
+    """Draw a student's parameters: page load strategy, a second one to compare, RTT, number and sizes of objects."""
     strategy = draw.choice("strategy", list(STRATEGIES))
     pictures = [f"{draw.word(f'picture-{number}')}.png" for number in range(draw.number("pictures", 3, 9))]
     return {
@@ -92,7 +92,7 @@ def q1(seen: CaptureView) -> Key:
 
 @question(points=1, filter="tcp.flags.syn == 1 && tcp.flags.ack == 0", hint="A SYN-ACK has the flag ACK as well.")
 def q2(seen: CaptureView) -> Key:
-    """Return the answer key: the frames of the client's SYNs."""
+    """Return the answer key: the frame numbers of the client's SYNs."""
     frames = tuple(one.syn.frame for one in seen.connections)
     return Key(Frames(frames), frames, f"SYN without ACK: frames {', '.join(map(str, frames))}.")
 

@@ -34,7 +34,7 @@ CLOSE_S = 1.0
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the parameters: user, messages, and the commands of the three POP3 and IMAP sessions."""
+    """Draw a student's parameters: user, messages, and the commands of the three POP3 and IMAP sessions."""
     user, password = draw.word("user"), f"{draw.word('password-1')}-{draw.number('password-2', 10, 99)}"
     count = draw.number("messages", 5, 8)
     subjects = [f"{draw.word(f'subject-{at}')}{ENDINGS[at]}" for at in range(count)]
@@ -91,7 +91,10 @@ def record(lab: Lab) -> None:
 
 
 def _deliver(lab: Lab) -> None:
-    """Deliver the messages in order by SMTP from Alice's host, then delete the messages at the places `old` by IMAP."""
+    """Deliver the messages by SMTP from Alice's host, in order; then delete some of them by IMAP.
+
+    The drawn parameter `old` has the message numbers of those that are deleted.
+    """
     variant = lab.variant
     alice, folder = lab.bed.host("alice"), mailbox(lab.bed.host("mail-b"), THERE, variant["user"])
     agent, drafts = UserAgent(alice), list(variant["messages"])
@@ -138,7 +141,7 @@ def _exchange(session: ImapSession, verb: str, by_uid: bool = False) -> ImapExch
 
 
 def _listed(session: ImapSession) -> dict[int, dict[str, Value]]:
-    """Return the FETCH data items of every message that a session lists, keyed by UID."""
+    """Return the FETCH data items that a session's UID FETCH command returns: UID -> item name -> value."""
     found = _exchange(session, "FETCH", by_uid=True).fetched().values()
     return {int(str(items["UID"])): items for items in found}
 
@@ -279,7 +282,7 @@ def q8(seen: CaptureView) -> Key:
 
 @question(points=2, filter="pop.request", hint="DELE only marks a message.")
 def q9(seen: CaptureView) -> Key:
-    """Return the answer key: the frame of QUIT, the command that enters POP3's UPDATE state."""
+    """Return the answer key: the frame number of QUIT, the command that enters POP3's UPDATE state."""
     session = _pop3(seen)
     (quit_,) = session.exchanges_of("QUIT")
     marks = ", ".join(f"{one.command.text} (frame {one.command.frame})" for one in session.exchanges_of("DELE", "RSET"))

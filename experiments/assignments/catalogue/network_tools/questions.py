@@ -37,7 +37,7 @@ RELAY_S = 3.0
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the parameters: DNS query, objects, FTP transfer mode, passwords, and the mailbox protocol (POP3, IMAP)."""
+    """Draw a student's parameters: DNS query, objects, FTP transfer mode, passwords, and protocol (POP3 or IMAP)."""
     qtype, qname = draw.choice("query", QUESTIONS)
     passwords = {user: f"{draw.word(f'{user}-1')}-{draw.word(f'{user}-2')}" for user in ("alice", "carol")}
     return {
@@ -115,7 +115,10 @@ def _named(name: str) -> str:
 
 
 def _for(seen: CaptureView, name: str, port: int, method: bytes = b"GET") -> list[Exchange]:
-    """Return Alice's requests, to a server port, for the object whose name is the student's parameter `name`."""
+    """Return Alice's HTTP requests, with responses, for the object named by the drawn parameter `name`.
+
+    port: the server port of the requests.
+    """
     conversations = [one for one in seen.page_load.conversations if one.connection.server.port == port]
     path = f"/{seen.variant[name]}".encode()
     return [

@@ -35,7 +35,7 @@ CLOSE_S = 2.0
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the parameters: users, passwords, the message, its attachment and encoding, and the delays."""
+    """Draw a student's parameters: users, passwords, the message, its attachment and encoding, and the delays."""
     user, to, hidden, refused = (
         draw.word(name) + letter for name, letter in (("user", ""), ("to", "b"), ("hidden", "d"), ("refused", "g"))
     )
@@ -224,7 +224,7 @@ def q5(seen: CaptureView) -> Key:
     points=2, filter="smtp.response.code == 250 && ip.src == 10.25.2.25", hint="Which reply follows the final dot?"
 )
 def q6(seen: CaptureView) -> Key:
-    """Return the answer key: the frame of the reply to the mail data, on the connection between the servers."""
+    """Return the answer key: the frame number of the reply to the mail data, on the connection between the servers."""
     sent = _relayed(seen).sent
     assert sent.final is not None
     frame = sent.final.frame

@@ -97,7 +97,10 @@ class Mail:
         return mail, *(f"RCPT TO:<{one}>\r\n".encode() for one in self.recipients)
 
     def session(self, parameters: str = "") -> tuple[bytes, ...]:
-        """Return the octets of a session in the parts that are sent one by one; the mail data precede QUIT."""
+        """Return the octets of an SMTP session, divided into the parts that are sent one by one.
+
+        The first part is empty (for the greeting); the part before the last (QUIT) is the mail data.
+        """
         return b"", HELLO, *self.envelope(parameters), DATA, self.sent, QUIT
 
 
@@ -212,7 +215,10 @@ def _messages(plan: Plan) -> None:
 
 
 def accepted(view: View, mail: Mail, rule: Rule) -> int:
-    """Require that the server accepts a session with one message; return the index of the session's mail data part."""
+    """Require that the server accepts the one message of a session.
+
+    Return the index of the mail data among the parts of the session (see Mail.session).
+    """
     data = 3 + len(mail.recipients)
     view.expect(2, (OK,), rule if rule is EIGHT_BIT else ACCEPTS, "MAIL")
     for number in range(3, data):
@@ -235,7 +241,10 @@ def _handed_on(mail: Mail, rule: Rule | None = None) -> Check:
 
 
 def _complete(view: View, mail: Mail, number: int, rule: Rule | None = None) -> str:
-    """Require that the next hop gets a message unaltered for all recipients; return the transaction count as text."""
+    """Require that the next hop gets a message unaltered for all recipients.
+
+    Return the number of mail transactions as text.
+    """
     found = view.delivered(mail.lines[0], number)
     for one in found:
         if rule is None:

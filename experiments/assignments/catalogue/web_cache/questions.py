@@ -26,7 +26,7 @@ PROXY_PORT = 3128
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the parameters: names, sizes, freshness lifetimes, order of the requests, and pauses between them."""
+    """Draw a student's parameters: names, sizes, freshness lifetimes, order of requests, pauses between requests."""
     kept, same, changed = (f"{draw.word(label)}.html" for label in ("kept", "same", "changed"))
     once = [f"{draw.word(f'once-{number}', 2)}.txt" for number in range(draw.number("once", 1, 4))]
     short_s, long_s = draw.number("short", 5, 40), draw.number("long", 600, 9_000)
@@ -87,7 +87,7 @@ def _legs(seen: CaptureView) -> Legs:
 
 
 def _served(seen: CaptureView, name: str = "") -> list[Served]:
-    """Return the client's requests, each with the request that the proxy sent to the origin for it, if any.
+    """Return each request of the client, with the request to the origin that it caused (None for a cache hit).
 
     `name`: return only the requests for this object.
     """
@@ -113,7 +113,7 @@ def _field(message: Message, name: bytes) -> str:
 
 
 def _age(seen: CaptureView) -> tuple[int, Message]:
-    """Return (Age in s, response) of the client's second response for the object that is still fresh."""
+    """Return (Age in s, response) of the second response for the object that is requested again while still fresh."""
     response = _response(_served(seen, seen.variant["kept"])[1])
     return int(_field(response, b"age")), response
 
@@ -134,7 +134,7 @@ def q2(seen: CaptureView) -> Key:
 
 @question(points=2, filter="tcp.len > 0 && tcp.port in {80, 3128}", hint="No request to the server comes before it.")
 def q3(seen: CaptureView) -> Key:
-    """Return the answer key: the frames in which the responses from the cache (hits) begin."""
+    """Return the answer key: the numbers of the frames in which the responses from the cache (hits) begin."""
     frames = tuple(_response(one).frames[0] for one in _served(seen) if one.upstream is None)
     explanation = f"Served from the cache (RFC 9111 section 4): responses from frame {', '.join(map(str, frames))} on."
     return Key(Frames(frames), frames, explanation)
@@ -181,7 +181,7 @@ def q7(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.response.code == 304", hint="The stored response is still valid.")
 def q8(seen: CaptureView) -> Key:
-    """Return the answer key: the frame of the 304 response to the proxy's conditional request."""
+    """Return the answer key: the frame number of the 304 response to the proxy's conditional request."""
     _, response = _origin(_served(seen, seen.variant["same"])[1])
     line = b" ".join(response.start_line[1:]).decode()
     explanation = f"{span(response)}: `{line}`, without content (RFC 9110 section 15.4.5)."

@@ -54,7 +54,10 @@ def _datagrams(request: dict[str, Any]) -> int:
 
 
 def _read(connection: socket.socket, limit: int, quiet_s: float = QUIET_S) -> tuple[int, bool]:
-    """Read until the server is silent or closes, or a limit is reached; return (octets read, True if TCP closed)."""
+    """Read until the server is silent or closes the connection, or a limit is reached.
+
+    Return (number of octets read, True if the server has closed a TCP connection).
+    """
     connection.settimeout(quiet_s)
     received, until_s = 0, time.monotonic() + EXCHANGE_S
     with suppress(TimeoutError):
