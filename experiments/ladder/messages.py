@@ -19,15 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lab7.experiments.dns.wire.traffic import (
-    RCODES,
-    Carrier,
-    DnsMessage,
-    Problem,
-    dns_exchanges,
-    exchanges_elsewhere,
-    lone_fragments,
-)
+from lab7.experiments.dns.wire.messages import RCODES, Carrier, DnsMessage
+from lab7.experiments.dns.wire.traffic import Problem, dns_exchanges, exchanges_elsewhere, lone_fragments
 from lab7.experiments.ftp.wire.grammar import COMMAND, FIRST_OF_MANY, REPLY
 from lab7.experiments.ftp.wire.sessions import CONTROL_PORT, ftp_traffic
 from lab7.experiments.harness.judge.dialogue import Dialogue, Line

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lab7.experiments.analysis.rules import dns_octets
 from lab7.experiments.analysis.rules.dns_octets import CNAME, MX, NS, SOA, Message, Record
 from lab7.experiments.analysis.rules.rule import EXCERPT_OCTETS, Checked, Rule, Violation
-from lab7.experiments.dns.wire.traffic import RCODES
+from lab7.experiments.dns.wire.messages import RCODES
 from lab7.experiments.harness.judge.frames import (
     UDP_HEADER_BYTES,
     UDP_PROTOCOL,

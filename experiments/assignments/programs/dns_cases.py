@@ -16,7 +16,7 @@ from lab7.experiments.analysis.rules.dns import Datum, messages_at
 from lab7.experiments.analysis.rules.dns_octets import CNAME, MX, NS, OPT, TYPES, Message, Record
 from lab7.experiments.analysis.rules.rule import Rule
 from lab7.experiments.assignments.programs.deviation import DeviationError
-from lab7.experiments.dns.wire.traffic import RCODES
+from lab7.experiments.dns.wire.messages import RCODES
 from lab7.experiments.harness.judge.frames import CaptureFile, connections
 from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 

@@ -23,7 +23,8 @@ from lab7.experiments.cache.claims.versions import Objects, require
 from lab7.experiments.cache.wire.legs import status_of
 from lab7.experiments.cdn.claims.replicas import require_valid
 from lab7.experiments.dns.claims.evidence import words
-from lab7.experiments.dns.wire.traffic import RCODES, DnsMessage, DnsTraffic, canonical, merged
+from lab7.experiments.dns.wire.messages import RCODES, DnsMessage, canonical
+from lab7.experiments.dns.wire.traffic import DnsTraffic, merged
 from lab7.experiments.harness.judge.verdict import (
     Contradiction,
     Finding,

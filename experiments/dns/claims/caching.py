@@ -29,7 +29,8 @@ from lab7.experiments.dns.claims.evidence import (
     sent_by,
     words,
 )
-from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, merged
+from lab7.experiments.dns.wire.messages import DnsMessage, canonical
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
 from lab7.experiments.harness.judge.verdict import (
     Contradiction,
     Finding,

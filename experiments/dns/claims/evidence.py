@@ -15,16 +15,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from lab7.experiments.dns.wire.traffic import (
-    RCODES,
-    DnsExchange,
-    DnsMessage,
-    DnsRecord,
-    DnsTraffic,
-    Question,
-    canonical,
-    is_within,
-)
+from lab7.experiments.dns.wire.messages import RCODES, DnsMessage, DnsRecord, Question, canonical, is_within
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic
 from lab7.experiments.harness.judge.verdict import Contradiction, Inconclusive
 
 # Address or addresses by role, for example {"local": "10.0.0.53", "root": ("10.1.0.53", "10.1.1.53")}.

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lab7.experiments.dns.claims.evidence import GivenZones, asks_for
-from lab7.experiments.dns.wire.traffic import RCODES, DnsExchange, DnsMessage, DnsTraffic, canonical, is_within, merged
+from lab7.experiments.dns.wire.messages import RCODES, DnsMessage, canonical, is_within
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
 from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
 
 Role = Literal["authoritative", "local"]

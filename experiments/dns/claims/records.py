@@ -36,7 +36,8 @@ from lab7.experiments.dns.claims.evidence import (
     referred_zone,
     words,
 )
-from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord, DnsTraffic, canonical, is_within
+from lab7.experiments.dns.wire.messages import DnsMessage, DnsRecord, canonical, is_within
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic
 from lab7.experiments.harness.judge.verdict import (
     Contradiction,
     Finding,

@@ -31,7 +31,8 @@ from lab7.experiments.dns.claims.evidence import (
     sent_by,
     words,
 )
-from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, is_within, merged
+from lab7.experiments.dns.wire.messages import DnsMessage, canonical, is_within
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
 from lab7.experiments.harness.judge.verdict import (
     Contradiction,
     Finding,

@@ -17,7 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lab7.experiments.dns.claims.evidence import Addresses, addresses_of, answer_of, asks_for
-from lab7.experiments.dns.wire.traffic import RCODES, DnsExchange, DnsMessage, DnsRecord, DnsTraffic, canonical, merged
+from lab7.experiments.dns.wire.messages import RCODES, DnsMessage, DnsRecord, canonical
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic, merged
 from lab7.experiments.harness.judge.verdict import (
     Contradiction,
     Finding,

@@ -7,7 +7,8 @@ Traffic (see `wire.traffic`) is captured at the client and at the local name ser
 from __future__ import annotations
 
 from lab7.experiments.dns.claims.evidence import GivenZones, answer_of
-from lab7.experiments.dns.wire.traffic import DNS_PORT, UDP_SIZE_BYTES, DnsExchange, DnsMessage, DnsTraffic, merged
+from lab7.experiments.dns.wire.messages import UDP_SIZE_BYTES, DnsMessage
+from lab7.experiments.dns.wire.traffic import DNS_PORT, DnsExchange, DnsTraffic, merged
 from lab7.experiments.harness.judge.verdict import (
     Contradiction,
     Finding,

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from lab7.experiments.dns.wire.traffic import DnsMessage, DnsTraffic, canonical
+from lab7.experiments.dns.wire.messages import DnsMessage, canonical
+from lab7.experiments.dns.wire.traffic import DnsTraffic
 from lab7.experiments.harness.judge.verdict import Inconclusive
 
 RESULTS = {"+": "pass", "-": "fail", "~": "softfail", "?": "neutral"}

@@ -456,10 +456,7 @@ class Folder:
         return self._letters()
 
     def _confirm_letters(self, written: Mapping[int, tuple[frozenset[str], str]]) -> None:
-        """Correct the flag letters of new messages, if their keywords' letters were reassigned while they were written.
-
-        `written` has the flags of each message, and the letters that were written for them.
-        """
+        """Correct flag letters that were reassigned during a write; `written`: UID -> (flags, letters written)."""
         for flags, letters in set(written.values()):
             with contextlib.suppress(MessageGoneError, TooManyKeywordsError):
                 if sorted(self.keywords.add(flags)) == sorted(letters):

@@ -16,7 +16,8 @@ from lab7.experiments.assignments.capture_view import CaptureView, ends, span
 from lab7.experiments.assignments.definition import Key, question
 from lab7.experiments.assignments.draw import Draw
 from lab7.experiments.assignments.recording import Lab
-from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord
+from lab7.experiments.dns.wire.messages import DnsMessage, DnsRecord
+from lab7.experiments.dns.wire.traffic import DnsExchange
 from lab7.experiments.http.lab import MODIFIED
 from lab7.experiments.http.wire.http1 import Exchange, Message
 from lab7.topologies.cdn import REGIONS, host_name, replica_address

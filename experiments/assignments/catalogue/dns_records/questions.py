@@ -13,7 +13,7 @@ from lab7.experiments.assignments.capture_view import CaptureView
 from lab7.experiments.assignments.definition import Key, question
 from lab7.experiments.assignments.draw import Draw
 from lab7.experiments.assignments.recording import Lab
-from lab7.experiments.dns.wire.traffic import DnsMessage
+from lab7.experiments.dns.wire.messages import DnsMessage
 from lab7.topologies.dns_zones import reverse_name
 
 NXDOMAIN = 3

@@ -13,7 +13,8 @@ from lab7.experiments.assignments.capture_view import CaptureView
 from lab7.experiments.assignments.definition import Key, question
 from lab7.experiments.assignments.draw import Draw
 from lab7.experiments.assignments.recording import Lab
-from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage
+from lab7.experiments.dns.wire.messages import DnsMessage
+from lab7.experiments.dns.wire.traffic import DnsExchange
 from lab7.topologies.dns import LOCAL
 
 # Number of padding characters in each string of the large TXT RRset, which exceeds a UDP response.

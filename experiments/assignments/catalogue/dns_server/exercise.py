@@ -23,7 +23,7 @@ from lab7.experiments.analysis.rules.rule import Rule
 from lab7.experiments.assignments.programs.dns_cases import TXT, Case, Expected, View, decide_cases, framed, query
 from lab7.experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
 from lab7.experiments.assignments.programs.trial import RAW_CLIENT, send_all, subject_testbed
-from lab7.experiments.dns.wire.traffic import RCODES
+from lab7.experiments.dns.wire.messages import RCODES
 from lab7.experiments.harness.driver import Driver
 from lab7.experiments.harness.experiment import Outcome, Run
 from lab7.experiments.harness.judge.frames import CaptureFile

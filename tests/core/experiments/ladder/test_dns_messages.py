@@ -120,7 +120,7 @@ def test_datagrams_at_other_ports_without_a_matching_pair_are_no_dns() -> None:
 
 def test_a_loop_of_compression_pointers_prints_no_warning() -> None:
     program = f"""
-from lab7.experiments.dns.wire.traffic import Carrier, MalformedMessage, read_message
+from lab7.experiments.dns.wire.messages import Carrier, MalformedMessage, read_message
 try:
     read_message({LOOP!r}, Carrier(1, 0, "a", 1, "b", 2, "udp"))
 except MalformedMessage:

@@ -26,15 +26,8 @@ from lab7.experiments.dns.claims.security import (
     record_octets,
 )
 from lab7.experiments.dns.security import CHAIN, NAME
-from lab7.experiments.dns.wire.traffic import (
-    Carrier,
-    DnsExchange,
-    DnsMessage,
-    DnsRecord,
-    DnsTraffic,
-    Question,
-    read_message,
-)
+from lab7.experiments.dns.wire.messages import Carrier, DnsMessage, DnsRecord, Question, read_message
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic
 from tests.core.experiments.dns.dns_wire import ADDRESSES
 
 ZONES = (".", "com.", "example.com.")

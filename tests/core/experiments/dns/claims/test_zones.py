@@ -11,7 +11,7 @@ from lab7.experiments.dns.claims import records as dns_records
 from lab7.experiments.dns.claims import resolution, transport
 from lab7.experiments.dns.claims.evidence import GivenRecord, GivenZones
 from lab7.experiments.dns.lab import given_zones
-from lab7.experiments.dns.wire.traffic import DnsMessage
+from lab7.experiments.dns.wire.messages import DnsMessage
 from lab7.experiments.harness.judge.verdict import Contradiction, Verdict
 from lab7.topologies.dns import make_names
 from tests.core.experiments.dns.dns_lookups import NAME, WEB, cached, iterative, referral

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.dns import DNS, DNSQR, DNSRR, DNSRRMX, DNSRROPT, DNSRRSOA
 
-from lab7.experiments.dns.wire import traffic
+from lab7.experiments.dns.wire import messages
 from lab7.experiments.dns.wire.common_records import parse_common
-from lab7.experiments.dns.wire.traffic import Carrier, MalformedMessage, read_message
+from lab7.experiments.dns.wire.messages import Carrier, MalformedMessage, read_message
 from lab7.experiments.harness.judge.frames import read_capture
 
 CARRIER = Carrier(1, 0, "10.0.0.1", 4000, "10.0.0.2", 53, "udp")
@@ -53,7 +53,7 @@ MESSAGES = st.builds(
 def both(octets: bytes) -> tuple[object, object]:
     """Read octets as `read_message` does, and by scapy alone."""
     found: list[object] = []
-    for read in (read_message, traffic._by_scapy):
+    for read in (read_message, messages._by_scapy):
         try:
             found.append(read(octets, CARRIER))
         except MalformedMessage as error:
@@ -86,8 +86,8 @@ def test_messages_of_bind_are_read_the_same(name: str) -> None:
 
 def test_a_common_answer_needs_no_scapy(monkeypatch: pytest.MonkeyPatch) -> None:
     octets = bytes(DNS(id=7, qr=1, qd=DNSQR(qname="www.example.com"), an=[DNSRR(rrname="www.example.com", ttl=5)]))
-    monkeypatch.setattr(traffic, "_by_scapy", None)
-    assert read_message(octets, CARRIER).question == traffic.Question("www.example.com.", "A")
+    monkeypatch.setattr(messages, "_by_scapy", None)
+    assert read_message(octets, CARRIER).question == messages.Question("www.example.com.", "A")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
 from lab7.experiments.dns.claims.records import decide_reverse_lookup
-from lab7.experiments.dns.wire.traffic import DnsTraffic, Question, dns_exchanges
+from lab7.experiments.dns.wire.messages import Question
+from lab7.experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
 from lab7.experiments.harness.capture.pcapng import InterfaceCounts
 from lab7.experiments.harness.judge.frames import CaptureFile, Endpoint, Frame, connections
 

@@ -11,15 +11,8 @@ from hypothesis import strategies as st
 from scapy.layers.dns import DNS, DNSQR, DNSRR, DNSRRSRV
 from scapy.layers.inet import ICMP, IP, UDP
 
-from lab7.experiments.dns.wire.traffic import (
-    Carrier,
-    DnsTraffic,
-    MalformedMessage,
-    Question,
-    canonical,
-    is_within,
-    read_message,
-)
+from lab7.experiments.dns.wire.messages import Carrier, MalformedMessage, Question, canonical, is_within, read_message
+from lab7.experiments.dns.wire.traffic import DnsTraffic
 from tests.core.experiments.dns.dns_wire import ADDRESSES, Net, a, mx, opt, rr, soa
 
 CARRIER = Carrier(3, 30, "10.0.0.1", 5000, "10.0.0.2", 53, "udp")

@@ -12,7 +12,8 @@ from pathlib import Path
 import dkim
 import pytest
 
-from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord, DnsTraffic, Question
+from lab7.experiments.dns.wire.messages import DnsMessage, DnsRecord, Question
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic
 from lab7.experiments.harness.judge.verdict import Inconclusive, Verdict
 from lab7.experiments.mail.claims.authentication import (
     Check,

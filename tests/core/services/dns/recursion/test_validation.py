@@ -13,7 +13,6 @@ from lab7.services.dns.codec.message import EDNS, Message, Question, Record
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.codec.rdata import A
 from lab7.services.dns.codec.rdata_security import DS, NSEC, RRSIG
-from lab7.services.dns.recursion.handler import recursive_reply
 from lab7.services.dns.recursion.iterator import Result, from_cache
 from lab7.services.dns.recursion.query import QUERIES_MAX
 from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
@@ -405,75 +404,6 @@ def test_a_client_with_cd_gets_bogus_data_and_leaves_no_trace() -> None:
     assert any(isinstance(record.rdata, RRSIG) for record in reply.answers)
     internet.context = checked
     assert internet.resolve("www.example.com").rcode == Rcode.SERVFAIL
-
-
-def passing_world() -> World:
-    """Return the signed Internet with a resolver that does not validate."""
-    internet = signed_world(trust={})
-    plain = replace(internet.context, security=None, hosts=None, variants={})
-    internet.context = plain.passing_signatures(lambda: NOW)
-    return internet
-
-
-def resolver_in(internet: World) -> Behaviour:
-    """Return the recursive server whose resolver is that of another simulated Internet."""
-    usual = internet.context
-
-    def answer(query: Message, _: object) -> Message:
-        internet.context = usual.variants.get((query.edns is not None and query.edns.do, query.cd), usual)
-        question = query.questions[0]
-        return recursive_reply(query, internet.resolve(str(question.name), type_to_text(question.rtype)))
-
-    return answer
-
-
-@pytest.mark.parametrize("policy", POLICIES[:2])
-def test_a_validating_forwarder_can_use_a_resolver_that_does_not_validate(policy: Nsec3Policy | None) -> None:
-    behind = signed_world(policy)
-    passing = passing_world()
-    passing.servers = behind.servers
-    behind.servers = {"127.0.1.9": resolver_in(passing)}
-    behind.context.roots = behind.context.for_hosts.roots = forwarding("127.0.1.9")
-    alone = signed_world(policy)
-    for label, rtype in itertools.product(QUESTION_NAMES.split(), ("A", "DS")):
-        qname = "example.com" if label == "@" else f"{label}.example.com"
-        expected, result = alone.resolve(qname, rtype), behind.resolve(qname, rtype)
-        assert result.rcode == expected.rcode, (qname, rtype, result.detail)
-        assert is_authenticated(result) == is_authenticated(expected), (qname, rtype)
-        # The names below a DNAME have the random case of the forwarder's query.
-        assert set(map(str.lower, texts(result.answers))) == set(map(str.lower, texts(expected.answers))), qname
-
-
-def test_without_trust_anchors_only_queries_for_clients_with_do_have_do() -> None:
-    internet = passing_world()
-    plain = internet.context
-    assert texts(internet.resolve("www.example.com").answers)
-    assert not any(ask.dnssec_ok or ask.checking_disabled for ask in internet.asked)
-    internet.context = plain.variants[True, False]
-    result = internet.resolve("www.example.com")
-    # The delegations are shared, the answers are not.
-    assert [(ask.address[-1:] in "34", ask.dnssec_ok, ask.checking_disabled) for ask in internet.asked] == [
-        (True, True, False)
-    ]
-    reply = reply_to(result, "www.example.com.", 1)
-    assert [record.rtype for record in reply.answers].count(RRType.RRSIG) == 1
-    assert not reply.ad
-    assert internet.resolve("www.example.com").queries == 0
-    internet.context = plain
-    assert internet.resolve("mail.example.com").queries == 1
-    assert not any(ask.dnssec_ok for ask in internet.asked)
-
-
-@pytest.mark.parametrize("flags", [*itertools.product((False, True), repeat=2)])
-def test_a_forwarder_that_does_not_validate_passes_do_and_cd_on(flags: tuple[bool, bool]) -> None:
-    internet = World({"127.0.1.9": lambda query, _: replace(query.reply(), ra=True)}, roots=forwarding("127.0.1.9"))
-    context = internet.context.passing_signatures(lambda: NOW)
-    internet.context = context.variants.get(flags, context)
-    internet.resolve("www.example.com")
-    (ask,) = internet.asked
-    dnssec_ok, checking_disabled = flags
-    # With CD, signatures are requested in any case, because the answers are shared with clients that set DO.
-    assert (ask.dnssec_ok, ask.checking_disabled) == (dnssec_ok or checking_disabled, checking_disabled)
 
 
 def test_ad_and_records_depend_on_what_the_client_asks_for() -> None:
