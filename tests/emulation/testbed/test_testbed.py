@@ -133,7 +133,9 @@ def test_run_gives_output_and_exit_code(bed: Testbed) -> None:
 
 
 def test_run_gives_up_on_what_does_not_end(bed: Testbed) -> None:
-    with pytest.raises(EmulationError, match=r"^`tail -f /dev/null` in client took longer than 0.1 s: give run\(\) another timeout_s$"):
+    with pytest.raises(
+        EmulationError, match=r"^`tail -f /dev/null` in client took longer than 0.1 s: give run\(\) another timeout_s$"
+    ):
         bed.host("client").run(["tail", "-f", "/dev/null"], timeout_s=0.1)
 
 
