@@ -1,9 +1,9 @@
 """Answer types of questions, such as number, text and frame numbers: parsing and scoring of students' answers.
 
 An answer on a sheet is a YAML scalar or list. Each type accepts equivalent spellings: a number with another unit, in
-hexadecimal or with a thousands separator, and with a repetition in parentheses (`694 (11 minutes, 34 seconds)`); a count with its noun (`6 requests`, `200 OK`); a name without its final dot
-or in other case; a value after the name of its field (`Age: 30`); a range of frames; a list in any order, unless the
-order matters.
+hexadecimal or with a thousands separator, and with a repetition in parentheses (`694 (11 minutes, 34 seconds)`); a
+count with its noun (`6 requests`, `200 OK`); a name without its final dot or in other case; a value after the name of
+its field (`Age: 30`); a range of frames; a list in any order, unless the order matters.
 """
 
 from __future__ import annotations

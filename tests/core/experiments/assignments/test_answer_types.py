@@ -95,7 +95,10 @@ UNFIT: list[tuple[Answer, Given]] = [
     *((RTT, said) for said in UNFIT_NUMBERS),
     *((PORT, said) for said in ("8 thousand", "8080 ms", "8080 bytes", "8 k", "8080 or 8081", "8080 or more", "one")),
     (RTT, "80 requests"),
-    *((RTT, said) for said in ("80 ms (100 ms)", "80 (or 90)", "80 (", "(80)", "80 ms (about)", "80 ms (80 ms) (80 ms)")),
+    *(
+        (RTT, said)
+        for said in ("80 ms (100 ms)", "80 (or 90)", "80 (", "(80)", "80 ms (about)", "80 ms (80 ms) (80 ms)")
+    ),
     (Text("www.example.com", name=True), "www.example.com and www.example.org"),
     (Frames((8,)), "no"),
     (Address("10.0.0.1"), "10.0.0"),
