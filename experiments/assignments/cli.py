@@ -289,9 +289,9 @@ def grade_command(
 
     Submissions are folders STUDENT/answers.yaml (or with a single YAML file of another name) or files STUDENT.yaml; of
     predictions and networks, folders STUDENT with handin.zip, or files STUDENT.zip; of programs, folders STUDENT with
-    the file that the assignment names, or files STUDENT-FILE. Each program runs in a kernel of virtual time; grades that
-    exist for the same program are kept. Writes grades.csv, canvas.csv, moodle.csv, grades.json, junit.xml, and per student a
-    feedback page and Gradescope's results.json. Exits with 1 if a submission was not graded.
+    the file that the assignment names, or files STUDENT-FILE. Each program runs in a kernel of virtual time; grades
+    that exist for the same program are kept. Writes grades.csv, canvas.csv, moodle.csv, grades.json, junit.xml, and per
+    student a feedback page and Gradescope's results.json. Exits with 1 if a submission was not graded.
     """
     place = out or submissions.resolve().parent / GRADES_NAME
     if submitted is not None and deadline is None:
