@@ -1,9 +1,9 @@
 """Answer types of questions, such as number, text and frame numbers: parsing and scoring of students' answers.
 
 An answer on a sheet is a YAML scalar or list. Each type accepts equivalent spellings: a number with another unit, in
-hexadecimal or with a thousands separator; a count with its noun (`6 requests`, `200 OK`); a name without its final dot
-or in other case; a value after the name of its field (`Age: 30`); a range of frames; a list in any order, unless the
-order matters.
+hexadecimal or with a thousands separator, and with a repetition in parentheses (`694 (11 minutes, 34 seconds)`); a
+count with its noun (`6 requests`, `200 OK`); a name without its final dot or in other case; a value after the name of
+its field (`Age: 30`); a range of frames; a list in any order, unless the order matters.
 """
 
 from __future__ import annotations
@@ -29,6 +29,17 @@ UNITS: Mapping[str, Mapping[str, float]] = {
     "share": {"": 1, "%": 0.01},
     "count": {"": 1},
 }  # fmt: skip
+# Long names of units, as Wireshark writes them, with the short names in UNITS or the size in the base unit.
+_LONG_UNITS: Mapping[str, Mapping[str, str | float]] = {
+    "time": {
+        "second": "s", "sec": "s", "millisecond": "ms", "msec": "ms", "microsecond": "us", "usec": "us",
+        "nanosecond": "ns", "minute": "min", "hour": "h", "day": 86_400,
+    },
+    "size": {"kilobyte": "kb", "megabyte": "mb", "kibibyte": "kib", "mebibyte": "mib"},
+    "rate": {"bits/s": "bit/s", "bit per second": "bit/s", "bits per second": "bit/s"},
+}  # fmt: skip
+# Maximum relative difference of a repetition in parentheses, which is often rounded: `1234567 bytes (1.2 MB)`.
+_REPEATED = 0.05
 _NUMBER = re.compile(
     r"\s*([+-]?)(0[xX][0-9a-fA-F]+|(?:\d[\d_ ,']*)?(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(.*?)\s*\Z", re.DOTALL
 )
@@ -41,6 +52,7 @@ _NO_NOUN = {
 }  # fmt: skip
 # The name of a field before its value, and the version of HTTP before a status code.
 _FIELD = re.compile(r"\s*[A-Za-z][A-Za-z0-9-]*:\s+(?=\S)")
+_REPETITION = re.compile(r"(?P<number>.*\S)\s*\((?P<repeated>[^()]+)\)\s*\Z", re.DOTALL)
 _VERSION = re.compile(r"\s*HTTP/[0-9.]+\s+(?=\d{3}\b)", re.IGNORECASE)
 # Spellings of a range of frame numbers, and words around frame numbers that are ignored.
 _RANGE_SIGN = re.compile(r"(?<=\d)\s*(?:-|\.\.|\u2013|\bto\b)\s*(?=#?\d)")
@@ -92,9 +104,22 @@ class Number:
         if isinstance(given, int | float):
             return self._finite(float(given) * self._factor(self.unit))
         text = _VERSION.sub("", given[:TEXT_MAX]) if self.kind == "count" else given[:TEXT_MAX]
-        found = _NUMBER.match(_FIELD.sub("", text, count=1))
+        text = _FIELD.sub("", text, count=1)
+        twice = _REPETITION.match(text)
+        if twice is None:
+            return self._quantity(text)
+        value = self._quantity(twice["number"])
+        # Wireshark writes a time span in several units: 694 (11 minutes, 34 seconds).
+        repeated = sum(self._quantity(part) for part in re.split(r",\s+", twice["repeated"]))
+        if not math.isclose(value, repeated, rel_tol=_REPEATED):
+            raise AnswerError(f"expected {self.form()}, not {_short(given)}: two different numbers")
+        return value
+
+    def _quantity(self, text: str) -> float:
+        """Return a number with an optional unit, converted to the base unit. Raises AnswerError for other text."""
+        found = _NUMBER.match(text)
         if found is None or not found[2]:
-            raise AnswerError(f"expected {self.form()}, not {_short(given)}")
+            raise AnswerError(f"expected {self.form()}, not {_short(text)}")
         sign = -1.0 if found[1] == "-" else 1.0
         return self._finite(sign * _decimal(found[2]) * self._factor(found[3] or self.unit))
 
@@ -102,7 +127,9 @@ class Number:
         units = UNITS[self.kind]
         if self.kind == "count" and _WORDS.match(unit) and not _NO_NOUN & set(re.split("[ -]", unit.lower())):
             return 1.0
-        factor = units.get(unit) or units.get(unit.lower())
+        long = _LONG_UNITS.get(self.kind, {})
+        short = long.get(unit.lower()) or long.get(unit.lower().removesuffix("s"), unit)
+        factor = short if isinstance(short, float | int) else units.get(short) or units.get(short.lower())
         if factor is None:
             raise AnswerError(f"unknown unit {_short(unit)}: use {', '.join(name for name in units if name) or 'none'}")
         return factor

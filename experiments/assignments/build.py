@@ -190,7 +190,7 @@ def write_handout(variant: Variant, keys: Mapping[str, Key], folder: Path) -> No
     """Write a student's hand-out (Markdown, HTML, PDF), answer sheet and pcap file into the folder of the capture."""
     forms = {name: key.answer.form() for name, key in keys.items()}
     markdown = handout.handout_markdown(variant, forms)
-    (folder / "handout.md").write_text(markdown, encoding="utf-8")
+    (folder / handout.HANDOUT_NAME).write_text(markdown, encoding="utf-8")
     (folder / "handout.html").write_text(handout.to_html(variant.assignment.title, markdown), encoding="utf-8")
     handout.write_pdf(folder / "handout.pdf", variant.assignment.title, markdown)
     if variant.assignment.kind == NETWORK_KIND:

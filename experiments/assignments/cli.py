@@ -11,7 +11,6 @@ import click
 from rich.markup import escape
 
 from lab7.experiments.assignments import gradebook
-from lab7.experiments.assignments.answer_forms import answer_of_form
 from lab7.experiments.assignments.build import HANDOUTS, KEYS, Built, build, require_same_build
 from lab7.experiments.assignments.course.lateness import Deadline, read_times
 from lab7.experiments.assignments.course.roster import RosterError, read_roster, read_students
@@ -27,7 +26,7 @@ from lab7.experiments.assignments.definition import (
     takes_programs,
 )
 from lab7.experiments.assignments.draw import SecretError
-from lab7.experiments.assignments.grade import Grade, KeyStore, check_sheet
+from lab7.experiments.assignments.grade import Grade, KeyStore, check_sheet, expected_forms
 from lab7.experiments.assignments.graders import grade_all, submissions_of
 from lab7.experiments.assignments.gradescope.bundle import write_bundle, write_program_bundle
 from lab7.experiments.assignments.handin.command import verify_handin
@@ -36,7 +35,7 @@ from lab7.experiments.assignments.predictions.command import predict_command
 from lab7.experiments.assignments.predictions.grading import read_receipts
 from lab7.experiments.assignments.programs.command import check_program, grade_folder, write_handout
 from lab7.experiments.assignments.programs.definition import find_program_assignment
-from lab7.experiments.assignments.sheet import SheetError, read_forms, read_sheet
+from lab7.experiments.assignments.sheet import SheetError, read_sheet
 from lab7.experiments.assignments.skeleton import write_skeleton
 from lab7.experiments.harness.cli import common
 from lab7.topologies.emulation.virtual import kernel
@@ -190,8 +189,9 @@ def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None
     """Check an answer sheet or a program before it is handed in.
 
     Of an answer sheet only the form is checked: syntax, missing answers, and answers that `grade` would not understand
-    as the number, frame numbers, address or choice in the comment of the sheet. It does not say whether an answer is
-    right. Exits with 1 if an answer is missing or not understood. A program (its file or folder, with --assignment)
+    as the number, frame numbers, address or choice in the comment of the sheet, or in the hand-out (handout.md) beside
+    it. It does not say whether an answer is right. Exits with 1 if an answer is missing, not understood, or could not
+    be checked. A program (its file or folder, with --assignment)
     runs in virtual time, and its public stages are decided. Exits with 1 if one of them is not passed.
     """
     if name is not None and _takes_programs(name):
@@ -215,17 +215,11 @@ def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None
         question = by_id[hint]
         shown = f" (display filter: {question.filter})" if question.filter else ""
         click.echo(f"{hint}: {question.hint or 'there is no hint'}{shown}")
-    forms = read_forms(sheet)
-    notes = check_sheet(assignment, given, forms)
+    notes = check_sheet(assignment, given, expected_forms(assignment, given, sheet))
     for note in notes:
         click.echo(note)
     answered = [question.id for question in assignment.questions if question.id in given.answers]
     click.echo(f"{given.student}: {len(answered)} of {len(assignment.questions)} questions answered")
-    if unknown := [name for name in answered if answer_of_form(forms.get(name, "")) is None]:
-        click.echo(
-            f"the form of {', '.join(unknown)} was not checked: keep the comment before each question, such as "
-            "`# a number`, as on the sheet that you were given"
-        )
     if notes:
         raise click.exceptions.Exit(common.FAILED)
 
@@ -293,11 +287,11 @@ def grade_command(
 ) -> None:
     """Grade a folder of submissions, and write gradebooks and feedback.
 
-    Submissions are folders STUDENT/answers.yaml or files STUDENT.yaml; of predictions and networks, folders STUDENT
-    with handin.zip, or files STUDENT.zip; of programs, folders STUDENT with the file that
-    the assignment names, or files STUDENT-FILE. Each program runs in a kernel of virtual time; grades that exist for
-    the same program are kept. Writes grades.csv, canvas.csv, moodle.csv, grades.json, junit.xml, and per student a
-    feedback page and Gradescope's results.json. Exits with 1 if a submission was not graded.
+    Submissions are folders STUDENT/answers.yaml (or with a single YAML file of another name) or files STUDENT.yaml; of
+    predictions and networks, folders STUDENT with handin.zip, or files STUDENT.zip; of programs, folders STUDENT with
+    the file that the assignment names, or files STUDENT-FILE. Each program runs in a kernel of virtual time; grades
+    that exist for the same program are kept. Writes grades.csv, canvas.csv, moodle.csv, grades.json, junit.xml, and per
+    student a feedback page and Gradescope's results.json. Exits with 1 if a submission was not graded.
     """
     place = out or submissions.resolve().parent / GRADES_NAME
     if submitted is not None and deadline is None:

@@ -1,14 +1,15 @@
 """Grading of answer sheets: scores, feedback, and detection of copied answers.
 
-A submission is a folder named after the student with `answers.yaml` in it, or a file `STUDENT-answers.yaml` or
-`STUDENT.yaml`, as learning platforms export them. The answer keys are computed from the captures that `lab7 assignment
-build` has recorded; grading starts no network. A submission that cannot be graded does not affect the others.
+A submission is a folder named after the student with `answers.yaml` or a single YAML file in it, or a file
+`STUDENT-answers.yaml` or `STUDENT.yaml`, as learning platforms export them. The answer keys are computed from the
+captures that `lab7 assignment build` has recorded; grading starts no network. A submission that cannot be graded does
+not affect the others.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,17 +18,23 @@ from lab7.experiments.assignments.answer_types import AnswerError, Given, Predic
 from lab7.experiments.assignments.build import KEY_NAME, KEYS, capture_of
 from lab7.experiments.assignments.course.lateness import late_deduction
 from lab7.experiments.assignments.definition import Assignment, Key, Late
-from lab7.experiments.assignments.handout import display_filter, question_texts
-from lab7.experiments.assignments.sheet import SHEET_NAME, Sheet, SheetError, read_sheet
+from lab7.experiments.assignments.handout import HANDOUT_NAME, display_filter, handout_forms, question_texts
+from lab7.experiments.assignments.sheet import SHEET_NAME, Sheet, SheetError, read_forms, read_sheet
 from lab7.experiments.assignments.variant import Variant, draw_variant, read_keys
 
-SUBMISSIONS_MAX = 20_000
 NO_SUBMISSION = "no submission"
 # Replacement of another student's id in texts for a student.
 ANOTHER = "another student"
 # Minimum fraction of answers that fit another student's key for a suspicion of copying, where the two keys differ.
 COPY_SHARE = 0.6
-_EXPORT = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*answers.*\.ya?ml\Z|(?P<plain>[^/]+)\.ya?ml\Z")
+# Suffixes of answer sheets in lower case; text editors and browsers write either, in any case.
+SHEET_SUFFIXES = (".yaml", ".yml")
+# Names of exported files; a second suffix, as in s1.yaml.txt, is no sheet, but a submission that is reported.
+_EXPORT = re.compile(
+    r"(?:(?P<student>[A-Z0-9][A-Z0-9.@+]*?)[-_ ].*answers.*|(?P<plain>[^/]+?))\.ya?ml(?:\.\w+)?\Z", re.IGNORECASE
+)
+# Maximum number of file names in a message.
+_NAMES_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -117,29 +124,85 @@ class KeyStore:
 
 
 def find_submissions(folder: Path) -> dict[str, Path]:
-    """Return the paths of the answer sheets below a folder, keyed by student; the latest, if a student has several."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*.y*ml"), key=lambda one: one.stat().st_mtime)[-SUBMISSIONS_MAX:]:
-        student = _student_of(path, folder)
-        if student:
-            found[student] = path
-    return found
+    """Return the paths of the answer sheets below a folder, keyed by student; the latest, if a student has several.
+
+    A student's folder that has files, but no answer sheet, stands for itself.
+    """
+    files: dict[str, list[Path]] = {}
+    for path in _files(folder):
+        if student := _student_of(path, folder):
+            files.setdefault(student, []).append(path)
+    return {student: sheet_among(paths, folder) or _place(paths, folder) for student, paths in files.items()}
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files below a folder, the latest first, without hidden files and those that macOS adds to archives."""
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+    ]
+    return sorted(found, key=lambda one: one.stat().st_mtime, reverse=True)
 
 
 def _student_of(path: Path, folder: Path) -> str:
-    if path.name == SHEET_NAME and path.parent != folder:
+    if path.parent != folder:
         return path.relative_to(folder).parts[0]
     found = _EXPORT.match(path.name)
-    return (found["student"] or found["plain"]) if found is not None and path.parent == folder else ""
+    return (found["student"] or found["plain"]) if found is not None else ""
+
+
+def sheet_among(paths: Sequence[Path], exported: Path | None = None) -> Path | None:
+    """Return a student's answer sheet among files, the latest first: `answers.yaml`, else the only YAML file.
+
+    exported: a folder in which any YAML file is an answer sheet of the student. Return None if the sheet is missing or
+    ambiguous.
+    """
+    sheets = [path for path in paths if _is_sheet(path)]
+    named = [path for path in sheets if path.name == SHEET_NAME or path.parent == exported]
+    return named[0] if named else sheets[0] if len(sheets) == 1 else None
+
+
+def _place(paths: Sequence[Path], folder: Path) -> Path:
+    """Return the student's folder below `folder` of files without a sheet, or the file, if it is in `folder` itself."""
+    return paths[0] if paths[0].parent == folder else folder / paths[0].relative_to(folder).parts[0]
 
 
 def grade_file(keys: KeyStore, student: str, path: Path) -> Grade:
-    """Grade the answer sheet of one student in a file; an unreadable sheet gives a Grade with a `problem`."""
+    """Grade the answer sheet of one student in a file or folder; an unreadable sheet gives a Grade with a `problem`."""
+    files = _files(path) if path.is_dir() else [path]
+    found = sheet_among(files)
+    if found is None:
+        return Grade(student, 0, keys.assignment.points, problem=_no_sheet(files, path))
     try:
-        sheet = read_sheet(path)
+        sheet = read_sheet(found)
     except SheetError as error:
         return Grade(student, 0, keys.assignment.points, problem=str(error))
-    return grade_sheet(keys, student, sheet)
+    grade = grade_sheet(keys, student, sheet)
+    if found.name != SHEET_NAME:
+        return grade
+    # A browser that downloads a sheet again names the copy `answers (1).yaml`, which may be the one with the answers.
+    others = [path.name for path in found.parent.iterdir() if _is_sheet(path) and path != found]
+    flags = [f"not graded, beside {SHEET_NAME}: {_listed(others)}"] if others else []
+    return replace(grade, flags=(*grade.flags, *flags))
+
+
+def _is_sheet(path: Path) -> bool:
+    return path.suffix.lower() in SHEET_SUFFIXES and not path.name.startswith(".")
+
+
+def _no_sheet(files: Sequence[Path], place: Path) -> str:
+    if not place.is_dir():
+        return f"{place.name} is not a YAML file: hand in {SHEET_NAME}"
+    if not files:
+        return f"the folder is empty, and has no {SHEET_NAME}"
+    return f"the folder has {_listed([str(path.relative_to(place)) for path in files])}, but no {SHEET_NAME}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = [f"{len(names) - _NAMES_MAX} more"] if len(names) > _NAMES_MAX else []
+    *most, last = [*sorted(names)[:_NAMES_MAX], *more]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def grade_sheet(keys: KeyStore, student: str, sheet: Sheet) -> Grade:
@@ -206,7 +269,9 @@ def grade_question(assignment: Assignment, name: str, key: Key, given: Given) ->
 
 def _explained(assignment: Assignment, name: str, key: Key) -> str:
     question = next(one for one in assignment.questions if one.id == name)
-    return f"correct: {key.answer.shown()}. {key.explanation} (filter: {display_filter(question, key)})"
+    # A domain name may end with a dot.
+    answer = key.answer.shown().removesuffix(".")
+    return f"correct: {answer}. {key.explanation} (filter: {display_filter(question, key)})"
 
 
 def _flags(keys: KeyStore, student: str, sheet: Sheet) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -254,10 +319,20 @@ def not_understood(sheet: Sheet, name: str, forms: Mapping[str, str]) -> str:
     return f"{name}: not understood ({fault})" if fault else ""
 
 
-def check_sheet(assignment: Assignment, sheet: Sheet, forms: Mapping[str, str]) -> list[str]:
-    """Return notes about a sheet before submission: unparsable and missing answers, and unknown questions.
+def expected_forms(assignment: Assignment, sheet: Sheet, path: Path) -> dict[str, str]:
+    """Return the expected format of each answer as text, keyed by question id; formats that are unknown are omitted.
 
-    forms: expected format of each answer as text, keyed by question id; without it an answer is not checked.
+    They are the comments of the sheet in the file `path`. An editor may remove or change comments; the formats in the
+    student's hand-out beside the sheet replace them.
+    """
+    found = {**read_forms(path), **handout_forms(assignment, sheet.student, path.parent)}
+    return {name: form for name, form in found.items() if answer_of_form(form) is not None}
+
+
+def check_sheet(assignment: Assignment, sheet: Sheet, forms: Mapping[str, str]) -> list[str]:
+    """Return notes about a sheet before submission: unparsable, unchecked and missing answers, unknown questions.
+
+    forms: expected format of each answer as text, keyed by question id; without it an answer cannot be checked.
     """
     known = [question.id for question in assignment.questions]
     notes = [fault for name in known if (fault := not_understood(sheet, name, forms))]
@@ -265,4 +340,9 @@ def check_sheet(assignment: Assignment, sheet: Sheet, forms: Mapping[str, str]) 
     notes += [f"{name}: there is no such question" for name in sheet.answers if name not in known]
     if sheet.assignment != assignment.name:
         notes.insert(0, f"this is a sheet of {sheet.assignment}, not of {assignment.name}")
+    if unchecked := [name for name in known if name in sheet.answers and name not in forms]:
+        notes.append(
+            f"the form of {', '.join(unchecked)} was not checked: keep the sheet in the folder of your hand-out, "
+            f"beside {HANDOUT_NAME}, or keep the comment before each question, such as `# a number`"
+        )
     return notes

@@ -27,6 +27,10 @@ from lab7.experiments.assignments.variant import Variant
 from lab7.experiments.harness.template_engine import render
 
 _HEADING = re.compile(r"^## (q\w+)[^\n]*$", re.MULTILINE)
+HANDOUT_NAME = "handout.md"
+# Maximum size of a hand-out that is read for its expected formats.
+_BYTES_MAX = 1 << 20
+_SAID_FORM = re.compile(r"^\*Answer (q\w+): (.+)\.\*$", re.MULTILINE)
 _FORM = re.compile(r"<!-- form of q\w+ -->\n+")
 # The creation date in the PDF is fixed, so that every build gives the same file.
 PDF_DATE = datetime(2030, 1, 1, tzinfo=UTC)
@@ -53,11 +57,28 @@ def handout_markdown(variant: Variant, forms: Mapping[str, str]) -> str:
     for name, form in forms.items():
         text = text.replace(f"<!-- form of {name} -->", f"*Answer {name}: {form}.*")
     head = (
-        f"# {assignment.title}\n\n"
-        f"Student **{variant.student}**, {assignment.points:g} points in {len(assignment.questions)} questions. "
+        f"{_title(assignment, variant.student)}, "
+        f"{assignment.points:g} points in {len(assignment.questions)} questions. "
         f"{_WORK[assignment.kind]}\n\n"
     )
     return head + _FORM.sub("", text).strip() + "\n"
+
+
+def _title(assignment: Assignment, student: str) -> str:
+    return f"# {assignment.title}\n\nStudent **{student}**"
+
+
+def handout_forms(assignment: Assignment, student: str, folder: Path) -> dict[str, str]:
+    """Return the expected format of each answer as text, keyed by question id, as in a student's hand-out in a folder.
+
+    Without the hand-out of this student and assignment it is empty.
+    """
+    try:
+        with (folder / HANDOUT_NAME).open("rb") as stream:
+            text = stream.read(_BYTES_MAX).decode("utf-8", "replace")
+    except OSError:
+        return {}
+    return dict(_SAID_FORM.findall(text)) if text.startswith(f"{_title(assignment, student)},") else {}
 
 
 def _heading(assignment: Assignment, question: Question) -> str:

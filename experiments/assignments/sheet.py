@@ -21,6 +21,7 @@ from pathlib import Path
 import yaml
 
 from lab7.experiments.assignments.answer_types import Given
+from lab7.experiments.harness.capture.reader import is_capture
 
 SHEET_NAME = "answers.yaml"
 SHEET_BYTES_MAX = 256 * 1024
@@ -88,6 +89,8 @@ def read_sheet(path: Path) -> Sheet:
             octets = stream.read(SHEET_BYTES_MAX + 1)
     except OSError as error:
         raise SheetError(f"{path.name} cannot be read ({error.strerror})") from error
+    if is_capture(octets):
+        raise SheetError(f"{path.name} is a capture, not an answer sheet: give {SHEET_NAME}")
     if len(octets) > SHEET_BYTES_MAX:
         raise SheetError(f"{path.name} has more than {SHEET_BYTES_MAX // 1024} KiB: hand in the answer sheet alone")
     try:

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from lab7.experiments.assignments import gradebook
-from lab7.experiments.assignments.definition import KINDS_WITH_TASK, find_assignment, takes_programs
+from lab7.experiments.assignments.definition import find_assignment, takes_programs
 from lab7.experiments.assignments.grade import Grade, KeyStore
 from lab7.experiments.assignments.graders import grader_of
 from lab7.experiments.assignments.gradescope.programs import grade_program
-from lab7.experiments.assignments.sheet import SHEET_NAME
 from lab7.experiments.harness.results.atomic import write_atomically
 
 ROOT = Path("/autograder")
@@ -56,21 +55,11 @@ def grade_submission(root: Path) -> dict[str, Any]:
     if takes_programs(name):
         return grade_program(name, secret, author, place, settings)
     keys = KeyStore(find_assignment(name), secret, source / BUILD_NAME)
-    kind = keys.assignment.kind
-    found = place if kind in KINDS_WITH_TASK else _sheet(place)
-    if found is None:
-        return _ungraded(f"no {SHEET_NAME} in the submission: hand in the answer sheet")
-    return gradebook.gradescope_results(grader_of(keys)(author, found), bool(settings.get("show", True)))
+    return gradebook.gradescope_results(grader_of(keys)(author, place), bool(settings.get("show", True)))
 
 
 def _ungraded(problem: str) -> dict[str, Any]:
     return gradebook.gradescope_results(Grade("", 0, 0, problem=problem))
-
-
-def _sheet(place: Path) -> Path | None:
-    """Return the path of the submitted answer sheet: answers.yaml, else the first YAML file; None without one."""
-    sheets = sorted(place.rglob("*.y*ml"))
-    return next((path for path in sheets if path.name == SHEET_NAME), sheets[0] if sheets else None)
 
 
 def _author(path: Path, students: Sequence[str]) -> str | None:

@@ -14,13 +14,13 @@ import click
 from lab7.experiments.assignments import gradebook
 from lab7.experiments.assignments.build import record
 from lab7.experiments.assignments.definition import PREDICT_KIND, AssignmentError
-from lab7.experiments.assignments.grade import Grade, grade_questions, not_understood
+from lab7.experiments.assignments.grade import Grade, expected_forms, grade_questions, not_understood
 from lab7.experiments.assignments.handin.record import PREDICTIONS_NAME, write_handin
 from lab7.experiments.assignments.handin.task import Task, read_task
 from lab7.experiments.assignments.handout import to_html
 from lab7.experiments.assignments.predictions.commitment import Predictions, commit
 from lab7.experiments.assignments.recording import CAPTURE_NAME, CERTIFICATE_NAME
-from lab7.experiments.assignments.sheet import SHEET_NAME, SheetError, read_forms, read_sheet
+from lab7.experiments.assignments.sheet import SHEET_NAME, SheetError, read_sheet
 from lab7.experiments.assignments.variant import read_keys
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.clock import Clock
@@ -48,7 +48,7 @@ def predict_command(handout: Path, name: str | None, commit_only: bool) -> None:
     try:
         task = read_task(handout, PREDICT_KIND, name)
         sheet = read_sheet(handout / SHEET_NAME)
-        forms = read_forms(handout / SHEET_NAME)
+        forms = expected_forms(task.variant.assignment, sheet, handout / SHEET_NAME)
         faults = [fault for name in sheet.answers if (fault := not_understood(sheet, name, forms))]
         if faults and not (folder / PREDICTIONS_NAME).exists():
             raise AssignmentError(f"{'; '.join(faults)}: nothing was committed, correct {SHEET_NAME} first")

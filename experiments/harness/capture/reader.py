@@ -204,6 +204,11 @@ class _Source:
         )
 
 
+def is_capture(start: bytes) -> bool:
+    """Return True if the first octets of a file are those of an uncompressed pcapng or pcap file."""
+    return any(int.from_bytes(start[:4], order) in (SECTION_HEADER, *PCAP_MAGICS) for order in ("big", "little"))
+
+
 def _opened(file: IO[bytes]) -> _Source:
     magic = file.read(MAGIC_BYTES_MAX)
     file.seek(0)

@@ -22,7 +22,9 @@ from lab7.experiments.assignments.answer_types import (
 )
 from lab7.experiments.assignments.cli import assignment_command
 from lab7.experiments.assignments.definition import find_assignment
+from lab7.experiments.assignments.handout import handout_markdown
 from lab7.experiments.assignments.sheet import blank_sheet
+from lab7.experiments.assignments.variant import draw_variant
 from tests.core.experiments.assignments.test_answer_types import RIGHT, UNFIT, WRONG
 
 TYPES: tuple[Answer, ...] = (
@@ -104,7 +106,21 @@ def test_check_says_what_is_not_understood(tmp_path: Path) -> None:
     )
 
 
-def test_check_says_which_forms_it_does_not_know(tmp_path: Path) -> None:
+def test_a_form_that_check_does_not_know_is_not_ready_for_hand_in(tmp_path: Path) -> None:
     code, said = check(tmp_path, {**FILLED, **GOOD}, {**FORMS, "q7": "how many?"})
-    assert code == 0
-    assert "the form of q7 was not checked" in said
+    assert code == 1
+    assert "the form of q7 was not checked: keep the sheet in the folder of your hand-out" in said
+
+
+@pytest.mark.parametrize(("student", "known"), [("s1", True), ("s2", False)])
+def test_forms_of_a_sheet_without_comments_are_those_of_the_hand_out(student: str, known: bool, tmp_path: Path) -> None:
+    assignment = find_assignment("http-basics")
+    forms = {one.id: FORMS.get(one.id, "text") for one in QUESTIONS}
+    variant = draw_variant(assignment, bytes(32), student)
+    (tmp_path / "handout.md").write_text(handout_markdown(variant, forms))
+    rows = "".join(f"  {name}: {said}\n" for name, said in {**FILLED, **GOOD, "q8": "30 km"}.items())
+    (tmp_path / "answers.yaml").write_text(f"assignment: http-basics\nstudent: s1\nanswers:\n{rows}")
+    found = CliRunner().invoke(assignment_command, ["check", str(tmp_path / "answers.yaml")])
+    assert found.exit_code == 1
+    assert ("q8: not understood (unknown unit 'km'" in found.output) == known
+    assert ("was not checked" in found.output) != known

@@ -24,6 +24,11 @@ SIZE = Number(12_345, "size", "bytes")
 PORT = Number(8080)
 
 MILLISECONDS = ("80", "80 ms", "80.0ms", "0.08 s", "8e-2s", "80000 us", "80000 \u00b5s", " 80 MS ", "80,4 ms")
+WIRESHARK_TIMES = (
+    "694 seconds", "694.000000000 seconds", "694 (11 minutes, 34 seconds)", "694 seconds (11 minutes, 34 seconds)",
+    "694000 milliseconds", "694000 msec", "6.94e8 microseconds", "694e9 nanoseconds", "11.5666667 minutes",
+    "694 Seconds", "694 s (0.1928 hours)", "TTL: 694 (11 minutes, 34 seconds)",
+)  # fmt: skip
 OCTETS = ("12345", "12,345", "12 345", "12'345", "12_345 bytes", "12.345 kB", "0x3039", "98760 bit")
 NAMES = ("www.example.com", "www.example.com.", "WWW.Example.COM")
 FRAMES: tuple[Given, ...] = (
@@ -31,7 +36,14 @@ FRAMES: tuple[Given, ...] = (
 )  # fmt: skip
 RIGHT: list[tuple[Answer, Given]] = [
     *((RTT, said) for said in MILLISECONDS),
+    *((Number(694, "time", "s", slack=0.01), said) for said in WIRESHARK_TIMES),
+    (RTT, "80.000000 milliseconds"),
+    (RTT, "0.080000000 seconds"),
+    (Number(86_400, "time", "s"), "86400 (1 day)"),
+    (Number(28), "28 (0x1c)"),
+    *((Number(8e6, "rate", "mbit/s"), said) for said in ("8000000 bits/s", "8000000 bits per second")),
     *((SIZE, said) for said in OCTETS),
+    *((SIZE, said) for said in ("12.345 kilobytes", "12345 bytes (98760 bits)", "12345 bytes (12 kB)")),
     *((PORT, said) for said in ("8080", "0x1f90", "0X1F90", "+8080", "8080.0")),
     *(
         (PORT, said)
@@ -83,6 +95,10 @@ UNFIT: list[tuple[Answer, Given]] = [
     *((RTT, said) for said in UNFIT_NUMBERS),
     *((PORT, said) for said in ("8 thousand", "8080 ms", "8080 bytes", "8 k", "8080 or 8081", "8080 or more", "one")),
     (RTT, "80 requests"),
+    *(
+        (RTT, said)
+        for said in ("80 ms (100 ms)", "80 (or 90)", "80 (", "(80)", "80 ms (about)", "80 ms (80 ms) (80 ms)")
+    ),
     (Text("www.example.com", name=True), "www.example.com and www.example.org"),
     (Frames((8,)), "no"),
     (Address("10.0.0.1"), "10.0.0"),

@@ -81,6 +81,14 @@ def test_a_stranger_no_sheet_and_a_broken_sheet_have_no_score(root: Path) -> Non
     assert "not on the roster" in results(root, "mallory@example.edu")["output"]
 
 
+def test_the_only_yaml_file_is_graded_and_one_of_two_is_not(root: Path) -> None:
+    submit(root, "  q1: 4\n")
+    (root / "submission" / "answers.yaml").rename(root / "submission" / "Answers.YML")
+    assert results(root)["score"] == 1
+    (root / "submission" / "b.yaml").write_text("b: 1\n")
+    assert "the folder has Answers.YML and b.yaml, but no answers.yaml" in results(root)["output"]
+
+
 def test_a_failure_of_the_autograder_is_no_score(root: Path) -> None:
     submit(root, "  q1: 4\n")
     (root / "source" / "settings.json").write_text("{")

@@ -168,3 +168,15 @@ def test_the_roster_fills_the_columns_of_canvas_and_moodle(course: Path) -> None
     rows = list(csv.reader(io.StringIO((course / "grades" / "canvas.csv").read_text())))
     assert rows[2][:5] == ["Jo Doe", "", "", "s1", ""]
     assert (course / "grades" / "moodle.csv").read_text().splitlines()[1].startswith("jodoe,,")
+
+
+def test_a_folder_without_a_sheet_is_named_and_exits_with_1(course: Path) -> None:
+    built("http-basics", course / "out")
+    (course / "in" / "s1").mkdir(parents=True)
+    (course / "in" / "s1" / "answers.yaml.txt").write_text("assignment: http-basics\n")
+    words = ["grade", "in", "--assignment", "http-basics", "--secret", "secret", "--build", "out"]
+    found = CliRunner().invoke(assignment_command, words)
+    assert found.exit_code == 1
+    assert "0 graded, 1 not graded, 0 without a submission" in found.output
+    (grade,) = json.loads((course / "grades" / "grades.json").read_text())
+    assert grade["problem"] == "the folder has answers.yaml.txt, but no answers.yaml"

@@ -16,7 +16,7 @@ from lab7.experiments.assignments import gradebook, graders
 from lab7.experiments.assignments.answer_types import Frames, Number, Text
 from lab7.experiments.assignments.course.lateness import Deadline
 from lab7.experiments.assignments.definition import Assignment, Key, Late, Question, find_assignment
-from lab7.experiments.assignments.grade import Grade, KeyStore, find_submissions, grade_file
+from lab7.experiments.assignments.grade import Grade, KeyStore, find_submissions, grade_file, grade_question
 from lab7.experiments.assignments.graders import grade_all
 
 SECRET = bytes(32)
@@ -66,6 +66,13 @@ def submit(folder: Path, student: str, answers: dict[str, str], said: str = "", 
     rows = "".join(f"  {name}: {json.dumps(value)}\n" for name, value in answers.items())
     path.write_text(f"assignment: sample\nstudent: {said or student}\nanswers:\n{rows}")
     return path
+
+
+def rename(path: Path, name: str) -> None:
+    """Rename a sheet in its folder; `name` may have a subfolder."""
+    target = path.parent / name
+    target.parent.mkdir(exist_ok=True)
+    path.rename(target)
 
 
 def right(number: int) -> dict[str, str]:
@@ -132,6 +139,62 @@ def test_a_broken_sheet_is_one_sentence_and_costs_only_itself(name: str, store: 
     assert found["s1"].problem
     assert "\n" not in found["s1"].problem
     assert found["s2"].earned == 8
+
+
+@pytest.mark.parametrize("name", ["answers.yml", "Answers.YAML", "answers (1).yaml", "s1/http.yaml"])
+def test_the_only_yaml_file_of_a_folder_is_the_sheet(name: str, store: KeyStore, tmp_path: Path) -> None:
+    rename(submit(tmp_path / "in", "s1", right(10)), name)
+    (tmp_path / "in" / "s1" / ".DS_Store").write_bytes(b"")
+    grade = grades(store, tmp_path / "in")["s1"]
+    assert (grade.earned, grade.problem, grade.flags) == (8, "", ())
+
+
+@pytest.mark.parametrize("name", ["s1.YML", "s1_answers.YAML", "s1-12-answers (1).yml"])
+def test_names_of_exported_sheets(name: str, store: KeyStore, tmp_path: Path) -> None:
+    submit(tmp_path / "in", "s1", right(10), flat=True).rename(tmp_path / "in" / name)
+    assert grades(store, tmp_path / "in")["s1"].earned == 8
+
+
+UNNAMED = {
+    ("answers.yaml.txt",): "the folder has answers.yaml.txt, but no answers.yaml",
+    ("a.yaml", "b.yml"): "the folder has a.yaml and b.yml, but no answers.yaml",
+    ("a.txt", "b.txt", "c.txt", "d.txt", "e.txt"): "the folder has a.txt, b.txt, c.txt and 2 more, but no answers.yaml",
+    ("work/answers.docx",): "the folder has work/answers.docx, but no answers.yaml",
+}
+
+
+@pytest.mark.parametrize("names", UNNAMED)
+def test_a_folder_with_files_but_no_sheet_is_not_missing(
+    names: tuple[str, ...], store: KeyStore, tmp_path: Path
+) -> None:
+    for name in names:
+        rename(submit(tmp_path / "in", "s2", right(20)), name)
+    grade = grades(store, tmp_path / "in")["s2"]
+    assert (grade.problem, grade.missing) == (UNNAMED[names], False)
+
+
+def test_an_exported_file_with_another_suffix_is_not_missing(store: KeyStore, tmp_path: Path) -> None:
+    submit(tmp_path / "in", "s1", right(10), flat=True).rename(tmp_path / "in" / "s1-answers.yaml.txt")
+    assert (
+        grades(store, tmp_path / "in")["s1"].problem == "s1-answers.yaml.txt is not a YAML file: hand in answers.yaml"
+    )
+
+
+def test_an_empty_folder_is_no_submission(store: KeyStore, tmp_path: Path) -> None:
+    (tmp_path / "in" / "s1").mkdir(parents=True)
+    assert grades(store, tmp_path / "in")["s1"].missing
+
+
+def test_a_second_sheet_beside_the_graded_one_is_flagged(store: KeyStore, tmp_path: Path) -> None:
+    rename(submit(tmp_path / "in", "s1", {}), "answers (1).yaml")
+    submit(tmp_path / "in", "s1", right(10))
+    grade = grades(store, tmp_path / "in")["s1"]
+    assert (grade.earned, grade.flags) == (8, ("not graded, beside answers.yaml: answers (1).yaml",))
+
+
+def test_an_answer_that_ends_with_a_dot_has_one_in_the_feedback() -> None:
+    grade = grade_question(ASSIGNMENT, "q1", Key(Text("org.", name=True), (4,), "Frame 4."), None)
+    assert "correct: org. Frame 4." in grade.feedback
 
 
 def test_a_stranger_is_told_and_gets_no_score(store: KeyStore, tmp_path: Path) -> None:

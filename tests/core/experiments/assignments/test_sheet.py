@@ -69,6 +69,21 @@ def test_a_file_that_is_no_sheet_is_one_sentence(octets: bytes, tmp_path: Path) 
     assert "\n" not in str(found.value)
 
 
+CAPTURES = {
+    "pcapng": b"\x0a\x0d\x0d\x0a" + bytes(SHEET_BYTES_MAX),
+    "pcap": b"\xd4\xc3\xb2\xa1" + bytes(20),
+    "pcap with ns": b"\xa1\xb2\x3c\x4d" + bytes(20),
+}
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_a_capture_is_no_sheet(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "trace.pcapng"
+    path.write_bytes(CAPTURES[name])
+    with pytest.raises(SheetError, match=r"trace\.pcapng is a capture, not an answer sheet: give answers\.yaml\Z"):
+        read_sheet(path)
+
+
 def test_a_missing_sheet_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SheetError, match="cannot be read"):
         read_sheet(tmp_path / "answers.yaml")
