@@ -50,7 +50,7 @@ def assignment_command() -> None:
     """Packet-capture assignments: individual captures, answer sheets, keys and grades.
 
     \b
-    openssl rand -hex 32 > secret
+    (umask 077; openssl rand -hex 32 > secret)
     lab7 assignment build http-basics --roster roster.csv --secret secret -o out
     lab7 assignment check answers.yaml
     lab7 assignment predict        # kind predict, in the folder of a hand-out
@@ -402,7 +402,12 @@ def handout_command(name: str, out: Path) -> None:
     required=True,
     help="zip file to write, with the autograder",
 )
-@click.option("--show/--hide", default=True, help="let students see their score at once, or only after publication")
+@click.option(
+    "--show/--hide",
+    default=True,
+    show_default=True,
+    help="let students see their score at once, or only after publication",
+)
 def bundle_command(name: str, secret: bytes, built: Path | None, roster: Path | None, path: Path, show: bool) -> None:
     """Write the zip file of a Gradescope autograder for a build, or for programs.
 
