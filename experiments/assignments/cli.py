@@ -259,13 +259,14 @@ def _deadline(_context: click.Context, _option: click.Parameter, text: str | Non
     "--deadline",
     callback=_deadline,
     metavar="TIME",
-    help="deadline in ISO 8601; submissions whose file was modified later (or --submitted) lose points by the late "
-    "rules of the assignment",
+    help="deadline in ISO 8601, local time without an offset; submissions whose file was modified later (or "
+    "--submitted) lose points by the late rules of the assignment",
 )
 @click.option(
     "--roster",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV file with a column `student`: its columns fill canvas.csv and moodle.csv, and it lists those of programs "
+    help="CSV file with a column `student`: its columns fill canvas.csv and moodle.csv, name the students of Moodle's "
+    "folders, and it lists those of programs "
     "without a submission",
 )
 @click.option(
@@ -317,6 +318,8 @@ def grade_command(
         require_same_build(assignment, secret, built)
         keys = KeyStore(assignment, secret, built)
         found = submissions_of(assignment.kind, submissions)
+        if listed is not None:
+            found = {listed.student_of(student): place for student, place in found.items()}
         students = {*found, *keys.students}
         grades: list[Grade] = []
         given = read_receipts(receipts) if receipts is not None else None

@@ -168,3 +168,17 @@ def test_the_roster_fills_the_columns_of_canvas_and_moodle(course: Path) -> None
     rows = list(csv.reader(io.StringIO((course / "grades" / "canvas.csv").read_text())))
     assert rows[2][:5] == ["Jo Doe", "", "", "s1", ""]
     assert (course / "grades" / "moodle.csv").read_text().splitlines()[1].startswith("jodoe,,")
+
+
+def test_the_roster_names_the_student_of_a_folder_by_moodle(course: Path) -> None:
+    built("network-tools", course / "out")
+    made = make_handin(network(), "s1", course / "work")
+    folder = course / "in" / "Ada_123_assignsubmission_file_"
+    folder.mkdir(parents=True)
+    shutil.copy(made, folder / HANDIN_NAME)
+    assert "Ada_123_assignsubmission_file_ is not on the roster" in " ".join(grade().output.split())
+    (course / "roster.csv").write_text("student,name\ns1,Ada\n")
+    found = grade("--roster roster.csv")
+    assert (found.exit_code, "1 graded, 0 not graded, 0 without a submission" in found.output) == (0, True), (
+        found.output
+    )
