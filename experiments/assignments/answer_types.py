@@ -12,7 +12,10 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
 
 # Type of an answer on an answer sheet: a YAML scalar, or a list of scalars.
 Given = str | int | float | bool | None | list["Given"]
@@ -263,13 +266,16 @@ class Address:
     value: str
 
     def score(self, given: Given) -> float:
-        """Return 1 if the addresses are equal, else 0. Raises AnswerError for text that is no IP address."""
+        """Return 1 if the addresses are equal, else 0; a host name beside the address is ignored.
+
+        Raises AnswerError for text without an IP address, or with several.
+        """
         from ipaddress import ip_address
 
-        try:
-            return float(ip_address(as_text(given).strip("[] ")) == ip_address(self.value))
-        except ValueError as error:
-            raise AnswerError(f"expected an IP address, not {_short(as_text(given))}") from error
+        found = {address for word in as_text(given).split() if (address := _address(word)) is not None}
+        if len(found) != 1:
+            raise AnswerError(f"expected an IP address, not {_short(as_text(given))}")
+        return float(found.pop() == ip_address(self.value))
 
     def shown(self) -> str:
         """Return the true address as text."""
@@ -278,6 +284,16 @@ class Address:
     def form(self) -> str:
         """Return the expected format as text: `an IP address`."""
         return "an IP address"
+
+
+def _address(word: str) -> IPv4Address | IPv6Address | None:
+    """Return the IP address that a word is, apart from brackets and a final dot; None for another word."""
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(word.strip("[]()").removesuffix("."))
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -375,6 +391,10 @@ class Frames:
         return "a frame number" if len(self.value) == 1 else "frame numbers, for example 4, 7-9"
 
 
+# Separators of the answers in a list that is written as text.
+_SEPARATOR = re.compile(r"\s*(?:[,;]|->|=>|\u2192)\s*|\n")
+
+
 @dataclass(frozen=True)
 class Listing:
     """A list of answers of one type as the true answer; `ordered`: the order matters.
@@ -405,12 +425,16 @@ class Listing:
         return max(0.0, (right - surplus) / len(self.value))
 
     def parts(self, given: Given) -> list[Given]:
-        """Return the answers in a list, or in text split at commas, semicolons and line ends.
+        """Return the answers in a list, or in text split at commas, semicolons, arrows and line ends.
+
+        A text of addresses alone is split at blanks as well.
 
         Raises AnswerError for more than LIST_MAX answers, and for a list inside of a list.
         """
-        said_together = re.split(r"\s*[,;]\s*|\n", as_text(given).strip()) if not isinstance(given, list) else []
-        parts: Sequence[Given] = given if isinstance(given, list) else said_together
+        parts: Sequence[Given] = given if isinstance(given, list) else _SEPARATOR.split(as_text(given).strip())
+        if len(parts) == 1 and isinstance(self.value[0], Address):
+            words = as_text(parts[0]).split()
+            parts = words if all(_address(word) is not None for word in words) else parts
         if len(parts) > LIST_MAX:
             raise AnswerError(f"more than {LIST_MAX} answers")
         return [part for part in parts if as_text(part).strip()]

@@ -44,6 +44,8 @@ from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
 HANDOUTS, KEYS, KEY_NAME, VARIANT_NAME = "handouts", "keys", "key.json", "variant.json"
 # Prefix of the temporary folder of a student's build; the process id follows.
 _SCRATCH = ".build-"
+# Only the owner reads the keys: other accounts of the machine may be those of students.
+_PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 _PCAP_HEADER = struct.Struct("<IHHiIII")
 _PCAP_RECORD = struct.Struct("<IIII")
 # Header of a pcap file: magic number for time stamps in ns, version 2.4, and LINKTYPE_ETHERNET.
@@ -156,6 +158,8 @@ def build_student(variant: Variant, called: str, out: Path, virtual: VirtualTime
             keys = read_keys(variant, work / CAPTURE_NAME)
         write_handout(variant, keys, work)
         kept.mkdir(parents=True, exist_ok=True)
+        for folder in (kept.parent, kept):
+            folder.chmod(_PRIVATE_FOLDER)
         if kind in KINDS_WITH_TASK:
             (work / TASK_NAME).write_text(task_text(variant, secret), encoding="utf-8")
         kept_names = (CERTIFICATE_NAME, CAPTURE_NAME) if kind == PREDICT_KIND else (CERTIFICATE_NAME,)
@@ -167,6 +171,8 @@ def build_student(variant: Variant, called: str, out: Path, virtual: VirtualTime
         shutil.rmtree(given, ignore_errors=True)
         shutil.copytree(work, given)
     write_key(variant, keys, kept)
+    for path in kept.iterdir():
+        path.chmod(_PRIVATE_FILE)
     return True
 
 

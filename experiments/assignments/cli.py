@@ -49,7 +49,7 @@ def assignment_command() -> None:
     """Packet-capture assignments: individual captures, answer sheets, keys and grades.
 
     \b
-    openssl rand -hex 32 > secret
+    (umask 077; openssl rand -hex 32 > secret)
     lab7 assignment build http-basics --roster roster.csv --secret secret -o out
     lab7 assignment check answers.yaml
     lab7 assignment predict        # kind predict, in the folder of a hand-out
@@ -253,13 +253,14 @@ def _deadline(_context: click.Context, _option: click.Parameter, text: str | Non
     "--deadline",
     callback=_deadline,
     metavar="TIME",
-    help="deadline in ISO 8601; submissions whose file was modified later (or --submitted) lose points by the late "
-    "rules of the assignment",
+    help="deadline in ISO 8601, local time without an offset; submissions whose file was modified later (or "
+    "--submitted) lose points by the late rules of the assignment",
 )
 @click.option(
     "--roster",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV file with a column `student`: its columns fill canvas.csv and moodle.csv, and it lists those of programs "
+    help="CSV file with a column `student`: its columns fill canvas.csv and moodle.csv, name the students of Moodle's "
+    "folders, and it lists those of programs "
     "without a submission",
 )
 @click.option(
@@ -311,6 +312,8 @@ def grade_command(
         require_same_build(assignment, secret, built)
         keys = KeyStore(assignment, secret, built)
         found = submissions_of(assignment.kind, submissions)
+        if listed is not None:
+            found = {listed.student_of(student): place for student, place in found.items()}
         students = {*found, *keys.students}
         grades: list[Grade] = []
         given = read_receipts(receipts) if receipts is not None else None
@@ -396,7 +399,12 @@ def handout_command(name: str, out: Path) -> None:
     required=True,
     help="zip file to write, with the autograder",
 )
-@click.option("--show/--hide", default=True, help="let students see their score at once, or only after publication")
+@click.option(
+    "--show/--hide",
+    default=True,
+    show_default=True,
+    help="let students see their score at once, or only after publication",
+)
 def bundle_command(name: str, secret: bytes, built: Path | None, roster: Path | None, path: Path, show: bool) -> None:
     """Write the zip file of a Gradescope autograder for a build, or for programs.
 

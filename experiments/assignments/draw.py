@@ -43,7 +43,7 @@ class Draw:
         if len(self.secret) < SECRET_BYTES_MIN:
             raise SecretError(
                 f"the course secret has {len(self.secret)} octets, at least {SECRET_BYTES_MIN} are needed: "
-                "make one with `openssl rand -hex 32 > secret`"
+                "make one with `(umask 077; openssl rand -hex 32 > secret)`"
             )
 
     def octets(self, label: str, size: int) -> bytes:

@@ -37,7 +37,12 @@ PDF_DATE = datetime(2030, 1, 1, tzinfo=UTC)
 
 # Sentences at the top of a hand-out, by kind of assignment.
 _WORK = {
-    SHEET_KIND: "Write your answers into `answers.yaml`, and check them by `lab7 assignment check answers.yaml`.",
+    SHEET_KIND: (
+        "Write your answers into `answers.yaml`, each behind the colon of its question: numbers with a unit "
+        "(`30.1 ms`), several answers separated by commas, text with a colon in quotes. "
+        "`lab7 assignment check answers.yaml` names missing answers, and those that have not the form asked for; with "
+        "`--hint` and a question's id, such as `--hint q1`, it prints a hint. Hand in the file under this name."
+    ),
     PREDICT_KIND: (
         "Write your predictions into `answers.yaml`, then run `lab7 assignment predict` in this folder: it commits the "
         "predictions, which cannot be changed afterwards, and then measures. Hand in `work/handin.zip`."
@@ -47,6 +52,8 @@ _WORK = {
         "and captures what you do there. Hand in `work/handin.zip`; each start makes it anew."
     ),
 }
+# Where students find more; the path is that of a checkout.
+_GUIDE = "How answers are written and checked is in the section *For students* of lab7's guide `docs/assignments.md`."
 
 
 def handout_markdown(variant: Variant, forms: Mapping[str, str]) -> str:
@@ -59,7 +66,7 @@ def handout_markdown(variant: Variant, forms: Mapping[str, str]) -> str:
     head = (
         f"{_title(assignment, variant.student)}, "
         f"{assignment.points:g} points in {len(assignment.questions)} questions. "
-        f"{_WORK[assignment.kind]}\n\n"
+        f"{_WORK[assignment.kind]} {_GUIDE}\n\n"
     )
     return head + _FORM.sub("", text).strip() + "\n"
 

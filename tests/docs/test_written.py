@@ -39,7 +39,7 @@ ELSEWHERE = {
     "sudo",
     "lab7",
     "python3",
-    "openssl",
+    "(umask",
     "ls",
     "xdg-open",
 }

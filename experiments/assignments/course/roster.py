@@ -19,6 +19,9 @@ ID_COLUMNS = ("student", "id", "sis login id", "sis user id", "username", "id nu
 # In exports of Canvas, the column Student has the student's name, and ID has a number of Canvas.
 _CANVAS, _CANVAS_ID = {"student", "id", "sis login id"}, "sis login id"
 _CANVAS_NO_STUDENT = "Points Possible"
+# Name of a folder in the zip file by Moodle's "Download all submissions": the student's full name, and a number.
+_MOODLE_FOLDER = re.compile(r"(?P<name>.+)_\d+_assignsubmission_(?:file|onlinetext)_?\Z")
+_NAME_COLUMNS = ("name", "full name", "student name")
 _DELIMITERS = ",;\t"
 
 
@@ -36,6 +39,19 @@ class Roster:
         """Return the first non-empty cell of a student in these columns; an empty text if there is none."""
         row = self.rows.get(student, {})
         return next((row[name] for name in columns if row.get(name)), "")
+
+    def student_of(self, folder: str) -> str:
+        """Return the id of the student whose submission Moodle puts into a folder of this name.
+
+        Other names are returned as they are, and so are those of no student of the roster or of several.
+        """
+        found = _MOODLE_FOLDER.match(folder)
+        named = [one for one in self.rows if found and found["name"].casefold() == self._full_name(one).casefold()]
+        return named[0] if len(named) == 1 else folder
+
+    def _full_name(self, student: str) -> str:
+        parts = self.cell(student, "first name"), self.cell(student, "last name", "surname")
+        return " ".join(filter(None, parts)) or self.cell(student, *_NAME_COLUMNS)
 
 
 def read_rows(path: Path) -> list[tuple[int, list[str]]]:

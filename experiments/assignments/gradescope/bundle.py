@@ -142,6 +142,9 @@ def _copy_sources(target: Path) -> None:
 
 def _write_zip(folder: Path, path: Path) -> None:
     partial = path.with_name(f"{path.name}.part")
+    partial.unlink(missing_ok=True)
+    # Only the owner reads it, since it contains the course secret.
+    partial.touch(0o600)
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for source in _files(folder):
             entry = zipfile.ZipInfo(str(source.relative_to(folder)), DATE)

@@ -8,11 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab7.experiments.assignments.build import build
-from lab7.experiments.assignments.definition import find_assignment
+from lab7.experiments.assignments.definition import Question, find_assignment
 from lab7.experiments.assignments.grade import KeyStore, find_submissions
 from lab7.experiments.assignments.graders import grade_all
 from lab7.experiments.assignments.skeleton import write_skeleton
@@ -57,6 +58,18 @@ def octets(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def check_filter(capture: Path, question: Question, key: dict[str, Any]) -> None:
+    """Check that a question's display filter selects the frames of its key, and no DNS queries if all are responses."""
+    shown, wanted = set(tshark.frames(capture, question.filter)), set(key["frames"])
+    assert shown & wanted, f"{question.id}: no frame of the key by the filter"
+    if key["form"] == "a number in ms":
+        assert wanted <= shown, f"{question.id}: a time between two frames, of which the filter selects one"
+    if wanted <= set(tshark.frames(capture, "dns.flags.response == 1")):
+        assert not shown & set(tshark.frames(capture, "dns.flags.response == 0")), (
+            f"{question.id}: queries by the filter"
+        )
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in EXPECTED]
 )
@@ -75,8 +88,7 @@ def test_keys_agree_with_tshark_and_earn_full_points(name: str, tmp_path: Path, 
         sheet.parent.mkdir(exist_ok=True)
         sheet.write_text(f"assignment: {name}\nstudent: {student}\nanswers:\n{rows}")
         for one in find_assignment(name).questions:
-            shown = tshark.frames(capture, one.filter)
-            assert set(shown) & set(key["answers"][one.id]["frames"]), f"{one.id}: no frame of the key by the filter"
+            check_filter(capture, one, key["answers"][one.id])
     keys = KeyStore(find_assignment(name), SECRET, out)
     for grade in grade_all(keys, find_submissions(tmp_path / "in")):
         assert (grade.earned, grade.flags, grade.problem) == (grade.possible, (), "")

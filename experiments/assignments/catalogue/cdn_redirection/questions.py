@@ -198,7 +198,11 @@ def q9(seen: CaptureView) -> Key:
     return Key(Number(time_s, "time", "ms", tolerance=0.02), frames, explanation)
 
 
-@question(points=2, filter='tcp.flags.syn == 1 && frame.interface_name == "origin"', hint="The ACK ends the handshake.")
+@question(
+    points=2,
+    filter='frame.interface_name == "origin" && (tcp.flags.syn == 1 || (tcp.seq == 1 && tcp.ack == 1 && tcp.len == 0))',
+    hint="The ACK ends the handshake.",
+)
 def q10(seen: CaptureView) -> Key:
     """Return the answer key: the RTT between the third region's replica and the origin, from SYN-ACK to ACK."""
     replica = replica_address(seen.variant["third"])

@@ -108,7 +108,7 @@ def q2(seen: CaptureView) -> Key:
     return Key(Text(zone, name=True), (response.frame,), explanation)
 
 
-@question(points=1, filter="dns.count.answers == 0 && dns.count.add_rr > 0", hint="Open the additional records.")
+@question(points=1, filter="dns.count.answers == 0 && dns.a", hint="Open the additional records.")
 def q3(seen: CaptureView) -> Key:
     """Return the answer key: the address in the glue record of the first referral."""
     response = _resolution(seen)[0][1]
@@ -151,8 +151,12 @@ def q5(seen: CaptureView) -> Key:
 )
 def q6(seen: CaptureView) -> Key:
     """Return the answer key: the frame numbers of responses with the flag AA at the local name server."""
-    frames = tuple(one.frame for one in _messages(seen) if one.aa)
+    messages = [one for one in _messages(seen) if one.aa]
+    frames = tuple(one.frame for one in messages)
+    in_segments = tuple(one.frame for one in messages if one.transport == "tcp")
     explanation = f"AA is set by servers that are authoritative for the name (RFC 1035 section 4.1.1): {_list(frames)}."
+    if in_segments:
+        explanation += f" A response over TCP in several segments is decoded in the last of them: {_list(in_segments)}."
     return Key(Frames(frames), frames, explanation)
 
 
@@ -160,7 +164,11 @@ def _list(frames: tuple[int, ...]) -> str:
     return ("frames " if len(frames) > 1 else "frame ") + ", ".join(map(str, frames))
 
 
-@question(points=2, filter='frame.interface_name == "local" && dns.time', hint="Wireshark shows [Time] in a response.")
+@question(
+    points=2,
+    filter='frame.interface_name == "local" && dns && !(ip.addr == 10.53.9.1)',
+    hint="Wireshark shows [Time] in a response.",
+)
 def q7(seen: CaptureView) -> Key:
     """Return the answer key: the longest time from query to response in the local name server's first resolution."""
     query, response = max(_resolution(seen), key=lambda pair: pair[1].time_ns - pair[0].time_ns)

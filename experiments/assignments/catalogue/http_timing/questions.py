@@ -155,7 +155,9 @@ def q7(seen: CaptureView) -> Key:
 
 
 @question(
-    points=2, filter="tcp.len > 0 && tcp.srcport == 80", hint="The last segment with data from the server ends it."
+    points=2,
+    filter="(tcp.flags.syn == 1 && tcp.flags.ack == 0) || (tcp.len > 0 && tcp.srcport == 80)",
+    hint="The last segment with data from the server ends it.",
 )
 def q8(seen: CaptureView) -> Key:
     """Return the answer key: the time of the page load, from the first SYN to the last octet of a response."""

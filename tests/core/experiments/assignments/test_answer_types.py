@@ -62,6 +62,12 @@ RIGHT: list[tuple[Answer, Given]] = [
     *((Text("Paris", others=("Lutetia",)), said) for said in ("paris", "lutetia")),
     *((Address("2001:db8::1"), said) for said in ("2001:db8::1", "2001:DB8:0:0::1", "[2001:db8::1]")),
     (Address("10.0.0.1"), " 10.0.0.1 "),
+    *((Address("10.0.0.1"), said) for said in ("10.0.0.1.", "ns.uk 10.0.0.1", "ns.uk. (10.0.0.1)")),
+    *(
+        (Listing((Address("10.0.0.1"), Address("10.0.0.2")), ordered=True), said)
+        for said in ("10.0.0.1 10.0.0.2", "10.0.0.1 -> 10.0.0.2", "a 10.0.0.1 \u2192 b 10.0.0.2", "10.0.0.1, 10.0.0.2.")
+    ),
+    (Listing((Text("<a@b>"), Text("c"))), "<a@b>, c"),
     *((Choice("UDP", ("TCP", "UDP")), said) for said in ("UDP", "udp", "b", "B)", "b.")),
     *((Choice("UDP", ("TCP", "UDP")), said) for said in ("b) UDP", "(b) udp", "b. UDP", "b UDP", "b: UDP", "(b)")),
     *((Choice("A", ("I", "A")), said) for said in ("A", "b", "b) A")),
@@ -102,6 +108,7 @@ UNFIT: list[tuple[Answer, Given]] = [
     (Text("www.example.com", name=True), "www.example.com and www.example.org"),
     (Frames((8,)), "no"),
     (Address("10.0.0.1"), "10.0.0"),
+    (Address("10.0.0.1"), "10.0.0.1 or 10.0.0.2"),
     *((Choice("UDP", ("TCP", "UDP")), said) for said in ("c", "a) UDP", "b TCP", "UDP or TCP")),
     *((Frames((4,)), said) for said in ("", "four", "1-100000000", "1" * 5000)),
 ]

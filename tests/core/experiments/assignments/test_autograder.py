@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from lab7.experiments.assignments.answer_types import Number, Text
+from lab7.experiments.assignments.cli import assignment_command
 from lab7.experiments.assignments.definition import Assignment, AssignmentError, Key, find_assignment
 from lab7.experiments.assignments.draw import Draw
 from lab7.experiments.assignments.grade import Grade, KeyStore, QuestionGrade
@@ -107,6 +109,18 @@ def test_two_bundles_are_equal_and_hold_no_hand_out(tmp_path: Path, build: Path,
     assert {"setup.sh", "run_autograder", "settings.json", "secret", "lab7/pyproject.toml"} <= names
     assert not any("__pycache__" in name or name.endswith("answers.yaml") for name in names)
     assert modes == {"setup.sh": 0o755, "run_autograder": 0o755}
+
+
+def test_only_the_owner_reads_a_bundle(tmp_path: Path, build: Path, assignment: Assignment) -> None:
+    # What a bundling that was killed has left, readable by all.
+    (tmp_path / "one.zip.part").touch(0o644)
+    write_bundle(assignment, SECRET, build, tmp_path / "one.zip")
+    assert (tmp_path / "one.zip").stat().st_mode & 0o777 == 0o600
+
+
+def test_help_names_the_default_of_show_and_hide() -> None:
+    shown = CliRunner().invoke(assignment_command, ["bundle", "--help"]).output
+    assert "[default: show]" in " ".join(shown.split())
 
 
 def test_a_folder_without_a_build_is_refused(tmp_path: Path, assignment: Assignment) -> None:

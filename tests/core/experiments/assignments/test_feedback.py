@@ -180,3 +180,17 @@ def test_a_folder_without_a_sheet_is_named_and_exits_with_1(course: Path) -> Non
     assert "0 graded, 1 not graded, 0 without a submission" in found.output
     (grade,) = json.loads((course / "grades" / "grades.json").read_text())
     assert grade["problem"] == "the folder has answers.yaml.txt, but no answers.yaml"
+
+
+def test_the_roster_names_the_student_of_a_folder_by_moodle(course: Path) -> None:
+    built("network-tools", course / "out")
+    made = make_handin(network(), "s1", course / "work")
+    folder = course / "in" / "Ada_123_assignsubmission_file_"
+    folder.mkdir(parents=True)
+    shutil.copy(made, folder / HANDIN_NAME)
+    assert "Ada_123_assignsubmission_file_ is not on the roster" in " ".join(grade().output.split())
+    (course / "roster.csv").write_text("student,name\ns1,Ada\n")
+    found = grade("--roster roster.csv")
+    assert (found.exit_code, "1 graded, 0 not graded, 0 without a submission" in found.output) == (0, True), (
+        found.output
+    )

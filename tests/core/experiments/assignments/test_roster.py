@@ -49,3 +49,23 @@ def test_the_cells_of_a_student(tmp_path: Path) -> None:
     roster = read_roster(tmp_path / "roster.csv")
     assert roster.cell("s1", "username", "name") == "Jo"
     assert roster.cell("s1", "section") == roster.cell("s9", "name") == ""
+
+
+@pytest.mark.parametrize(
+    ("folder", "student"),
+    [
+        ("Ada Lovelace_123_assignsubmission_file_", "s1"),
+        ("ada lovelace_123_assignsubmission_file", "s1"),
+        # Two students have this name.
+        ("Jo Doe_124_assignsubmission_file_", "Jo Doe_124_assignsubmission_file_"),
+        ("Mallory_9_assignsubmission_file_", "Mallory_9_assignsubmission_file_"),
+        ("s2", "s2"),
+        ("Ada Lovelace", "Ada Lovelace"),
+    ],
+)
+def test_the_student_of_a_folder_by_moodle(folder: str, student: str, tmp_path: Path) -> None:
+    path = tmp_path / "roster.csv"
+    path.write_text("First name,Surname,Username\nAda,Lovelace,s1\nJo,Doe,s2\nJo,Doe,s3\n")
+    assert read_roster(path).student_of(folder) == student
+    path.write_text("Name,Student\nAda Lovelace,s1\nJo Doe,s2\nJo Doe,s3\n")
+    assert read_roster(path).student_of(folder) == student
