@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture, read_readable_capture
 from lab7.experiments.harness.results.result import Result, ResultError
 
@@ -23,3 +24,12 @@ def read_named_capture(path: Path, result: Result | None = None, *, to_damage: b
             # Return the capture without names: it is from another program, or its run is incomplete.
             return captured
     return replace(captured, host_names=result.host_names)
+
+
+def read_frames(path: Path, result: Result) -> CaptureFile | None:
+    """Read a capture file for a picture in a report; return None for a file that is unreadable or has no frames."""
+    try:
+        captured = read_named_capture(path, result)
+    except (CaptureReadError, OSError):
+        return None
+    return captured if captured.frames else None

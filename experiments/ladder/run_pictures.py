@@ -22,12 +22,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.judge.frames import CaptureFile, Frame
 from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Result
 from lab7.experiments.ladder.ladder import Arrow, Ladder, in_order, ladder_of
 from lab7.experiments.ladder.messages import printable
-from lab7.experiments.ladder.named_capture import read_named_capture
+from lab7.experiments.ladder.named_capture import read_frames
 from lab7.experiments.ladder.selection import Key, conversation_of, conversations_with
 from lab7.experiments.ladder.svg import Drawing, describe, render_svg
 
@@ -121,7 +120,7 @@ def run_pictures(folder: Path, result: Result) -> RunPictures | None:
     if main is None:
         return None
     names = dict.fromkeys([main, *(name for claim in result.claims for name in claim.cited(main))])
-    read = {name: captured for name in names if (captured := _read(folder / Path(name).name, result)) is not None}
+    read = {name: captured for name in names if (captured := read_frames(folder / Path(name).name, result)) is not None}
     if main not in read:
         return None
     cited = {
@@ -235,14 +234,6 @@ def _part_picture(part: _Part, cited: _Cited, anchors: Mapping[int, str], grid_n
     title = f"Evidence of {part.name}" if part.kind == "evidence" else part.name
     picture = _picture(part.ladder, FIRST_MESSAGES, title, lambda one: _marks(one, marks), anchors, grid_ns)
     return picture and replace(picture, name=part.name, kind=part.kind, capture=part.capture)
-
-
-def _read(path: Path, result: Result) -> CaptureFile | None:
-    try:
-        captured = read_named_capture(path, result)
-    except (CaptureReadError, OSError):
-        return None
-    return captured if captured.frames else None
 
 
 def _ladder_with(captured: CaptureFile, cited: _Cited) -> Ladder:

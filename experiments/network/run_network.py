@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.report.page import INK, PlotUnavailable, draw_svg
 from lab7.experiments.harness.results.result import Result
-from lab7.experiments.ladder.named_capture import read_named_capture
+from lab7.experiments.ladder.named_capture import read_frames
 from lab7.experiments.network.picture import describe_topology, render_topology
 from lab7.experiments.network.traffic import Traffic, traffic_of
 
@@ -81,9 +80,8 @@ def _traffic(folder: Path, result: Result) -> tuple[list[Traffic], Sequence[str]
     """Return a Traffic for each path between hosts in a result's capture, and the labels of the captured interfaces."""
     if result.files.capture is None or result.network is None:
         return [], ()
-    try:
-        captured = read_named_capture(folder / result.files.capture, result)
-    except (CaptureReadError, OSError):
+    captured = read_frames(folder / result.files.capture, result)
+    if captured is None:
         return [], ()
     return traffic_of(captured, result.network), tuple(captured.counts)
 

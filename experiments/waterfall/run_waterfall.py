@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.judge.frames import CaptureFile
 from lab7.experiments.harness.results.result import Comparison, Result
-from lab7.experiments.ladder.named_capture import read_named_capture
+from lab7.experiments.ladder.named_capture import read_frames
 from lab7.experiments.waterfall.bars import Bar, bars_of
 from lab7.experiments.waterfall.svg import PAGE, PHASE_WORDS, PHONE, render_bars, render_terms, term_bars
 
@@ -69,7 +68,7 @@ def _waterfall(
     if span is None:
         return Waterfall(comparison, terms)
     if span.capture not in captures:
-        captures[span.capture] = _read(folder / Path(span.capture).name, result)
+        captures[span.capture] = read_frames(folder / Path(span.capture).name, result)
     captured = captures[span.capture]
     if captured is None:
         return Waterfall(comparison, terms)
@@ -83,14 +82,6 @@ def _waterfall(
     title = f"Exchanges of the median sample of {comparison.name}"
     drawn = "".join(render_bars(title, shown, start_ns, end_ns, layout) for layout in (PAGE, PHONE))
     return Waterfall(comparison, terms, drawn, tuple(_row(bar, start_ns) for bar in shown), len(bars) - len(shown))
-
-
-def _read(path: Path, result: Result) -> CaptureFile | None:
-    try:
-        captured = read_named_capture(path, result)
-    except (CaptureReadError, OSError):
-        return None
-    return captured if captured.frames else None
 
 
 def _row(bar: Bar, start_ns: int) -> BarRow:
