@@ -8,6 +8,7 @@ Ito (Color Universal Design, 2008), and differ in lightness in print; every arro
 from __future__ import annotations
 
 import statistics
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,11 +111,11 @@ def render_svg(ladder: Ladder, options: Drawing | None = None) -> str:
         f"<style>{_style(options.standalone)}</style>",
         *_background(ladder, axis, across, options, start_ns),
     ]
-    left = Counter(arrow.sent_ns for arrow in ladder.arrows)
+    left, arrivals = Counter(arrow.sent_ns for arrow in ladder.arrows), _arrivals(ladder)
     for place, arrow in enumerate(ladder.arrows):
         # Labels of messages that left at the same time are above one another.
         left[arrow.sent_ns] -= 1
-        parts += _message(ladder, place, arrow, axis, across, options, start_ns, left[arrow.sent_ns])
+        parts += _message(ladder, place, arrow, axis, across, options, start_ns, left[arrow.sent_ns], arrivals)
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -249,6 +250,7 @@ def _message(
     options: Drawing,
     start_ns: int,
     below: int,
+    arrivals: _Arrivals,
 ) -> list[str]:
     target = options.link(arrow) if options.link is not None else None
     kind = arrow.protocol if arrow.protocol in COLOURS else "other"
@@ -259,7 +261,7 @@ def _message(
     return [
         f'<g class="message {kind} {arrow.level}" id="message-{place + 1}">{opened}<title>{_text(text)}</title>',
         _shape(arrow, axis, across),
-        _label(ladder, arrow, axis, across, [(word, known.index(word) % len(MARK_COLOURS)) for word in words], below),
+        _label(arrivals, arrow, axis, across, [(word, known.index(word) % len(MARK_COLOURS)) for word in words], below),
         f'<text class="time" x="{across.left - TIME_GAP_PX:.1f}" y="{axis.y(arrow.sent_ns) + 4:.1f}">'
         f"{milliseconds(arrow.sent_ns - start_ns)}</text>{'</a>' if target else ''}</g>",
     ]
@@ -316,12 +318,25 @@ def _head(x: float, y: float, back: int) -> str:
     return f'<path d="M{x:.1f} {y:.1f} l{across:.1f} -4 v8 z" fill="var(--colour)"/>'
 
 
+# (column of arrival, True for arrows from the left) -> arrows in order of arrival.
+_Arrivals = Mapping[tuple[int, bool], Sequence[Arrow]]
+
+
+def _arrivals(ladder: Ladder) -> _Arrivals:
+    """Return the arrows with a captured arrival by column and side, in order of arrival."""
+    found: dict[tuple[int, bool], list[Arrow]] = {}
+    for arrow in sorted(ladder.arrows, key=lambda one: one.end_ns):
+        if arrow.received_end_ns is not None:
+            found.setdefault((arrow.target, arrow.source < arrow.target), []).append(arrow)
+    return found
+
+
 def _label(
-    ladder: Ladder, arrow: Arrow, axis: TimeAxis, across: _Across, marks: Sequence[tuple[str, int]], below: int
+    arrivals: _Arrivals, arrow: Arrow, axis: TimeAxis, across: _Across, marks: Sequence[tuple[str, int]], below: int
 ) -> str:
     """Return SVG for the text above an arrow: its marks as (word, colour number), then its label."""
     leftwards = arrow.target < arrow.source
-    away, down = _beside_arrival(ladder, arrow, axis, across)
+    away, down = _beside_arrival(arrivals, arrow, axis, across)
     x = across.x(arrow.source) + (-away if leftwards else away)
     y = axis.y(arrow.sent_ns) + down - 4 - LABEL_PX * below
     anchor = ' text-anchor="end"' if leftwards else ""
@@ -332,7 +347,7 @@ def _label(
     return f'<text class="label" x="{x:.1f}" y="{y:.1f}"{anchor}>{mark}{_text(label)}</text>'
 
 
-def _beside_arrival(ladder: Ladder, arrow: Arrow, axis: TimeAxis, across: _Across) -> tuple[float, float]:
+def _beside_arrival(arrivals: _Arrivals, arrow: Arrow, axis: TimeAxis, across: _Across) -> tuple[float, float]:
     """Return the distance of an arrow's label from the sender's column, and its distance below the departure.
 
     If an arrow from the same side has just arrived there, the label is between the two arrows, where they are a line of
@@ -340,17 +355,12 @@ def _beside_arrival(ladder: Ladder, arrow: Arrow, axis: TimeAxis, across: _Acros
     """
     near, start = (LABEL_GAP_PX, 0.0), axis.y(arrow.sent_ns)
     side = arrow.target - arrow.source
-    arrivals = [
-        other
-        for other in ladder.arrows
-        if other.target == arrow.source
-        and (other.source - other.target) * side > 0
-        and other.received_end_ns is not None
-        and 0 <= start - axis.y(other.received_end_ns) < LABEL_PX
-    ]
-    if not arrivals:
+    # The answered arrow comes from the side to which this one leads.
+    before_it = arrivals.get((arrow.source, side < 0), ()) if side else ()
+    place = bisect_right(before_it, arrow.sent_ns, key=lambda one: one.end_ns)
+    if not place or start - axis.y(before_it[place - 1].end_ns) >= LABEL_PX:
         return near
-    arrived = max(arrivals, key=lambda one: one.end_ns)
+    arrived = before_it[place - 1]
     own, before = (_slope(one, axis, across) for one in (arrow, arrived))
     lines = LABEL_PX + 4 - (start - axis.y(arrived.end_ns))
     length = across.column * abs(side)

@@ -306,3 +306,18 @@ def test_a_drawing_of_few_hosts_fits_the_page(columns: int) -> None:
     assert width <= PAGE_PX
     places = [float(line["x1"]) for line in shapes(svg, "line") if line.get("class") == "life"]
     assert all(right - left >= COLUMN_PX_MIN for left, right in pairwise(places))
+
+
+def test_the_work_grows_in_proportion_to_the_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A capture of 100,000 packets is drawn: no message is compared with all others."""
+    heights, usual = [0], TimeAxis.y
+
+    def counted(axis: TimeAxis, time_ns: int) -> float:
+        heights[-1] += 1
+        return usual(axis, time_ns)
+
+    monkeypatch.setattr(TimeAxis, "y", counted)
+    for messages in (100, 1000):
+        heights.append(0)
+        render_svg(Ladder(("a", "b"), tuple(arrow(place % 2, 1 - place % 2, 10 * place) for place in range(messages))))
+    assert heights[2] < 12 * heights[1]
