@@ -5,20 +5,36 @@
 Each time the socket becomes readable, the endpoint receives up to BATCH_DATAGRAMS datagrams, whereas asyncio's own
 transport receives one per iteration of the event loop. The protocol's datagrams are sent at once. While the socket's
 send buffer is full, up to UNSENT_MAX datagrams are queued; further datagrams are dropped, as a full router queue drops
-them. Left out: connected sockets.
+them. A protocol with a shortcut (DatagramProtocol) has batches received and answered by one system call each, where the
+system has these calls. Left out: connected sockets.
 """
 
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-# Maximum size of a UDP datagram in octets (RFC 768: a length field of 16 bits).
-DATAGRAM_OCTETS_MAX = 65_535
+from lab7.services.datagram_batch import DATAGRAM_OCTETS_MAX, DatagramBatch, has_batches
+
+Shortcut = Callable[[bytes], bytes | None]
+
 # Maximum number of datagrams received before the event loop serves other sockets; libuv's limit is 32.
 BATCH_DATAGRAMS = 64
 # Maximum number of datagrams that wait for room in the send buffer.
 UNSENT_MAX = 4_096
+
+
+class DatagramProtocol(asyncio.DatagramProtocol):
+    """Datagram protocol that may have a shortcut: a function from a datagram to its reply, such as a response cache.
+
+    A datagram for which the shortcut returns None is passed to datagram_received().
+    """
+
+    @property
+    def shortcut(self) -> Shortcut | None:
+        """The shortcut for the next batch of datagrams; None without one."""
+        return None
 
 
 class DatagramEndpoint(asyncio.DatagramTransport):
@@ -34,6 +50,8 @@ class DatagramEndpoint(asyncio.DatagramTransport):
         self._protocol = protocol
         self._unsent: deque[tuple[bytes, Any]] = deque()
         self._is_closing = False
+        self._batch: DatagramBatch | None = None
+        self._shortcuts = protocol if isinstance(protocol, DatagramProtocol) and has_batches(bound) else None
         protocol.connection_made(self)
         loop.add_reader(bound.fileno(), self._receive)
 
@@ -73,16 +91,34 @@ class DatagramEndpoint(asyncio.DatagramTransport):
         self.close()
 
     def _receive(self) -> None:
+        shortcut = None if self._shortcuts is None else self._shortcuts.shortcut
+        try:
+            if shortcut is None:
+                self._receive_singly()
+            else:
+                self._receive_batch(shortcut)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._protocol.error_received(error)
+
+    def _receive_singly(self) -> None:
         receive, received = self._socket.recvfrom, self._protocol.datagram_received
         for _ in range(BATCH_DATAGRAMS):
-            try:
-                data, address = receive(DATAGRAM_OCTETS_MAX)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self._protocol.error_received(error)
-                return
+            data, address = receive(DATAGRAM_OCTETS_MAX)
             received(data, address)
+            if self._is_closing:
+                return
+
+    def _receive_batch(self, shortcut: Shortcut) -> None:
+        if self._batch is None:
+            self._batch = DatagramBatch(BATCH_DATAGRAMS)
+        batch, fileno = self._batch, self._socket.fileno()
+        unanswered = batch.receive(fileno, shortcut)
+        for reply, address in batch.send(fileno, self._protocol.error_received):
+            self.sendto(reply, address)
+        for number in unanswered:
+            self._protocol.datagram_received(batch.datagram(number), batch.address(number))
             if self._is_closing:
                 return
 

@@ -1,6 +1,8 @@
 """UDP endpoint of a service: batches of datagrams, a full send buffer, errors and the end."""
 
 import asyncio
+import ctypes
+import errno
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from lab7.services.datagrams import BATCH_DATAGRAMS, UNSENT_MAX, DatagramEndpoint
+from lab7.services import datagram_batch
+from lab7.services.datagrams import BATCH_DATAGRAMS, UNSENT_MAX, DatagramEndpoint, DatagramProtocol, Shortcut
 
 HOST = "127.0.0.1"
 COUNT = 3 * BATCH_DATAGRAMS
@@ -35,6 +38,41 @@ class Echo(asyncio.DatagramProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_lost = exc is None
+
+
+class Shortcutting(Echo, DatagramProtocol):
+    """Protocol whose shortcut replies in upper case to what begins with "s", and with 70,000 octets to "long"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[Any] = []
+
+    @property
+    def shortcut(self) -> Shortcut:
+        return lambda data: bytes(70_000) if data == b"long" else data.upper() if data.startswith(b"s") else None
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.sources.append(addr)
+        super().datagram_received(data, addr)
+
+
+def exchange(bound: socket.socket, datagrams: list[bytes], replies: int) -> tuple[Shortcutting, list[bytes], Any]:
+    """Send datagrams before the endpoint receives; return its protocol, the replies and the client's address."""
+
+    async def run() -> tuple[Shortcutting, list[bytes], Any]:
+        protocol = Shortcutting()
+        with socket.socket(bound.family, socket.SOCK_DGRAM) as client:
+            client.connect(bound.getsockname())
+            client.setblocking(False)
+            for datagram in datagrams:
+                client.send(datagram)
+            endpoint = DatagramEndpoint(asyncio.get_running_loop(), bound, protocol)
+            async with asyncio.timeout(5):
+                received = [await asyncio.get_running_loop().sock_recv(client, 100) for _ in range(replies)]
+            endpoint.close()
+            return protocol, received, client.getsockname()
+
+    return asyncio.run(run())
 
 
 @pytest.fixture
@@ -161,3 +199,53 @@ def test_a_closed_endpoint_neither_receives_nor_sends(bound: socket.socket) -> N
         assert protocol.received == []
 
     asyncio.run(run())
+
+
+def test_a_shortcut_answers_whole_batches(bound: socket.socket) -> None:
+    datagrams = [b"s%d" % number for number in range(COUNT)]
+    protocol, replies, _ = exchange(bound, datagrams, COUNT)
+    assert replies == [datagram.upper() for datagram in datagrams]
+    assert protocol.received == []
+
+
+def test_what_the_shortcut_does_not_answer_is_received_with_its_address(bound: socket.socket) -> None:
+    protocol, replies, client = exchange(bound, [b"s", b"x", b"", b"s2", b"x" * 60], 5)
+    assert sorted(replies) == sorted([b"S", b"S2", b"x", b"", b"x" * 60])
+    assert protocol.received == [b"x", b"", b"x" * 60]
+    assert protocol.sources == [client] * 3
+
+
+def test_a_shortcut_over_ipv6() -> None:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as server:
+        server.bind(("::1", 0))
+        protocol, replies, client = exchange(server, [b"s", b"x"], 2)
+    assert replies == [b"S", b"x"]
+    assert protocol.sources == [client]
+
+
+def test_a_reply_that_cannot_be_sent_does_not_stop_the_others(bound: socket.socket) -> None:
+    protocol, replies, _ = exchange(bound, [b"s1", b"long", b"s2"], 2)
+    assert replies == [b"S1", b"S2"]
+    assert [error.errno for error in protocol.errors if isinstance(error, OSError)] == [errno.EMSGSIZE]
+
+
+def test_replies_wait_for_room_in_the_send_buffer(bound: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullAfterOne:
+        """C library whose sendmmsg() sends one datagram, and has no room for the next ones."""
+
+        def __init__(self) -> None:
+            self.recvmmsg = libc.recvmmsg
+            self.calls = 0
+
+        def sendmmsg(self, fileno: int, messages: Any, _: int, flags: int) -> int:
+            self.calls += 1
+            if self.calls == 1:
+                return int(libc.sendmmsg(fileno, messages, 1, flags))
+            ctypes.set_errno(errno.EAGAIN)
+            return -1
+
+    libc = datagram_batch._libc
+    monkeypatch.setattr(datagram_batch, "_libc", FullAfterOne())
+    protocol, replies, _ = exchange(bound, [b"s1", b"s2", b"s3"], 3)
+    assert replies == [b"S1", b"S2", b"S3"]
+    assert protocol.errors == []

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from lab7.services.connections import ConnectionLimits, ConnectionSet, Slot, Stage
+from lab7.services.datagrams import DatagramProtocol, Shortcut
 from lab7.services.dns.codec.codes import class_to_text, rcode_to_text, type_to_text
 from lab7.services.dns.codec.errors import WireError
 from lab7.services.dns.codec.message import Message, encode
@@ -25,7 +26,6 @@ from lab7.services.shell import Shell
 
 Respond = Callable[[bytes, Client], Response]
 Transfer = Callable[[Message, Client], Iterator[Message] | None]
-Shortcut = Callable[[bytes], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class _StreamProtocol(asyncio.StreamReaderProtocol):
         self._slot.release()
 
 
-class _DatagramProtocol(asyncio.DatagramProtocol):
+class _DatagramProtocol(DatagramProtocol):
     """Datagram protocol of one UDP socket: answers the queries that it receives."""
 
     def __init__(self, server: DNSServer) -> None:
@@ -146,6 +146,11 @@ class _DatagramProtocol(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
+
+    @property
+    def shortcut(self) -> Shortcut | None:
+        # Queries are logged with their source address, which a shortcut does not get.
+        return None if self._server.logging else self._server.shortcut
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         # Drop queries with source port 0, which are spoofed: a response could not be delivered.

@@ -77,7 +77,8 @@ def queries(draw: st.DrawFn) -> tuple[bytes, Client]:
 @given(st.lists(queries(), min_size=1, max_size=40), st.booleans())
 def test_kept_responses_are_those_that_would_be_made(asked: list[tuple[bytes, Client]], rotate: bool) -> None:
     with_cache, without = respond(True, rotate), respond(False, rotate)
-    for data, client in [*asked, *asked]:
+    # Encoded, then by the folded name, then by the exact octets.
+    for data, client in asked * 3:
         assert with_cache(data, client) == without(data, client)
 
 
@@ -160,3 +161,11 @@ def test_the_response_cache_is_bounded() -> None:
     for number in range(100):
         ask(server, f"n{number}.example.")
         assert 0 < len(server._cache) <= 10
+
+
+def test_the_responses_of_many_spellings_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab7.services.dns.server.responder.EXACT_RESPONSES_MAX", 3)
+    server = respond(True)
+    for name in ["ns.example.", *(f"n{s}.exampl{e}." for s in "sS" for e in "eE"), "ns.example."] * 2:
+        assert [str(one.name) for one in ask(server, name).answers] == [name]
+    assert len(server._cache._exact) <= 3
