@@ -499,22 +499,23 @@ class Folder:
         self._assign([base for base in bases if base not in self._index.uids])
         return [self._index.uids[base] for base in bases]
 
-    def copy_to(self, uids: Iterable[int], target: "Folder") -> list[tuple[int, int]]:
+    def copy_to(self, uids: Iterable[int], target: "Folder", is_move: bool = False) -> list[tuple[int, int]]:
         """Copy messages as copy_steps() does, but without pauses for other sessions; skip removed messages."""
-        return run_steps(self.copy_steps(uids, target, skips_removed=True))
+        return run_steps(self.copy_steps(uids, target, skips_removed=True, is_move=is_move))
 
     def copy_steps(
-        self, uids: Iterable[int], target: "Folder", skips_removed: bool = False
+        self, uids: Iterable[int], target: "Folder", skips_removed: bool = False, is_move: bool = False
     ) -> Generator[None, None, list[tuple[int, int]]]:
         """Copy messages with their flags and dates into another folder, all or none.
 
         A generator that pauses for other sessions and returns (UID in this folder, UID in `target`) of each message.
         Raises QuotaExceededError and TooManyKeywordsError; raises MessageGoneError if a message was removed, unless
-        `skips_removed` is True.
+        `skips_removed` is True. With `is_move`, the caller then expunges the messages here: a move, which adds nothing
+        to what the user's folders hold, is not subject to the quota.
         """
         copied = [uid for uid in uids if not skips_removed or uid in self.messages]
         sizes = [stored_size(self.message(uid).base) or self.size_octets(uid) for uid in copied]
-        if not self._quota.allows(sum(sizes), len(sizes)):
+        if not is_move and not self._quota.allows(sum(sizes), len(sizes)):
             raise QuotaExceededError("Quota exceeded.")
         flags = {uid: self.messages[uid].flags for uid in copied if uid in self.messages}
         target.keywords.add(frozenset().union(*flags.values()))
