@@ -70,6 +70,12 @@ def _add_policy(flags: argparse.ArgumentParser) -> None:
         "--submission-port", type=port, metavar="N", help="port for message submission with AUTH (usually 587)"
     )
     flags.add_argument(
+        "--submissions-port",
+        type=port,
+        metavar="N",
+        help="port for message submission inside TLS from the first octet (implicit TLS, usually 465); needs --tls",
+    )
+    flags.add_argument(
         "--tls", nargs="*", metavar="FILE", help="enable STARTTLS with a certificate and key (default: self-signed)"
     )
     flags.add_argument("--auth-in-clear", action="store_true", help="allow AUTH outside TLS even with --tls")

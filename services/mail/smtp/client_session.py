@@ -8,22 +8,29 @@
     C: ... <CRLF>.<CRLF>
     S: 250 OK                                     outcome has the reply for each recipient; step is READY again
 
-Falls back to HELO if EHLO is rejected. SIZE (RFC 1870) and BODY=8BITMIME (RFC 6152) are sent if the server announces
-them; a message with octets beyond ASCII is not sent to a server without 8BITMIME. STARTTLS (RFC 3207) and AUTH PLAIN
-(RFC 4954) are used if the options enable them. Lines above 998 octets are shortened (short_lines.py). Left out:
-pipelining the next message's commands after the end of the mail data.
+Falls back to HELO if EHLO is rejected. SIZE (RFC 1870), BODY=8BITMIME (RFC 6152) and DSN requests (RFC 3461) are sent
+if the server announces them; a message with octets beyond ASCII is not sent to a server without 8BITMIME. STARTTLS (RFC
+3207) and AUTH PLAIN (RFC 4954) are used if the options enable them. Lines above 998 octets are shortened
+(short_lines.py). Left out: pipelining the next message's commands after the end of the mail data.
 """
 
 import base64
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import zip_longest
 
 from lab7.services.buffer import OctetBuffer
 from lab7.services.errors import LimitExceededError
 from lab7.services.mail.address import Mailbox
 from lab7.services.mail.smtp.content import stuffed
+from lab7.services.mail.smtp.dsn_request import (
+    NO_MESSAGE_REQUEST,
+    NO_RECIPIENT_REQUEST,
+    MessageRequest,
+    RecipientRequest,
+)
 from lab7.services.mail.smtp.short_lines import shorten_lines
 from lab7.services.mail.smtp.syntax import REPLY_LINE_OCTETS_MAX, Reply, ReplyError, ReplyReader
 
@@ -65,6 +72,9 @@ class Envelope:
     forward_paths: tuple[Mailbox, ...]
     content: bytes
     is_8bit: bool = False
+    # DSN requests (RFC 3461), which only a server with the extension DSN gets; one for each forward-path, or none.
+    request: MessageRequest = NO_MESSAGE_REQUEST
+    recipient_requests: tuple[RecipientRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +148,11 @@ class ClientSession:
         """True if commands are sent in groups: the server announces PIPELINING (RFC 2920) and the options permit it."""
         return self.options.pipelining and "PIPELINING" in self.extensions
 
+    @property
+    def relays_dsn_requests(self) -> bool:
+        """True if DSN requests are sent with messages: the server announces DSN (RFC 3461)."""
+        return "DSN" in self.extensions
+
     def receive(self, data: bytes) -> bytes:
         """Parse received octets and return the octets to send; a syntax error ends the session."""
         sent: list[bytes] = []
@@ -178,7 +193,7 @@ class ClientSession:
             return b""
         self._transaction = transaction = _Transaction(envelope)
         transaction.unsent.append(("MAIL", self._mail(envelope)))
-        transaction.unsent += [("RCPT", f"RCPT TO:<{path}>\r\n".encode("ascii")) for path in envelope.forward_paths]
+        transaction.unsent += [("RCPT", command) for command in self._recipients(envelope)]
         transaction.unsent.append(("DATA", b"DATA\r\n"))
         self.step = Step.GROUP
         return self._next_group(transaction)
@@ -281,7 +296,14 @@ class ClientSession:
             words.append(f"SIZE={len(envelope.content)}")
         if "8BITMIME" in self.extensions and not envelope.content.isascii():
             words.append("BODY=8BITMIME")
+        if self.relays_dsn_requests:
+            words += envelope.request.parameters()
         return " ".join(words).encode("ascii") + b"\r\n"
+
+    def _recipients(self, envelope: Envelope) -> Iterator[bytes]:
+        requests: Iterable[RecipientRequest] = envelope.recipient_requests if self.relays_dsn_requests else ()
+        for path, request in zip_longest(envelope.forward_paths, requests, fillvalue=NO_RECIPIENT_REQUEST):
+            yield " ".join([f"RCPT TO:<{path}>", *request.parameters()]).encode("ascii") + b"\r\n"
 
     def _next_group(self, transaction: _Transaction) -> bytes:
         count = len(transaction.unsent) if self.pipelines else min(1, len(transaction.unsent))
