@@ -184,10 +184,12 @@ class MTA:
         entry = self._dispatcher.new_entry(
             message.reverse_path, message.recipients, message.is_8bit, message.recipient_requests
         )
-        entry.request = message.request
+        entry.request, entry.is_smtputf8 = message.request, message.is_smtputf8
         single_recipient = message.recipients[0] if len(message.recipients) == 1 else None
+        # RFC 6531 section 4.3
+        protocol = client.protocol.replace("ESMTP", "UTF8SMTP") if message.is_smtputf8 else client.protocol
         field = received_field(
-            client.hello, client.address, self.hostname, client.protocol, entry.id, single_recipient, entry.accepted_s
+            client.hello, client.address, self.hostname, protocol, entry.id, single_recipient, entry.accepted_s
         )
         try:
             # The removal of forged fields may have left a message without a header.

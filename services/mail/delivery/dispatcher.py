@@ -274,7 +274,7 @@ class Dispatcher:
     async def _create_expanded(self, entry: Entry, recipient: Recipient) -> Entry:
         content = await self._spool.content(entry)
         new_entry = self.new_entry(entry.reverse_path, [recipient.mailbox], entry.is_8bit, [recipient.request])
-        new_entry.request = entry.request
+        new_entry.request, new_entry.is_smtputf8 = entry.request, entry.is_smtputf8
         new_entry.accepted_s, new_entry.content, new_entry.size_octets = entry.accepted_s, content, len(content)
         for expanded in new_entry.recipients:
             expanded.original = recipient.original or recipient.mailbox
@@ -283,6 +283,8 @@ class Dispatcher:
     async def _create_dsn(self, entry: Entry, reverse_path: Mailbox, recipients: Sequence[Recipient]) -> Entry:
         content = await self._spool.content(entry)
         dsn_entry = self.new_entry(None, [reverse_path], False)
+        # The field To of the notification has the address as it is.
+        dsn_entry.is_smtputf8 = not str(reverse_path).isascii()
         reported = dsn.ReportedMessage(entry.id, entry.accepted_s, reverse_path, recipients, content, entry.request)
         boundary = f"{dsn_entry.id}-{self._service.random.getrandbits(64):016x}"
         bounce = dsn.notification(reported, self._service.hostname, dsn_entry.accepted_s, boundary)

@@ -11,6 +11,7 @@ in Original-Envelope-Id and Original-Recipient. A DSN is 7-bit text with lines o
 2.7), so that every server accepts it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -35,6 +36,7 @@ _WHOLE = "Content-Type: message/rfc822\r\n"
 _HEADER = "Content-Type: text/rfc822-headers\r\n"
 # RFC 1428 section 3: character set of octets beyond ASCII whose character set is not known.
 _UNKNOWN_CHARSET = "unknown-8bit"
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ def notification(message: ReportedMessage, hostname: str, now_s: float, boundary
     )
     head = _header(message, hostname, now_s, boundary) + "".join(f"--{boundary}\r\n{part}" for part in parts)
     end = f"\r\n--{boundary}--\r\n"
-    return head.encode("ascii", "replace") + returned + end.encode("ascii")
+    # Only the field To can be beyond ASCII, for a sender with such an address (RFC 6531).
+    return head.encode("utf-8") + returned + end.encode("ascii")
 
 
 def _header(message: ReportedMessage, hostname: str, now_s: float, boundary: str) -> str:
@@ -121,17 +124,22 @@ def _recipient_block(recipient: Recipient) -> str:
     """Format the fields of one recipient (RFC 3464 section 2.3)."""
     reply = recipient.last or _UNKNOWN
     kind, _, address = decode_xtext(recipient.request.original).partition(";")
-    if not address and recipient.original is not None:
-        kind, address = "rfc822", str(recipient.original)
+    original = f"{kind}; {address}" if address else recipient.original and _typed(recipient.original)
     # RFC 3464 section 2.3.3: `relayed`, if the next server does not report on the delivery itself.
     action = "failed" if not reply.is_positive else "relayed" if reply.server else "delivered"
     return (
-        (f"Original-Recipient: {kind}; {address}\r\n" if address else "")
-        + f"Final-Recipient: rfc822; {recipient.mailbox}\r\n"
+        (f"Original-Recipient: {original}\r\n" if original else "")
+        + f"Final-Recipient: {_typed(recipient.mailbox)}\r\n"
         f"Action: {action}\r\n"
         f"Status: {_status(reply)}\r\n"
         f"{_diagnostic(reply)}"
     )
+
+
+def _typed(mailbox: Mailbox) -> str:
+    r"""Return an address with its type: rfc822, or utf-8 with characters beyond ASCII as `\x{E9}` (RFC 6533)."""
+    text = str(mailbox)
+    return f"rfc822; {text}" if text.isascii() else f"utf-8; {_ascii(text)}"
 
 
 def _status(reply: Reply) -> str:
@@ -178,7 +186,7 @@ def _quoted(reply: Reply) -> list[str]:
 
 
 def _ascii(text: str) -> str:
-    return text.encode("ascii", "replace").decode("ascii")
+    return _BEYOND_ASCII.sub(lambda match: f"\\x{{{ord(match[0]):X}}}", text)
 
 
 def _returned_part(content: bytes, header_only: bool) -> tuple[str, bytes]:

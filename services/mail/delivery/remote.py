@@ -243,7 +243,9 @@ class Destination:
         recipients = [entry.recipients[at] for at in job.recipients]
         paths = tuple(recipient.mailbox for recipient in recipients)
         requests = tuple(recipient.request for recipient in recipients)
-        envelope = Envelope(entry.reverse_path, paths, content, entry.is_8bit, entry.request, requests)
+        envelope = Envelope(
+            entry.reverse_path, paths, content, entry.is_8bit, entry.request, requests, entry.is_smtputf8
+        )
         outcome = await connection.deliver(envelope)
         for recipient in recipients:
             recipient.is_request_relayed = connection.session.relays_dsn_requests

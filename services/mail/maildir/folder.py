@@ -469,24 +469,22 @@ class Folder:
         """Return True if the quota has room for a message of this size in octets."""
         return self._quota.allows(octets, 1)
 
-    def append(self, messages: Sequence[NewMessage], flags: Sequence[frozenset[str]] = ()) -> list[int]:
-        """Append messages; return their UIDs in order. `flags` has the flags of each message.
+    def append(
+        self, messages: Sequence[NewMessage], flags: Sequence[frozenset[str]] = (), freed_octets: int = 0
+    ) -> list[int]:
+        """Append messages, with the flags in `flags` or else those of their `letters`; return their UIDs in order.
 
-        Without `flags`, a message gets the flags of its `letters`. Raises QuotaExceededError, MessageTooLargeError and
-        TooManyKeywordsError, with no message appended.
+        The caller then removes `freed_octets` of other messages, for the quota. Raises QuotaExceededError,
+        MessageTooLargeError and TooManyKeywordsError, with no message appended.
         """
-        size = sum(len(message.content) for message in messages)
+        size = sum(len(message.content) for message in messages) - freed_octets
         if not self._quota.allows(size, len(messages)):
             raise QuotaExceededError("Quota exceeded.")
         self.keywords.add(frozenset().union(*flags))
-        lettered = [self.keywords.add(message_flags) for message_flags in flags] or [
-            message.letters for message in messages
-        ]
-        new_messages = [
-            NewMessage(message.content, letters, message.date)
-            for message, letters in zip(messages, lettered, strict=True)
-        ]
-        names = deliver_files(self.path, new_messages)
+        own_letters = [message.letters for message in messages]
+        lettered = [self.keywords.add(message_flags) for message_flags in flags] or own_letters
+        pairs = zip(messages, lettered, strict=True)
+        names = deliver_files(self.path, [NewMessage(one.content, letters, one.date) for one, letters in pairs])
         uids = run_steps(self._added(names))
         self._confirm_letters(dict(zip(uids, zip(flags, lettered, strict=False), strict=False)))
         return uids
@@ -510,8 +508,7 @@ class Folder:
 
         A generator that pauses for other sessions and returns (UID in this folder, UID in `target`) of each message.
         Raises QuotaExceededError and TooManyKeywordsError; raises MessageGoneError if a message was removed, unless
-        `skips_removed` is True. With `is_move`, the caller then expunges the messages here: a move, which adds nothing
-        to what the user's folders hold, is not subject to the quota.
+        `skips_removed` is True. With `is_move`, the caller then expunges the messages here: no quota applies to a move.
         """
         copied = [uid for uid in uids if not skips_removed or uid in self.messages]
         sizes = [stored_size(self.message(uid).base) or self.size_octets(uid) for uid in copied]

@@ -97,6 +97,8 @@ class Entry:
     place: ContentLocation | None = None
     may_be_delivered: bool = False
     request: MessageRequest = NO_MESSAGE_REQUEST
+    # RFC 6531: the envelope or the header may be UTF-8.
+    is_smtputf8: bool = False
 
     @property
     def open_recipients(self) -> list[int]:
@@ -169,6 +171,7 @@ def encode_entry(entry: Entry) -> bytes:
         "tries": entry.tries,
         "next_s": entry.next_s,
         "request": [entry.request.returned, entry.request.envelope_id],
+        "is_smtputf8": entry.is_smtputf8,
     }
     return json.dumps(state, separators=(",", ":")).encode("ascii") + b"\n"
 
@@ -195,6 +198,7 @@ def decode_entry(line: bytes) -> Entry:
             state["tries"],
             state["next_s"],
             request=MessageRequest(*state.get("request", ())),
+            is_smtputf8=state.get("is_smtputf8", False),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise DecodeError(str(error)) from error

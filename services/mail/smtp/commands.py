@@ -40,6 +40,8 @@ class Accept:
     # DSN requests (RFC 3461); `recipient_requests` has one for each recipient, in order.
     request: MessageRequest = NO_MESSAGE_REQUEST
     recipient_requests: tuple[RecipientRequest, ...] = ()
+    # RFC 6531: the message may have addresses and header fields in UTF-8.
+    is_smtputf8: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ _ANY = frozenset((State.CONNECTED, State.GREETED, State.MAIL, State.RCPT, State.
 _OUTSIDE = frozenset((State.CONNECTED, State.GREETED))
 _LAST = _ANY | {State.REFUSED, State.DISTRUSTED}
 
-_MAIL_USAGE = "MAIL FROM:<reverse-path> [SIZE=octets] [BODY=8BITMIME] [RET=FULL|HDRS] [ENVID=xtext]"
+_MAIL_USAGE = "MAIL FROM:<reverse-path> [SIZE=octets] [BODY=8BITMIME] [SMTPUTF8] [RET=FULL|HDRS] [ENVID=xtext]"
 _RCPT_USAGE = "RCPT TO:<forward-path> [NOTIFY=conditions] [ORCPT=type;xtext]"
 
 COMMANDS: dict[bytes, Command] = {

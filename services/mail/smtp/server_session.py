@@ -16,7 +16,7 @@ The command table is in commands.py. For an operation that needs I/O (write to t
 handshake) the session sets `request`; until the request is completed, received octets are buffered and the connection
 stops reading. Extensions: SIZE (RFC 1870), PIPELINING (RFC 2920), 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034),
 STARTTLS (RFC 3207), AUTH (RFC 4954), DSN (RFC 3461), CHUNKING (RFC 3030),
-submission (RFC 6409). Left out: BINARYMIME, SMTPUTF8.
+SMTPUTF8 (RFC 6531), submission (RFC 6409). Left out: BINARYMIME.
 """
 
 import re
@@ -35,9 +35,11 @@ from lab7.services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
 from lab7.services.mail.smtp.syntax import CommandLines, EndlessLineError, Reply, line_limit
 
 # Extensions that are always announced, in addition to SIZE.
-_EXTENSIONS = ("8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES", "DSN", "CHUNKING", "HELP")
+_EXTENSIONS = ("8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES", "DSN", "CHUNKING", "SMTPUTF8", "HELP")
 # RFC 5321 section 4.1.4 forbids rejection of a wrong name, so any name or literal of valid characters is accepted.
 _HELLO = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[!-Z^-~]{1,255}\])\Z")
+# RFC 6531 section 3.7.4.2: VRFY and EXPN may have this parameter; replies are ASCII in any case.
+_SMTPUTF8 = re.compile(r" +SMTPUTF8\Z", re.IGNORECASE)
 # Commands must not contain control characters, above all no bare CR or LF (RFC 5321 section 2.3.8).
 _NOT_IN_COMMANDS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -256,7 +258,7 @@ class ServerSession:
             self._reply(replies.TOO_MANY_RECIPIENTS)
             return
         try:
-            mailbox, request = syntax.parse_rcpt(argument, self._offer.strict_syntax)
+            mailbox, request = syntax.parse_rcpt(argument, self._offer.strict_syntax, self._transaction.is_smtputf8)
         except syntax.ParameterError as error:
             self._reply(error.reply)
             self._refused_recipients += 1
@@ -332,11 +334,11 @@ class ServerSession:
         self._reply(replies.OK)
 
     def _vrfy(self, argument: bytes) -> None:
-        text = argument.decode("ascii", "replace")
+        text = _SMTPUTF8.sub("", argument.decode("utf-8", "replace"))
         self._reply(self._policy.verify(text, self.client) if text else replies.NEEDS_ARGUMENT)
 
     def _expn(self, argument: bytes) -> None:
-        text = argument.decode("ascii", "replace")
+        text = _SMTPUTF8.sub("", argument.decode("utf-8", "replace"))
         self._reply(self._policy.expand(text) if text else replies.NEEDS_ARGUMENT)
 
     def _help(self, argument: bytes) -> None:
@@ -450,7 +452,9 @@ class ServerSession:
             self._reply(content)
         else:
             requests = tuple(request for _, request in accepted)
-            self._set_request(Accept(mail.reverse_path, recipients, content, mail.is_8bit, mail.request, requests))
+            self._set_request(
+                Accept(mail.reverse_path, recipients, content, mail.is_8bit, mail.request, requests, mail.is_smtputf8)
+            )
 
     def _reset(self) -> None:
         """Discard the open mail transaction: sender, recipients and mail data (RFC 5321 section 4.1.1.5)."""

@@ -5,15 +5,23 @@
 
 The syntax is specified in RFC 5321 sections 2.3.7, 4.1.1.2, 4.1.1.3, 4.1.1.11, 4.2 and 4.5.3.1. All 2xx, 4xx and 5xx
 replies have an enhanced status code (RFC 3463), except the greeting and the replies to HELO and EHLO (RFC 2034 section
-3). Parameters of MAIL: SIZE (RFC 1870), BODY (RFC 6152), RET and ENVID (RFC 3461), and AUTH (RFC 4954 section 5), which
-is validated and otherwise ignored; of RCPT: NOTIFY and ORCPT (RFC 3461).
+3). Parameters of MAIL: SIZE (RFC 1870), BODY (RFC 6152), RET and ENVID (RFC 3461), SMTPUTF8 (RFC 6531), and AUTH (RFC
+4954 section 5), which is validated and otherwise ignored; of RCPT: NOTIFY and ORCPT (RFC 3461).
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from lab7.services.mail.address import Mailbox, MailboxError, PathError, PathTooLongError, parse_loose_path, parse_path
+from lab7.services.mail.address import (
+    Mailbox,
+    MailboxError,
+    NotASCIIError,
+    PathError,
+    PathTooLongError,
+    parse_loose_path,
+    parse_path,
+)
 from lab7.services.mail.smtp import limits
 from lab7.services.mail.smtp.dsn_request import (
     NO_MESSAGE_REQUEST,
@@ -219,6 +227,7 @@ class MailParameters:
     size_octets: int = 0
     is_8bit: bool = False
     request: MessageRequest = NO_MESSAGE_REQUEST
+    is_smtputf8: bool = False
 
 
 def parse_mail(argument: bytes, with_auth: bool, strict: bool = True) -> MailParameters:
@@ -227,7 +236,9 @@ def parse_mail(argument: bytes, with_auth: bool, strict: bool = True) -> MailPar
     If `with_auth`, the parameter AUTH is permitted. If not `strict`, the domain may be missing, and malformed paths are
     accepted as in parse_loose_path().
     """
-    mailbox, rest = _path(argument, b"FROM:", "5.1.7", strict)
+    # RFC 6531 section 3.4: with the parameter SMTPUTF8, this path and those of RCPT may have characters beyond ASCII.
+    is_smtputf8 = b"SMTPUTF8" in argument.upper().split(b" ")
+    mailbox, rest = _path(argument, b"FROM:", "5.1.7", strict, is_smtputf8)
     if strict and mailbox is not None and not mailbox.domain:
         raise ParameterError(Reply(553, "The mailbox has no domain", "5.1.7"))
     values = _keywords(rest)
@@ -239,15 +250,17 @@ def parse_mail(argument: bytes, with_auth: bool, strict: bool = True) -> MailPar
             size = int(value)
         elif keyword == b"BODY":
             body = _body(value)
-        elif keyword not in (b"RET", b"ENVID") and not (keyword == b"AUTH" and with_auth and value):
+        elif keyword == b"SMTPUTF8" and value:
+            raise ParameterError(NOT_UNDERSTOOD)
+        elif keyword not in (b"RET", b"ENVID", b"SMTPUTF8") and not (keyword == b"AUTH" and with_auth and value):
             raise ParameterError(NOT_TAKEN)
     request = MessageRequest(_value(values, b"RET", parse_returned), _value(values, b"ENVID", parse_envelope_id))
-    return MailParameters(mailbox, size, body == b"8BITMIME", request)
+    return MailParameters(mailbox, size, body == b"8BITMIME", request, b"SMTPUTF8" in values)
 
 
-def parse_rcpt(argument: bytes, strict: bool = True) -> tuple[Mailbox, RecipientRequest]:
+def parse_rcpt(argument: bytes, strict: bool = True, is_smtputf8: bool = False) -> tuple[Mailbox, RecipientRequest]:
     """Parse the argument of RCPT; return the recipient's mailbox and the DSN request; raises ParameterError."""
-    mailbox, rest = _path(argument, b"TO:", "5.1.3", strict)
+    mailbox, rest = _path(argument, b"TO:", "5.1.3", strict, is_smtputf8)
     if mailbox is None:
         raise ParameterError(Reply(553, "RCPT requires a mailbox: the null path is valid in MAIL only", "5.1.3"))
     values = _keywords(rest)
@@ -276,16 +289,18 @@ def _body(value: bytes) -> bytes:
     return body
 
 
-def _path(argument: bytes, prefix: bytes, enhanced: str, strict: bool) -> tuple[Mailbox | None, bytes]:
+def _path(argument: bytes, prefix: bytes, enhanced: str, strict: bool, utf8: bool) -> tuple[Mailbox | None, bytes]:
     if argument[: len(prefix)].upper() != prefix:
         raise ParameterError(Reply(501, f"Syntax: {prefix.decode()}<mailbox>", "5.5.4"))
     try:
         # RFC 5321 section 3.3 permits no space after the colon, but many programs send one.
-        return (parse_path if strict else parse_loose_path)(argument[len(prefix) :].lstrip(b" "))
+        return (parse_path if strict else parse_loose_path)(argument[len(prefix) :].lstrip(b" "), utf8)
     except PathTooLongError as error:
         raise ParameterError(Reply(501, f"Invalid mailbox: {error}", enhanced)) from None
     except PathError as error:
         raise ParameterError(Reply(501, f"Syntax: {prefix.decode()}<mailbox>: {error}", "5.5.4")) from None
+    except NotASCIIError as error:
+        raise ParameterError(Reply(553, f"Invalid mailbox: {error}", "5.6.7")) from None
     except MailboxError as error:
         raise ParameterError(Reply(553, f"Invalid mailbox: {error}", enhanced)) from None
 
