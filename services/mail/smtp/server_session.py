@@ -73,6 +73,10 @@ class ServerSession:
         self._offer = offer
         self._input = CommandLines()
         self._output: list[bytes] = []
+        # Mail data of the open transaction: after DATA, or in chunks, of which `_chunk` is the one being received.
+        self._content: ContentReader | None = None
+        self._chunks: ChunkedContent | None = None
+        self._chunk: Chunk | None = None
         self._exchange: sasl.Exchange | None = None
         self._errors = self._auth_failures = 0
         self._reset()
@@ -461,9 +465,9 @@ class ServerSession:
         self._transaction = syntax.MailParameters(None)
         self._recipients: dict[tuple[str, str], tuple[Mailbox, RecipientRequest]] = {}
         self._refused_recipients = 0
-        self._content: ContentReader | None = None
-        self._chunks: ChunkedContent | None = None
-        self._chunk: Chunk | None = None
+        self._content = None
+        self._chunks = None
+        self._chunk = None
         if self.state is not State.CONNECTED:
             self.state = State.GREETED
 

@@ -38,7 +38,7 @@ def test_it_is_relayed_to_servers_that_take_it_and_else_returned(tmp_path: Path,
                 assert text.isascii()
                 assert b"Final-Recipient: utf-8; jos\\x{E9}@xn--bcher-kva.example\n" in text
                 assert b"Status: 5.6.7\n" in text
-            wait_until(lambda: bool(far.heard) and server.queued() == "")
+            wait_until(lambda: (bool(far.heard) and "." in far.heard[0]) or not offers)
     if offers:
         mail, rcpt = (line.encode("latin-1").decode("utf-8") for line in far.heard[0][1:3])
         assert mail.startswith("MAIL FROM:<alice@example.com> ")
