@@ -9,7 +9,6 @@ crash can separate them. A message with the null reverse-path causes no notifica
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -310,8 +309,8 @@ def expand(
     """
     final: list[Recipient] = []
     seen: set[tuple[str, str]] = set()
-    pairs = list(zip_longest(recipients, requests, fillvalue=NO_RECIPIENT_REQUEST))
-    waiting = [(mailbox, mailbox, request) for mailbox, request in reversed(pairs)]
+    padded = [*requests, *[NO_RECIPIENT_REQUEST] * (len(recipients) - len(requests))]
+    waiting = [(mailbox, mailbox, request) for mailbox, request in zip(recipients, padded, strict=True)][::-1]
     while waiting:
         mailbox, original, request = waiting.pop()
         if not mailbox.domain:
