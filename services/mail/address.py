@@ -4,8 +4,8 @@
     (Mailbox(local_part='bob', domain='example.com'), b' SIZE=100')
 
 A source route such as `@relay.example:` is parsed and ignored (appendix C); quoted local parts are stored unquoted.
-parse_loose_path() also accepts the malformed paths that Postfix accepts. Left out: SMTPUTF8 (RFC 6531), so octets
-beyond ASCII are invalid.
+parse_loose_path() also accepts the malformed paths that Postfix accepts. With SMTPUTF8 (RFC 6531), a path may be UTF-8:
+the local part is kept, the domain becomes A-labels, its equivalent in ASCII (RFC 5890 section 2.3.2.1).
 """
 
 import re
@@ -22,6 +22,11 @@ LABEL_OCTETS_MAX = 63
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*\Z")
 _QUOTED_STRING = re.compile(r'"((?:[ !#-\[\]-~]|\\[ -~])*)"\Z')
+# RFC 6531 section 3.3 adds UTF8-non-ascii to atoms and quoted strings; control characters are left out.
+_UTF8 = r"\u00a0-\U0010ffff"
+_UTF8_ATOM = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{_UTF8}-]+"
+_UTF8_DOT_STRING = re.compile(rf"{_UTF8_ATOM}(?:\.{_UTF8_ATOM})*\Z")
+_UTF8_QUOTED_STRING = re.compile(rf'"((?:[ !#-\[\]-~{_UTF8}]|\\[ -~])*)"\Z')
 _SUB_DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*\Z")
 _SOURCE_ROUTE = re.compile(rf"@{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*(?:,@{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*)*:")
@@ -52,6 +57,10 @@ class MailboxError(ValueError):
     """Error for a path in angle brackets without a valid mailbox inside (reply 553)."""
 
 
+class NotASCIIError(MailboxError):
+    """Error for a mailbox beyond ASCII without SMTPUTF8 (RFC 6531 section 3.5: enhanced code 5.6.7)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mailbox:
     """A mailbox: the local part without quoting, and a domain or an address literal such as [192.0.2.1]."""
@@ -70,27 +79,36 @@ class Mailbox:
 
 def quoted(local_part: str) -> str:
     """Return a local part as written in an SMTP path: a dot-string or quoted string (RFC 5321 section 4.1.2)."""
-    if _DOT_STRING.match(local_part):
+    if _UTF8_DOT_STRING.match(local_part):
         return local_part
     return '"' + re.sub(r'(["\\])', r"\\\1", local_part) + '"'
 
 
-def parse_mailbox(text: str) -> Mailbox:
-    """Parse `local-part@domain`; raises MailboxError or PathTooLongError."""
+def parse_mailbox(text: str, utf8: bool = False) -> Mailbox:
+    """Parse `local-part@domain`, with `utf8` also beyond ASCII; raises MailboxError or PathTooLongError."""
     local_part, at, domain = text.rpartition("@")
     if not at:
         raise MailboxError("the mailbox has no domain")
-    if len(local_part) > LOCAL_PART_OCTETS_MAX or len(domain) > DOMAIN_OCTETS_MAX:
+    if utf8 and not domain.isascii():
+        domain = _a_labels(domain)
+    if len(local_part.encode("utf-8", "replace")) > LOCAL_PART_OCTETS_MAX or len(domain) > DOMAIN_OCTETS_MAX:
         raise PathTooLongError("local part or domain too long")
     if not is_domain(domain) and not is_address_literal(domain):
         raise MailboxError("the domain is neither a domain name nor an address literal")
-    return Mailbox(_local_part(local_part), domain)
+    return Mailbox(_local_part(local_part, utf8), domain)
 
 
-def _local_part(text: str) -> str:
-    if _DOT_STRING.match(text):
+def _a_labels(domain: str) -> str:
+    try:
+        return domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise MailboxError("the domain is not an internationalized domain name") from None
+
+
+def _local_part(text: str, utf8: bool) -> str:
+    if (_UTF8_DOT_STRING if utf8 else _DOT_STRING).match(text):
         return text
-    quoted_string = _QUOTED_STRING.match(text)
+    quoted_string = (_UTF8_QUOTED_STRING if utf8 else _QUOTED_STRING).match(text)
     if quoted_string is None:
         raise MailboxError("the local part is neither a dot-string nor a quoted string")
     return _QUOTED_PAIR.sub(r"\1", quoted_string[1])
@@ -123,11 +141,11 @@ def literal_address(text: str) -> str | None:
         return None
 
 
-def parse_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
+def parse_path(octets: bytes, utf8: bool = False) -> tuple[Mailbox | None, bytes]:
     """Parse the path at the start of a command's parameter; return (mailbox or None for `<>`, octets after the path).
 
-    Only `<postmaster>` may lack a domain (section 4.1.1.3); the domain is then empty. Raises PathError,
-    PathTooLongError and MailboxError.
+    Only `<postmaster>` may lack a domain (section 4.1.1.3); the domain is then empty. With `utf8`, the path may have
+    characters beyond ASCII. Raises PathError, PathTooLongError and MailboxError.
     """
     match = _PATH.match(octets)
     if match is None:
@@ -138,19 +156,21 @@ def parse_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
     if rest and not rest.startswith(b" "):
         raise PathError("the path is followed by other characters than a space")
     try:
-        inner = match[1].decode("ascii")
+        inner = match[1].decode("utf-8" if utf8 else "ascii")
     except UnicodeDecodeError:
-        raise MailboxError("the mailbox is not ASCII") from None
+        if utf8:
+            raise MailboxError("the mailbox is not UTF-8") from None
+        raise NotASCIIError("the mailbox is not ASCII, and MAIL has no parameter SMTPUTF8") from None
     if not inner:
         return None, rest
     route = _SOURCE_ROUTE.match(inner)
     inner = inner[route.end() :] if route is not None else inner
     if inner.lower() == POSTMASTER:
         return Mailbox(inner, ""), rest
-    return parse_mailbox(inner), rest
+    return parse_mailbox(inner, utf8), rest
 
 
-def parse_loose_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
+def parse_loose_path(octets: bytes, utf8: bool = False) -> tuple[Mailbox | None, bytes]:
     """Parse a path as parse_path() does, but accept in addition the malformed paths that Postfix accepts by default.
 
     These are the paths that Postfix accepts with strict_rfc821_envelopes=no: without angle brackets, with only one
@@ -159,7 +179,7 @@ def parse_loose_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
     empty). Raises the errors of parse_path().
     """
     try:
-        return parse_path(octets)
+        return parse_path(octets, utf8)
     except PathTooLongError:
         raise
     except (PathError, MailboxError) as error:

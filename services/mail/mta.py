@@ -107,12 +107,20 @@ class MTA:
         relay = Offer(self.hostname, options.max_size, starttls=has_tls, strict_syntax=strict)
         connections = self.server.connections
         await shell.open_tcp(self.server.protocol(Port(relay, self._accept)), connections=connections)
-        if options.submission_port is None:
-            return
         in_clear = options.auth_in_clear or not has_tls
         submission = Offer(self.hostname, options.max_size, has_tls, True, in_clear, True, strict)
-        shell.port = options.submission_port
-        await shell.open_tcp(self.server.protocol(Port(submission, self._accept_submitted)), connections=connections)
+        if options.submission_port is not None:
+            shell.port = options.submission_port
+            port = Port(submission, self._accept_submitted)
+            await shell.open_tcp(self.server.protocol(port), connections=connections)
+        if options.submissions_port is not None:
+            tls = self.server.context.tls
+            if tls is None:
+                raise ServiceError("--submissions-port needs a certificate: give one with --tls")
+            # RFC 8314 section 3.3: TLS begins with the first octet, so STARTTLS is not offered.
+            shell.port = options.submissions_port
+            port = Port(replace(submission, starttls=False), self._accept_submitted)
+            await shell.open_tcp(self.server.protocol(port), tls=tls, connections=connections)
 
     def status(self) -> dict[str, object]:
         """Return the number of queued messages (`queued`), and of those with at least one failed attempt (`tried`).
@@ -173,10 +181,15 @@ class MTA:
 
         `results` is the Authentication-Results field to add above this server's Received field (RFC 8601 section 4.1).
         """
-        entry = self._dispatcher.new_entry(message.reverse_path, message.recipients, message.is_8bit)
+        entry = self._dispatcher.new_entry(
+            message.reverse_path, message.recipients, message.is_8bit, message.recipient_requests
+        )
+        entry.request, entry.is_smtputf8 = message.request, message.is_smtputf8
         single_recipient = message.recipients[0] if len(message.recipients) == 1 else None
+        # RFC 6531 section 4.3
+        protocol = client.protocol.replace("ESMTP", "UTF8SMTP") if message.is_smtputf8 else client.protocol
         field = received_field(
-            client.hello, client.address, self.hostname, client.protocol, entry.id, single_recipient, entry.accepted_s
+            client.hello, client.address, self.hostname, protocol, entry.id, single_recipient, entry.accepted_s
         )
         try:
             # The removal of forged fields may have left a message without a header.

@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
         help="directory of the mailboxes; a user's Maildir is DIR/domain/user",
     )
     flags.add_argument("--queue", type=Path, required=True, metavar="DIR", help="directory of the queue")
+    _add_submission(flags)
     _add_policy(flags)
     _add_delivery(flags)
     add_authentication_flags(flags)
@@ -65,14 +66,23 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-def _add_policy(flags: argparse.ArgumentParser) -> None:
+def _add_submission(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
         "--submission-port", type=port, metavar="N", help="port for message submission with AUTH (usually 587)"
+    )
+    flags.add_argument(
+        "--submissions-port",
+        type=port,
+        metavar="N",
+        help="port for message submission inside TLS from the first octet (implicit TLS, usually 465); needs --tls",
     )
     flags.add_argument(
         "--tls", nargs="*", metavar="FILE", help="enable STARTTLS with a certificate and key (default: self-signed)"
     )
     flags.add_argument("--auth-in-clear", action="store_true", help="allow AUTH outside TLS even with --tls")
+
+
+def _add_policy(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
         "--relay-from",
         type=_network,

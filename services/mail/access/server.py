@@ -19,7 +19,16 @@ from pathlib import Path
 from typing import cast
 from weakref import WeakValueDictionary
 
-from lab7.services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot, Stage, acknowledge, paid_deadline
+from lab7.services.connections import (
+    ConnectionLimits,
+    ConnectionSet,
+    Factory,
+    Refusal,
+    Slot,
+    Stage,
+    acknowledge,
+    paid_deadline,
+)
 from lab7.services.errors import ServiceError
 from lab7.services.eventlog import EventLog
 from lab7.services.mail.access.compression import Compression, CompressionError
@@ -412,6 +421,10 @@ class AccessServer:
     def protocol(self, slot: Slot) -> asyncio.BaseProtocol:
         """Return the asyncio protocol object for a new connection."""
         return Connection(self.context, self._session(), slot)
+
+    def protocol_of(self, session: Callable[[], Session]) -> Factory:
+        """Return a function like protocol() for a port whose connections get another session, from `session`."""
+        return lambda slot: Connection(self.context, session(), slot)
 
     async def stop(self) -> None:
         """Send the last response (BYE or -ERR) on all connections, then close the connections."""

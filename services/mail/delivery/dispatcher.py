@@ -1,9 +1,9 @@
 """Mail queue dispatcher: starts local or remote delivery to each recipient, schedules retries, sends bounces.
 
 A recipient is final after a 2yz reply (delivered) or a 5yz reply (failed), or when its time in the queue has expired
-(RFC 5321 section 4.5.4). A failure is reported to the sender by a delivery status notification (dsn.py). The
-notification and the failed state are written to the queue in one write, so that no crash can separate them. A message
-with the null reverse-path causes no notification (RFC 5321 sections 4.5.5 and 6.1).
+(RFC 5321 section 4.5.4). A failure, and on request a delivery (RFC 3461), is reported to the sender by a delivery
+status notification (dsn.py). The notification and the final state are written to the queue in one write, so that no
+crash can separate them. A message with the null reverse-path causes no notification (RFC 5321 sections 4.5.5, 6.1).
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from lab7.services.mail.delivery.local import Mailboxes
 from lab7.services.mail.delivery.remote import Destination, Job, Remote
 from lab7.services.mail.queue.entry import Change, Entry, Recipient, Schedule
 from lab7.services.mail.queue.spool import Spool
+from lab7.services.mail.smtp.dsn_request import NO_RECIPIENT_REQUEST, RecipientRequest
 from lab7.services.mail.smtp.policy import refusal
 from lab7.services.mail.smtp.syntax import Reply
 
@@ -64,11 +65,20 @@ class Dispatcher:
         """Set the parameters of remote delivery (connection limits, schedule, TLS)."""
         self._remote = remote
 
-    def new_entry(self, reverse_path: Mailbox | None, recipients: Sequence[Mailbox], is_8bit: bool) -> Entry:
-        """Return a queue entry for a new message, without its content: a new id, and lists and forwards expanded."""
+    def new_entry(
+        self,
+        reverse_path: Mailbox | None,
+        recipients: Sequence[Mailbox],
+        is_8bit: bool,
+        requests: Sequence[RecipientRequest] = (),
+    ) -> Entry:
+        """Return a queue entry for a new message, without its content: a new id, and lists and forwards expanded.
+
+        `requests` has the DSN request for each recipient, or is empty.
+        """
         now = self._service.wall_clock()
         entry_id = f"{int(now * 1_000_000):x}{self._service.random.getrandbits(24):06x}"
-        return Entry(entry_id, now, reverse_path, expand(recipients, self._accounts()), 0, is_8bit)
+        return Entry(entry_id, now, reverse_path, expand(recipients, self._accounts(), requests), 0, is_8bit)
 
     async def accept(self, entry: Entry, content: bytes) -> None:
         """Write a message to the queue, then start delivery; raises OSError if it cannot be written."""
@@ -117,9 +127,9 @@ class Dispatcher:
         for at, reply in replies.items():
             entry.recipients[at].last = reply
         if done:
-            self._apply(entry, Change(entry.id, done))
+            self._conclude_delivery(entry, done)
         if failed:
-            self._start(self._bounce(entry, failed))
+            self._start(self._notify(entry, failed, "FAILURE"))
         if later:
             self._schedule_retry(entry, later, now)
 
@@ -180,6 +190,22 @@ class Dispatcher:
         if entry.is_final:
             self._spool.remove(entry)
 
+    def _conclude_delivery(self, entry: Entry, done: Sequence[int]) -> None:
+        """Record delivery to some recipients, and notify the sender of those for whom that was requested.
+
+        RFC 3461 sections 5.2.2 and 5.2.3. If the request was relayed, the next server reports on the delivery.
+        """
+        notified = [
+            at
+            for at in done
+            if entry.recipients[at].request.wants("SUCCESS") and not entry.recipients[at].is_request_relayed
+        ]
+        others = [at for at in done if at not in notified]
+        if others:
+            self._apply(entry, Change(entry.id, others))
+        if notified:
+            self._start(self._notify(entry, notified, "SUCCESS"))
+
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._service.loop.create_task(work)
         self._tasks.add(task)
@@ -199,20 +225,22 @@ class Dispatcher:
         del self._timers[key]
         self.dispatch(entry, recipients)
 
-    async def _bounce(self, entry: Entry, failed: Sequence[int]) -> None:
-        """Queue a bounce and, in the same write, record that delivery to these recipients has failed.
+    async def _notify(self, entry: Entry, recipients: Sequence[int], condition: str) -> None:
+        """Queue a notification of failure or success and, in the same write, record the end of these deliveries.
 
-        A message with the null reverse-path gets no bounce; only the failure is recorded.
+        Without a request for it (RFC 3461 section 4.1), or with the null reverse-path, there is no notification.
         """
-        change = Change(entry.id, failed, {at: reply for at in failed if (reply := entry.recipients[at].last)})
-        if entry.reverse_path is None:
+        change = Change(entry.id, recipients, {at: reply for at in recipients if (reply := entry.recipients[at].last)})
+        reverse_path = entry.reverse_path
+        reported = [entry.recipients[at] for at in recipients if entry.recipients[at].request.wants(condition)]
+        if reverse_path is None or not reported:
             # RFC 5321 section 6.1: a message with the null reverse-path, such as a bounce, gets no bounce.
-            self._service.log.write("dropped", id=entry.id)
+            self._service.log.write("dropped" if condition == "FAILURE" else "not_notified", id=entry.id)
             self._apply(entry, change)
             return
-        recipients, reverse_path = [entry.recipients[at] for at in failed], entry.reverse_path
-        dsn_entry = await self._queue(entry, change, lambda: self._create_dsn(entry, reverse_path, recipients))
-        self._service.log.write("bounced", id=entry.id, bounce=dsn_entry.id)
+        dsn_entry = await self._queue(entry, change, lambda: self._create_dsn(entry, reverse_path, reported))
+        event = "bounced" if condition == "FAILURE" else "notified"
+        self._service.log.write(event, id=entry.id, bounce=dsn_entry.id)
         self._conclude(entry, change)
         self.dispatch(dsn_entry)
 
@@ -244,7 +272,8 @@ class Dispatcher:
 
     async def _create_expanded(self, entry: Entry, recipient: Recipient) -> Entry:
         content = await self._spool.content(entry)
-        new_entry = self.new_entry(entry.reverse_path, [recipient.mailbox], entry.is_8bit)
+        new_entry = self.new_entry(entry.reverse_path, [recipient.mailbox], entry.is_8bit, [recipient.request])
+        new_entry.request, new_entry.is_smtputf8 = entry.request, entry.is_smtputf8
         new_entry.accepted_s, new_entry.content, new_entry.size_octets = entry.accepted_s, content, len(content)
         for expanded in new_entry.recipients:
             expanded.original = recipient.original or recipient.mailbox
@@ -253,9 +282,11 @@ class Dispatcher:
     async def _create_dsn(self, entry: Entry, reverse_path: Mailbox, recipients: Sequence[Recipient]) -> Entry:
         content = await self._spool.content(entry)
         dsn_entry = self.new_entry(None, [reverse_path], False)
-        failed = dsn.FailedMessage(entry.id, entry.accepted_s, reverse_path, recipients, content)
+        # The field To of the notification has the address as it is.
+        dsn_entry.is_smtputf8 = not str(reverse_path).isascii()
+        reported = dsn.ReportedMessage(entry.id, entry.accepted_s, reverse_path, recipients, content, entry.request)
         boundary = f"{dsn_entry.id}-{self._service.random.getrandbits(64):016x}"
-        bounce = dsn.bounce(failed, self._service.hostname, dsn_entry.accepted_s, boundary)
+        bounce = dsn.notification(reported, self._service.hostname, dsn_entry.accepted_s, boundary)
         dsn_entry.content = bounce if self.sign is None else await self.sign(bounce, dsn_entry.accepted_s)
         dsn_entry.size_octets = len(dsn_entry.content)
         return dsn_entry
@@ -266,18 +297,22 @@ class Dispatcher:
             self._service.log.write("delivery", id=entry.id, recipient=recipient, reply=str(reply))
 
 
-def expand(recipients: Sequence[Mailbox], accounts: Accounts) -> list[Recipient]:
+def expand(
+    recipients: Sequence[Mailbox], accounts: Accounts, requests: Sequence[RecipientRequest] = ()
+) -> list[Recipient]:
     """Return the recipients after expansion of mailing lists and forwards, each once (RFC 5321 section 3.9).
 
-    A list is an alias (section 3.9.1): the reverse-path is unchanged. A member that leads back to its list adds no
+    A list is an alias (section 3.9.1): the reverse-path is unchanged, and so are the DSN requests, of which `requests`
+    has one for each recipient, or none. A member that leads back to its list adds no
     recipient. An alias that leads only back to itself (Accounts.loops) is itself a recipient, whose delivery fails, so
     that every message has at least one recipient.
     """
     final: list[Recipient] = []
     seen: set[tuple[str, str]] = set()
-    waiting = [(mailbox, mailbox) for mailbox in reversed(recipients)]
+    padded = [*requests, *[NO_RECIPIENT_REQUEST] * (len(recipients) - len(requests))]
+    waiting = [(mailbox, mailbox, request) for mailbox, request in zip(recipients, padded, strict=True)][::-1]
     while waiting:
-        mailbox, original = waiting.pop()
+        mailbox, original, request = waiting.pop()
         if not mailbox.domain:
             mailbox = Mailbox(mailbox.local_part, accounts.domains[0])
         key = accounts.recipient_key(mailbox)
@@ -286,7 +321,7 @@ def expand(recipients: Sequence[Mailbox], accounts: Accounts) -> list[Recipient]
         seen.add(key)
         resolved = accounts.find(mailbox.local_part, mailbox.domain)
         if resolved is not None and resolved.targets and resolved not in accounts.loops:
-            waiting += [(target, original) for target in reversed(resolved.targets)]
+            waiting += [(target, original, request) for target in reversed(resolved.targets)]
         else:
-            final.append(Recipient(mailbox, original if original.key != mailbox.key else None))
+            final.append(Recipient(mailbox, original if original.key != mailbox.key else None, request=request))
     return final

@@ -1,4 +1,4 @@
-"""Delivery status notifications (DSN, bounces) for failed recipients (RFC 3464, RFC 6522, RFC 3834).
+"""Delivery status notifications (DSN) of failures, and of deliveries on request (RFC 3461, 3464, 6522, 3834).
 
 From: Mail delivery <postmaster@mx.example.com>          envelope: the null reverse-path, against bounce loops
 Content-Type: multipart/report; report-type=delivery-status
@@ -6,9 +6,12 @@ Content-Type: multipart/report; report-type=delivery-status
     message/delivery-status    for programs: Final-Recipient, Action, Status, Diagnostic-Code
     message/rfc822             the original message; or text/rfc822-headers if it is long or not 7-bit text
 
-A DSN is 7-bit text with lines of at most 998 octets (RFC 2045 section 2.7), so that every server accepts it.
+The parameters RET, ENVID and ORCPT of the SMTP envelope (RFC 3461 section 4) choose what is returned, and are repeated
+in Original-Envelope-Id and Original-Recipient. A DSN is 7-bit text with lines of at most 998 octets (RFC 2045 section
+2.7), so that every server accepts it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -17,6 +20,7 @@ from lab7.services.mail.address import POSTMASTER, Mailbox
 from lab7.services.mail.delivery.trace import address_literal, date_time
 from lab7.services.mail.queue.entry import Recipient
 from lab7.services.mail.smtp.content import header_section
+from lab7.services.mail.smtp.dsn_request import NO_MESSAGE_REQUEST, MessageRequest, decode_xtext
 from lab7.services.mail.smtp.short_lines import has_long_line, quoted_printable
 from lab7.services.mail.smtp.syntax import Reply
 
@@ -32,37 +36,50 @@ _WHOLE = "Content-Type: message/rfc822\r\n"
 _HEADER = "Content-Type: text/rfc822-headers\r\n"
 # RFC 1428 section 3: character set of octets beyond ASCII whose character set is not known.
 _UNKNOWN_CHARSET = "unknown-8bit"
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
-class FailedMessage:
-    """A message and the recipients to whom it was not delivered; `accepted_s`: seconds since 1970 UTC."""
+class ReportedMessage:
+    """A message and the recipients on whom to report, who all failed or all succeeded.
+
+    `accepted_s`: seconds since 1970 UTC.
+    """
 
     queue_id: str
     accepted_s: float
     reverse_path: Mailbox
     recipients: Sequence[Recipient]
     content: bytes
+    request: MessageRequest = NO_MESSAGE_REQUEST
+
+    @property
+    def is_success(self) -> bool:
+        """True if the message was delivered or relayed to the recipients."""
+        return all(recipient.last is not None and recipient.last.is_positive for recipient in self.recipients)
 
 
-def bounce(failed: FailedMessage, hostname: str, now_s: float, boundary: str) -> bytes:
+def notification(message: ReportedMessage, hostname: str, now_s: float, boundary: str) -> bytes:
     """Return the DSN as a message with CRLF line ends; `boundary` must not occur in the original message."""
-    kind, returned = _returned_part(failed.content)
+    # RFC 3461 section 4.3: RET applies to failures; of a delivered message, only the header is returned.
+    header_only = message.request.returned == "HDRS" or message.is_success
+    kind, returned = _returned_part(message.content, header_only)
     parts = (
-        _text_part(failed, hostname, "Your message" if kind == _WHOLE else "The header of your message"),
-        _status_part(failed, hostname),
+        _text_part(message, hostname, "Your message" if kind == _WHOLE else "The header of your message"),
+        _status_part(message, hostname),
         f"{kind}\r\n",
     )
-    head = _header(failed, hostname, now_s, boundary) + "".join(f"--{boundary}\r\n{part}" for part in parts)
+    head = _header(message, hostname, now_s, boundary) + "".join(f"--{boundary}\r\n{part}" for part in parts)
     end = f"\r\n--{boundary}--\r\n"
-    return head.encode("ascii", "replace") + returned + end.encode("ascii")
+    # Only the field To can be beyond ASCII, for a sender with such an address (RFC 6531).
+    return head.encode("utf-8") + returned + end.encode("ascii")
 
 
-def _header(failed: FailedMessage, hostname: str, now_s: float, boundary: str) -> str:
+def _header(message: ReportedMessage, hostname: str, now_s: float, boundary: str) -> str:
     return (
         f"From: Mail delivery <{POSTMASTER}@{hostname}>\r\n"
-        f"To: {failed.reverse_path}\r\n"
-        "Subject: Undelivered mail, returned to its sender\r\n"
+        f"To: {message.reverse_path}\r\n"
+        f"Subject: {'Delivered mail' if message.is_success else 'Undelivered mail, returned to its sender'}\r\n"
         f"Date: {date_time(now_s)}\r\n"
         f"Message-ID: <{boundary}@{hostname}>\r\n"
         "Auto-Submitted: auto-replied\r\n"
@@ -72,39 +89,57 @@ def _header(failed: FailedMessage, hostname: str, now_s: float, boundary: str) -
     )
 
 
-def _text_part(failed: FailedMessage, hostname: str, attached: str) -> str:
+def _text_part(message: ReportedMessage, hostname: str, attached: str) -> str:
+    outcome = "was delivered, or relayed to" if message.is_success else "could not be delivered to"
     lines = [
         "Content-Type: text/plain; charset=us-ascii",
         "",
         f"This is the mail system at host {hostname}. Your message, accepted on",
-        f"{date_time(failed.accepted_s)}, could not be delivered to these recipients:",
+        f"{date_time(message.accepted_s)}, {outcome} these recipients:",
         "",
     ]
-    for recipient in failed.recipients:
+    for recipient in message.recipients:
         reasons = _reasons(recipient.last or _UNKNOWN)
         lines += [f"    {recipient.mailbox}", *(f"        {reason}" for reason in reasons), ""]
-    lines += [f"Delivery will not be attempted again. {attached} is attached below.", ""]
+    last = "" if message.is_success else "Delivery will not be attempted again. "
+    lines += [f"{last}{attached} is attached below.", ""]
     return "\r\n".join(_ascii(line) for line in lines) + "\r\n"
 
 
-def _status_part(failed: FailedMessage, hostname: str) -> str:
+def _status_part(message: ReportedMessage, hostname: str) -> str:
     """Format message/delivery-status: per-message fields, then a block per recipient (RFC 3464 section 2)."""
+    envelope_id = message.request.envelope_id
     blocks = [
-        f"Reporting-MTA: dns; {hostname}\r\n"
-        f"X-Queue-ID: {failed.queue_id}\r\n"
-        f"Arrival-Date: {date_time(failed.accepted_s)}\r\n"
+        (f"Original-Envelope-Id: {decode_xtext(envelope_id)}\r\n" if envelope_id else "")
+        + f"Reporting-MTA: dns; {hostname}\r\n"
+        f"X-Queue-ID: {message.queue_id}\r\n"
+        f"Arrival-Date: {date_time(message.accepted_s)}\r\n",
+        *(_recipient_block(recipient) for recipient in message.recipients),
     ]
-    for recipient in failed.recipients:
-        reply = recipient.last or _UNKNOWN
-        original = f"Original-Recipient: rfc822; {recipient.original}\r\n" if recipient.original is not None else ""
-        blocks.append(
-            f"{original}Final-Recipient: rfc822; {recipient.mailbox}\r\n"
-            "Action: failed\r\n"
-            f"Status: {_status(reply)}\r\n"
-            f"{_diagnostic(reply)}"
-        )
     body = "\r\n".join(_ascii(block) for block in blocks)
     return f"Content-Type: message/delivery-status\r\n\r\n{body}\r\n"
+
+
+def _recipient_block(recipient: Recipient) -> str:
+    """Format the fields of one recipient (RFC 3464 section 2.3)."""
+    reply = recipient.last or _UNKNOWN
+    kind, _, address = decode_xtext(recipient.request.original).partition(";")
+    original = f"{kind}; {address}" if address else recipient.original and _typed(recipient.original)
+    # RFC 3464 section 2.3.3: `relayed`, if the next server does not report on the delivery itself.
+    action = "failed" if not reply.is_positive else "relayed" if reply.server else "delivered"
+    return (
+        (f"Original-Recipient: {original}\r\n" if original else "")
+        + f"Final-Recipient: {_typed(recipient.mailbox)}\r\n"
+        f"Action: {action}\r\n"
+        f"Status: {_status(reply)}\r\n"
+        f"{_diagnostic(reply)}"
+    )
+
+
+def _typed(mailbox: Mailbox) -> str:
+    r"""Return an address with its type: rfc822, or utf-8 with characters beyond ASCII as `\x{E9}` (RFC 6533)."""
+    text = str(mailbox)
+    return f"rfc822; {text}" if text.isascii() else f"utf-8; {_ascii(text)}"
 
 
 def _status(reply: Reply) -> str:
@@ -113,7 +148,7 @@ def _status(reply: Reply) -> str:
     Without an enhanced code, a permanent failure gets `5.0.0`, and a temporary failure, of which the message has
     expired, the code for expiry: RFC 3463 section 3.5 (X.4.7) prefers the code of the actual problem, if it is known.
     """
-    return reply.enhanced or (f"{reply.code // 100}.0.0" if reply.is_permanent else _EXPIRED)
+    return reply.enhanced or (_EXPIRED if reply.is_temporary else f"{reply.code // 100}.0.0")
 
 
 def _diagnostic(reply: Reply) -> str:
@@ -124,7 +159,7 @@ def _diagnostic(reply: Reply) -> str:
     """
     text = "\r\n ".join(_quoted(reply))
     if not reply.server:
-        return f"Diagnostic-Code: X-Lab7; {text}\r\n"
+        return "" if reply.is_positive else f"Diagnostic-Code: X-Lab7; {text}\r\n"
     return f"Remote-MTA: dns; {_mta_name(reply.server)}\r\nDiagnostic-Code: smtp; {text}\r\n"
 
 
@@ -139,7 +174,7 @@ def _mta_name(server: str) -> str:
 def _reasons(reply: Reply) -> list[str]:
     """Return the reason of a delivery failure, as lines of text for the sender of the message."""
     # Delivery fails after a temporary reply only if the message has expired.
-    expired = [] if reply.is_permanent else ["Delivery time expired. The last failure was:"]
+    expired = [] if not reply.is_temporary else ["Delivery time expired. The last failure was:"]
     server = [f"{_mta_name(reply.server)} replied:"] if reply.server else []
     return [*expired, *server, *_quoted(reply)]
 
@@ -151,16 +186,16 @@ def _quoted(reply: Reply) -> list[str]:
 
 
 def _ascii(text: str) -> str:
-    return text.encode("ascii", "replace").decode("ascii")
+    return _BEYOND_ASCII.sub(lambda match: f"\\x{{{ord(match[0]):X}}}", text)
 
 
-def _returned_part(content: bytes) -> tuple[str, bytes]:
+def _returned_part(content: bytes, header_only: bool) -> tuple[str, bytes]:
     """Return the MIME header fields and the body of the DSN's last part: the original message or only its header.
 
     message/rfc822 permits no encoding (RFC 2046 section 5.2.1), but text/rfc822-headers may be encoded as
     quoted-printable (RFC 6522 section 4).
     """
-    if len(content) <= RETURNED_OCTETS_MAX and _is_7bit(content):
+    if not header_only and len(content) <= RETURNED_OCTETS_MAX and _is_7bit(content):
         return _WHOLE, content
     header = header_section(content)[:RETURNED_OCTETS_MAX]
     if _is_7bit(header):

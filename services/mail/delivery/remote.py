@@ -240,8 +240,15 @@ class Destination:
         except OSError:
             self._remote.report(entry, dict.fromkeys(job.recipients, Reply(451, "Queue error", "4.3.0")))
             return
-        paths = tuple(entry.recipients[at].mailbox for at in job.recipients)
-        outcome = await connection.deliver(Envelope(entry.reverse_path, paths, content, entry.is_8bit))
+        recipients = [entry.recipients[at] for at in job.recipients]
+        paths = tuple(recipient.mailbox for recipient in recipients)
+        requests = tuple(recipient.request for recipient in recipients)
+        envelope = Envelope(
+            entry.reverse_path, paths, content, entry.is_8bit, entry.request, requests, entry.is_smtputf8
+        )
+        outcome = await connection.deliver(envelope)
+        for recipient in recipients:
+            recipient.is_request_relayed = connection.session.relays_dsn_requests
         if connection.session.in_doubt:
             # RFC 5321 section 6.1: the server may have accepted the message; retry, at the risk of a duplicate.
             self._remote.log.write("in_doubt", id=entry.id, domain=self.domain)

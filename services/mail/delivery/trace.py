@@ -38,12 +38,12 @@ def received_field(
     ]
     if recipient is not None:
         lines.append(f"\tfor <{recipient}>")
-    return ("\r\n".join(lines) + f"; {date_time(seconds)}\r\n").encode("ascii", "replace")
+    return ("\r\n".join(lines) + f"; {date_time(seconds)}\r\n").encode("utf-8", "replace")
 
 
 def return_path_field(reverse_path: Mailbox | None) -> bytes:
     """Return the Return-Path field that final delivery adds (RFC 5321 section 4.4)."""
-    return f"Return-Path: <{reverse_path or ''}>\r\n".encode("ascii", "replace")
+    return f"Return-Path: <{reverse_path or ''}>\r\n".encode("utf-8", "replace")
 
 
 def without_return_path(content: bytes) -> bytes:

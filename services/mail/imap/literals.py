@@ -23,7 +23,7 @@ def literal_refusal(session: SessionState, unit: AnnouncedLiteral) -> bytes | No
         parse_command(reader, session.state)
         if unit.size_octets > NUMBER_MAX:
             raise BadError("The number is too large.")
-        _check_size(session, unit, reader.position, unit.received[len(tag) + 1 : reader.position].upper() == b"APPEND")
+        _check_size(session, unit, reader.position, unit.received[len(tag) + 1 : reader.position].upper())
     except BadError as error:
         return b"%b BAD %b\r\n" % (tag, str(error).encode("ascii"))
     except NoError as error:
@@ -33,12 +33,13 @@ def literal_refusal(session: SessionState, unit: AnnouncedLiteral) -> bytes | No
     return None
 
 
-def _check_size(session: SessionState, unit: AnnouncedLiteral, position: int, is_append: bool) -> None:
-    """Raise NoError if a command with its literals, or a message to APPEND, is too large."""
+def _check_size(session: SessionState, unit: AnnouncedLiteral, position: int, command: bytes) -> None:
+    """Raise NoError if a command with its literals, or a message to APPEND or REPLACE, is too large."""
+    is_append, replaces = command == b"APPEND", command in (b"REPLACE", b"UID REPLACE")
     limit = EARLY_LITERAL_OCTETS if session.state is State.NOT_AUTHENTICATED else LITERAL_OCTETS
-    if is_append:
+    if is_append or replaces:
         limit += MESSAGE_OCTETS
     if unit.size_octets + len(unit.received) > limit:
         raise NoError("The literal is too large.", "TOOBIG")
-    if is_append:
-        check_literal(session, unit.received, position, unit.size_octets)
+    if is_append or replaces:
+        check_literal(session, unit.received, position, unit.size_octets, replaces)

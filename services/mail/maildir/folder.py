@@ -469,24 +469,22 @@ class Folder:
         """Return True if the quota has room for a message of this size in octets."""
         return self._quota.allows(octets, 1)
 
-    def append(self, messages: Sequence[NewMessage], flags: Sequence[frozenset[str]] = ()) -> list[int]:
-        """Append messages; return their UIDs in order. `flags` has the flags of each message.
+    def append(
+        self, messages: Sequence[NewMessage], flags: Sequence[frozenset[str]] = (), freed_octets: int = 0
+    ) -> list[int]:
+        """Append messages, with the flags in `flags` or else those of their `letters`; return their UIDs in order.
 
-        Without `flags`, a message gets the flags of its `letters`. Raises QuotaExceededError, MessageTooLargeError and
-        TooManyKeywordsError, with no message appended.
+        The caller then removes `freed_octets` of other messages, for the quota. Raises QuotaExceededError,
+        MessageTooLargeError and TooManyKeywordsError, with no message appended.
         """
-        size = sum(len(message.content) for message in messages)
+        size = sum(len(message.content) for message in messages) - freed_octets
         if not self._quota.allows(size, len(messages)):
             raise QuotaExceededError("Quota exceeded.")
         self.keywords.add(frozenset().union(*flags))
-        lettered = [self.keywords.add(message_flags) for message_flags in flags] or [
-            message.letters for message in messages
-        ]
-        new_messages = [
-            NewMessage(message.content, letters, message.date)
-            for message, letters in zip(messages, lettered, strict=True)
-        ]
-        names = deliver_files(self.path, new_messages)
+        own_letters = [message.letters for message in messages]
+        lettered = [self.keywords.add(message_flags) for message_flags in flags] or own_letters
+        pairs = zip(messages, lettered, strict=True)
+        names = deliver_files(self.path, [NewMessage(one.content, letters, one.date) for one, letters in pairs])
         uids = run_steps(self._added(names))
         self._confirm_letters(dict(zip(uids, zip(flags, lettered, strict=False), strict=False)))
         return uids
@@ -499,22 +497,22 @@ class Folder:
         self._assign([base for base in bases if base not in self._index.uids])
         return [self._index.uids[base] for base in bases]
 
-    def copy_to(self, uids: Iterable[int], target: "Folder") -> list[tuple[int, int]]:
+    def copy_to(self, uids: Iterable[int], target: "Folder", is_move: bool = False) -> list[tuple[int, int]]:
         """Copy messages as copy_steps() does, but without pauses for other sessions; skip removed messages."""
-        return run_steps(self.copy_steps(uids, target, skips_removed=True))
+        return run_steps(self.copy_steps(uids, target, skips_removed=True, is_move=is_move))
 
     def copy_steps(
-        self, uids: Iterable[int], target: "Folder", skips_removed: bool = False
+        self, uids: Iterable[int], target: "Folder", skips_removed: bool = False, is_move: bool = False
     ) -> Generator[None, None, list[tuple[int, int]]]:
         """Copy messages with their flags and dates into another folder, all or none.
 
         A generator that pauses for other sessions and returns (UID in this folder, UID in `target`) of each message.
         Raises QuotaExceededError and TooManyKeywordsError; raises MessageGoneError if a message was removed, unless
-        `skips_removed` is True.
+        `skips_removed` is True. With `is_move`, the caller then expunges the messages here: no quota applies to a move.
         """
         copied = [uid for uid in uids if not skips_removed or uid in self.messages]
         sizes = [stored_size(self.message(uid).base) or self.size_octets(uid) for uid in copied]
-        if not self._quota.allows(sum(sizes), len(sizes)):
+        if not is_move and not self._quota.allows(sum(sizes), len(sizes)):
             raise QuotaExceededError("Quota exceeded.")
         flags = {uid: self.messages[uid].flags for uid in copied if uid in self.messages}
         target.keywords.add(frozenset().union(*flags.values()))

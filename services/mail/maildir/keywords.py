@@ -98,6 +98,18 @@ class Keywords:
         self.names = names
         self._flags.clear()
 
+    def letters_to_free(self, flags: Set[str], needed: Set[str]) -> frozenset[str]:
+        """Return the letters that messages must give up so that the keywords in `flags` all get one.
+
+        `needed` has the letters that remain in use. The result is empty if there are enough letters without that, or
+        too few in any case.
+        """
+        new = {flag.lower() for flag in flags if self._letter(flag) is None}
+        if len(self.names) + len(new) <= KEYWORDS_MAX:
+            return frozenset()
+        kept = needed | set(filter(None, map(self._letter, flags)))
+        return KEYWORD_LETTERS - kept if len(new) <= len(KEYWORD_LETTERS - kept) else frozenset()
+
     def _letter(self, flag: str) -> str | None:
         if flag in FLAGS:
             return FLAGS[flag]

@@ -229,7 +229,7 @@ class Maildir:
         inbox.refresh()
         self.create(new_name)
         try:
-            moved = inbox.copy_to(inbox.uids, self.folder(new_name))
+            moved = inbox.copy_to(inbox.uids, self.folder(new_name), is_move=True)
         except (MaildirError, OSError):
             self.remove(new_name)
             raise

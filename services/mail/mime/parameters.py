@@ -43,11 +43,13 @@ def parse_parametric(octets: bytes) -> Parametric:
 
 
 def _value(lexer: Lexer) -> bytes:
+    """Consume the value: a token, or two with a slash in between; a word after it, without a semicolon, is an error."""
     pieces: list[bytes] = []
     while True:
-        piece = lexer.token()
-        if piece is None and lexer.accept(b"/"):
-            piece = b"/"
+        is_slash = lexer.next_is(b"/")
+        if not is_slash and pieces and pieces[-1] != b"/":
+            return b"".join(pieces)
+        piece = b"/" if is_slash and lexer.accept(b"/") else lexer.token()
         if piece is None:
             return b"".join(pieces)
         pieces.append(piece)

@@ -7,6 +7,7 @@ import quopri
 import re
 
 from lab7.services.mail.mime.limits import FIELD_OCTETS_MAX
+from lab7.services.mail.mime.parameters import parse_parametric
 
 _ENCODED_WORD = re.compile(rb"=\?([^?*\s]{1,40})(?:\*[^?\s]{1,40})?\?([BbQq])\?([^?\s]*)\?=")
 _BETWEEN = re.compile(rb"(\?=)[ \t\r\n]+(=\?)")
@@ -97,8 +98,11 @@ def decode_base64(octets: bytes) -> bytes:
 
 
 def decode_transfer(octets: bytes, encoding: bytes | None) -> bytes:
-    """Decode a body by its Content-Transfer-Encoding; return the octets unchanged if the encoding is unknown."""
-    name = (encoding or b"").strip().lower()
+    """Decode a body by the value of its field Content-Transfer-Encoding (RFC 2045 section 6), which may have comments.
+
+    Returns the octets unchanged if the encoding is unknown.
+    """
+    name = parse_parametric(encoding or b"").value.lower()
     if name == b"base64":
         return decode_base64(octets)
     if name == b"quoted-printable":

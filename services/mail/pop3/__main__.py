@@ -10,12 +10,14 @@ from lab7.services.mail.pop3.session import Session
 from lab7.services.mail.pop3.session_state import Capabilities
 
 DEFAULT_PORT = 110
+# RFC 8314 section 3
+TLS_PORT = 995
 _numbers = count(1)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serve POP3 until SIGTERM; return the exit status."""
-    return run_access("pop3", "Serve maildrops by POP3.", DEFAULT_PORT, _session, argv, POP3_FAULTS)
+    return run_access("pop3", "Serve maildrops by POP3.", DEFAULT_PORT, TLS_PORT, _session, argv, POP3_FAULTS)
 
 
 def _session(tls: bool, needs_tls: bool) -> Session:

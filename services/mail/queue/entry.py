@@ -10,6 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab7.services.mail.address import Mailbox
+from lab7.services.mail.smtp.dsn_request import (
+    NO_MESSAGE_REQUEST,
+    NO_RECIPIENT_REQUEST,
+    MessageRequest,
+    RecipientRequest,
+)
 from lab7.services.mail.smtp.syntax import Reply
 
 # RFC 5321 section 4.5.4.1 recommends intervals of 30 minutes or more, and more attempts in the first hour.
@@ -57,6 +63,9 @@ class Recipient:
     original: Mailbox | None = None
     is_final: bool = False
     last: Reply | None = None
+    request: RecipientRequest = NO_RECIPIENT_REQUEST
+    # True if the request was relayed to the server that accepted the message, which then reports on the delivery.
+    is_request_relayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,9 @@ class Entry:
     content: bytes | None = None
     place: ContentLocation | None = None
     may_be_delivered: bool = False
+    request: MessageRequest = NO_MESSAGE_REQUEST
+    # RFC 6531: the envelope or the header may be UTF-8.
+    is_smtputf8: bool = False
 
     @property
     def open_recipients(self) -> list[int]:
@@ -144,6 +156,8 @@ def encode_entry(entry: Entry) -> bytes:
             _encode_mailbox(recipient.original),
             recipient.is_final,
             _encode_reply(recipient.last),
+            recipient.request.notify,
+            recipient.request.original,
         ]
         for recipient in entry.recipients
     ]
@@ -156,6 +170,8 @@ def encode_entry(entry: Entry) -> bytes:
         "is_8bit": entry.is_8bit,
         "tries": entry.tries,
         "next_s": entry.next_s,
+        "request": [entry.request.returned, entry.request.envelope_id],
+        "is_smtputf8": entry.is_smtputf8,
     }
     return json.dumps(state, separators=(",", ":")).encode("ascii") + b"\n"
 
@@ -165,9 +181,11 @@ def decode_entry(line: bytes) -> Entry:
     try:
         state = json.loads(line)
         recipients = []
-        for mailbox, original, is_final, last in state["to"]:
+        # A queue of an earlier version has no DSN requests.
+        for mailbox, original, is_final, last, *request in state["to"]:
+            reply = Reply(*last) if last else None
             recipient = Recipient(
-                Mailbox(*mailbox), _decode_mailbox(original), is_final, Reply(*last) if last else None
+                Mailbox(*mailbox), _decode_mailbox(original), is_final, reply, RecipientRequest(*request)
             )
             recipients.append(recipient)
         return Entry(
@@ -179,6 +197,8 @@ def decode_entry(line: bytes) -> Entry:
             state["is_8bit"],
             state["tries"],
             state["next_s"],
+            request=MessageRequest(*state.get("request", ())),
+            is_smtputf8=state.get("is_smtputf8", False),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise DecodeError(str(error)) from error

@@ -8,22 +8,30 @@
     C: ... <CRLF>.<CRLF>
     S: 250 OK                                     outcome has the reply for each recipient; step is READY again
 
-Falls back to HELO if EHLO is rejected. SIZE (RFC 1870) and BODY=8BITMIME (RFC 6152) are sent if the server announces
-them; a message with octets beyond ASCII is not sent to a server without 8BITMIME. STARTTLS (RFC 3207) and AUTH PLAIN
-(RFC 4954) are used if the options enable them. Lines above 998 octets are shortened (short_lines.py). Left out:
-pipelining the next message's commands after the end of the mail data.
+Falls back to HELO if EHLO is rejected. SIZE (RFC 1870), BODY=8BITMIME (RFC 6152) and DSN requests (RFC 3461) are sent
+if the server announces them. A message with octets beyond ASCII is not sent to a server without 8BITMIME; if an address
+has them, or the header of a message received with SMTPUTF8 (RFC 6531), it is not sent to a server without SMTPUTF8.
+STARTTLS (RFC 3207) and AUTH PLAIN (RFC 4954) are used if the options enable them. Lines above 998 octets are shortened
+(short_lines.py). Left out: pipelining the next message's commands after the end of the mail data.
 """
 
 import base64
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import zip_longest
 
 from lab7.services.buffer import OctetBuffer
 from lab7.services.errors import LimitExceededError
 from lab7.services.mail.address import Mailbox
-from lab7.services.mail.smtp.content import stuffed
+from lab7.services.mail.smtp.content import header_section, stuffed
+from lab7.services.mail.smtp.dsn_request import (
+    NO_MESSAGE_REQUEST,
+    NO_RECIPIENT_REQUEST,
+    MessageRequest,
+    RecipientRequest,
+)
 from lab7.services.mail.smtp.short_lines import shorten_lines
 from lab7.services.mail.smtp.syntax import REPLY_LINE_OCTETS_MAX, Reply, ReplyError, ReplyReader
 
@@ -33,6 +41,7 @@ _UNREAD_OCTETS = 1 << 20
 _LINE_OCTETS = 4 * REPLY_LINE_OCTETS_MAX
 
 NOT_SEVEN_BIT = Reply(554, "The message is not ASCII, and the next server does not support 8BITMIME", "5.6.3")
+NOT_ASCII = Reply(550, "An address or header is not ASCII, and the next server does not support SMTPUTF8", "5.6.7")
 TOO_BIG = Reply(552, "The message exceeds the size limit of the next server", "5.3.4")
 NO_TLS = Reply(454, "The server does not offer STARTTLS", "4.7.0")
 NO_AUTH = Reply(530, "The server offers no usable authentication mechanism", "5.7.0")
@@ -65,6 +74,18 @@ class Envelope:
     forward_paths: tuple[Mailbox, ...]
     content: bytes
     is_8bit: bool = False
+    # DSN requests (RFC 3461), which only a server with the extension DSN gets; one for each forward-path, or none.
+    request: MessageRequest = NO_MESSAGE_REQUEST
+    recipient_requests: tuple[RecipientRequest, ...] = ()
+    # RFC 6531: the header may be UTF-8, which then only a server with the extension SMTPUTF8 gets.
+    is_smtputf8: bool = False
+
+    @property
+    def needs_smtputf8(self) -> bool:
+        """True if an address, or the header of a message received with SMTPUTF8, has characters beyond ASCII."""
+        if not all(str(path or "").isascii() for path in (self.reverse_path, *self.forward_paths)):
+            return True
+        return self.is_smtputf8 and not header_section(self.content).isascii()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +159,11 @@ class ClientSession:
         """True if commands are sent in groups: the server announces PIPELINING (RFC 2920) and the options permit it."""
         return self.options.pipelining and "PIPELINING" in self.extensions
 
+    @property
+    def relays_dsn_requests(self) -> bool:
+        """True if DSN requests are sent with messages: the server announces DSN (RFC 3461)."""
+        return "DSN" in self.extensions
+
     def receive(self, data: bytes) -> bytes:
         """Parse received octets and return the octets to send; a syntax error ends the session."""
         sent: list[bytes] = []
@@ -178,7 +204,7 @@ class ClientSession:
             return b""
         self._transaction = transaction = _Transaction(envelope)
         transaction.unsent.append(("MAIL", self._mail(envelope)))
-        transaction.unsent += [("RCPT", f"RCPT TO:<{path}>\r\n".encode("ascii")) for path in envelope.forward_paths]
+        transaction.unsent += [("RCPT", command) for command in self._recipients(envelope)]
         transaction.unsent.append(("DATA", b"DATA\r\n"))
         self.step = Step.GROUP
         return self._next_group(transaction)
@@ -271,6 +297,8 @@ class ClientSession:
         limit = self.extensions.get("SIZE", "")
         if limit.isdigit() and 0 < int(limit) < len(envelope.content):
             return TOO_BIG
+        if envelope.needs_smtputf8 and "SMTPUTF8" not in self.extensions:
+            return NOT_ASCII
         if "8BITMIME" not in self.extensions and (envelope.is_8bit or not envelope.content.isascii()):
             return None if envelope.content.isascii() else NOT_SEVEN_BIT
         return None
@@ -281,7 +309,16 @@ class ClientSession:
             words.append(f"SIZE={len(envelope.content)}")
         if "8BITMIME" in self.extensions and not envelope.content.isascii():
             words.append("BODY=8BITMIME")
-        return " ".join(words).encode("ascii") + b"\r\n"
+        if envelope.needs_smtputf8:
+            words.append("SMTPUTF8")
+        if self.relays_dsn_requests:
+            words += envelope.request.parameters()
+        return " ".join(words).encode("utf-8") + b"\r\n"
+
+    def _recipients(self, envelope: Envelope) -> Iterator[bytes]:
+        requests: Iterable[RecipientRequest] = envelope.recipient_requests if self.relays_dsn_requests else ()
+        for path, request in zip_longest(envelope.forward_paths, requests, fillvalue=NO_RECIPIENT_REQUEST):
+            yield " ".join([f"RCPT TO:<{path}>", *request.parameters()]).encode("utf-8") + b"\r\n"
 
     def _next_group(self, transaction: _Transaction) -> bytes:
         count = len(transaction.unsent) if self.pipelines else min(1, len(transaction.unsent))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from lab7.services.mail.address import Mailbox
+from lab7.services.mail.smtp.dsn_request import NO_MESSAGE_REQUEST, MessageRequest, RecipientRequest
 from lab7.services.mail.smtp.syntax import Reply
 
 
@@ -19,6 +20,7 @@ class State(Enum):
     MAIL = "after MAIL"
     RCPT = "after RCPT"
     DATA = "receiving mail data"
+    CHUNKS = "between two chunks of a message"
     AUTH = "in an authentication exchange"
     WAITING = "waiting for the shell"
     REFUSED = "service refused: only QUIT is accepted"
@@ -35,6 +37,11 @@ class Accept:
     recipients: tuple[Mailbox, ...]
     content: bytes
     is_8bit: bool
+    # DSN requests (RFC 3461); `recipient_requests` has one for each recipient, in order.
+    request: MessageRequest = NO_MESSAGE_REQUEST
+    recipient_requests: tuple[RecipientRequest, ...] = ()
+    # RFC 6531: the message may have addresses and header fields in UTF-8.
+    is_smtputf8: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +69,25 @@ class Command:
     usage: str
 
 
-_ANY = frozenset((State.CONNECTED, State.GREETED, State.MAIL, State.RCPT))
+_ANY = frozenset((State.CONNECTED, State.GREETED, State.MAIL, State.RCPT, State.CHUNKS))
 _OUTSIDE = frozenset((State.CONNECTED, State.GREETED))
 _LAST = _ANY | {State.REFUSED, State.DISTRUSTED}
+
+_MAIL_USAGE = "MAIL FROM:<reverse-path> [SIZE=octets] [BODY=8BITMIME] [SMTPUTF8] [RET=FULL|HDRS] [ENVID=xtext]"
+_RCPT_USAGE = "RCPT TO:<forward-path> [NOTIFY=conditions] [ORCPT=type;xtext]"
 
 COMMANDS: dict[bytes, Command] = {
     b"HELO": Command(_ANY, "_helo", "HELO domain"),
     b"EHLO": Command(_ANY, "_ehlo", "EHLO domain-or-address-literal"),
-    b"MAIL": Command(frozenset((State.GREETED,)), "_mail", "MAIL FROM:<reverse-path> [SIZE=octets] [BODY=8BITMIME]"),
-    b"RCPT": Command(frozenset((State.MAIL, State.RCPT)), "_rcpt", "RCPT TO:<forward-path>"),
+    b"MAIL": Command(
+        frozenset((State.GREETED,)),
+        "_mail",
+        _MAIL_USAGE,
+    ),
+    b"RCPT": Command(frozenset((State.MAIL, State.RCPT)), "_rcpt", _RCPT_USAGE),
     b"DATA": Command(frozenset((State.MAIL, State.RCPT)), "_data", "DATA"),
+    # RFC 3030 section 2: the chunk follows the command in any state, and is read even if the command is refused.
+    b"BDAT": Command(_ANY, "_bdat", "BDAT octets [LAST]"),
     b"RSET": Command(_ANY, "_rset", "RSET"),
     b"VRFY": Command(_ANY, "_vrfy", "VRFY user-or-mailbox"),
     b"EXPN": Command(_ANY, "_expn", "EXPN list"),
@@ -82,8 +98,8 @@ COMMANDS: dict[bytes, Command] = {
     b"STARTTLS": Command(_OUTSIDE, "_starttls", "STARTTLS"),
 }
 
-# Verbs that get 502: SEND SOML SAML TURN (RFC 821), ETRN (RFC 1985), ATRN (2645), BDAT (3030), BURL (4468).
-NOT_IMPLEMENTED = frozenset((b"SEND", b"SOML", b"SAML", b"TURN", b"ETRN", b"ATRN", b"BDAT", b"BURL"))
+# Verbs that get 502: SEND SOML SAML TURN (RFC 821), ETRN (RFC 1985), ATRN (2645), BURL (4468).
+NOT_IMPLEMENTED = frozenset((b"SEND", b"SOML", b"SAML", b"TURN", b"ETRN", b"ATRN", b"BURL"))
 
 OK = Reply(250, "OK", "2.0.0")
 UNKNOWN = Reply(500, "Command unrecognized", "5.5.1")
@@ -112,4 +128,6 @@ ORDER: dict[tuple[bytes, State], Reply] = {
     (b"RCPT", State.GREETED): MAIL_FIRST,
     (b"DATA", State.CONNECTED): HELLO_FIRST,
     (b"DATA", State.GREETED): MAIL_FIRST,
+    (b"BDAT", State.CONNECTED): HELLO_FIRST,
+    (b"BDAT", State.GREETED): MAIL_FIRST,
 }

@@ -86,8 +86,7 @@ class ContentReader:
             return fault
         # RFC 5321 section 4.5.2: remove the first dot of a line, regardless of the octets after it.
         octets = raw.replace(b"\r\n.", CRLF)[len(CRLF) :]
-        if octets.count(b"\n") != octets.count(CRLF):
-            octets = _BARE_LF.sub(CRLF, octets)
+        octets = with_crlf(octets)
         if len(octets) > self._limit_octets:
             return TOO_BIG
         return check_header(octets) or octets
@@ -102,6 +101,11 @@ def _check_data(raw: bytes, strict: bool) -> Reply | None:
     if strict and any(len(line) >= limits.TEXT_LINE_OCTETS + line.startswith(b".") for line in raw.split(b"\n")):
         return LINE_TOO_LONG
     return None
+
+
+def with_crlf(octets: bytes) -> bytes:
+    """Return a message without bare CRs, with each bare LF converted to CRLF."""
+    return octets if octets.count(b"\n") == octets.count(CRLF) else _BARE_LF.sub(CRLF, octets)
 
 
 def header_section(octets: bytes) -> bytes:

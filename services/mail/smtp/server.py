@@ -129,7 +129,9 @@ class ServerConnection(asyncio.Protocol):
         if raw is not None:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.address = str((transport.get_extra_info("peername") or ("?",))[0])
-        client = Client(self.address, local_address=str((transport.get_extra_info("sockname") or ("",))[0]))
+        tls = transport.get_extra_info("ssl_object")
+        local_address = str((transport.get_extra_info("sockname") or ("",))[0])
+        client = Client(self.address, tls=None if tls is None else tls.version(), local_address=local_address)
         session = self._session = self._context.session(self._context.policy, self._port.offer, client)
         self.deadline = self._context.now() + self._context.limits.idle_s
         self._slot.attach(self)

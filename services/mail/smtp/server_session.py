@@ -15,7 +15,8 @@
 The command table is in commands.py. For an operation that needs I/O (write to the queue, validate a password, TLS
 handshake) the session sets `request`; until the request is completed, received octets are buffered and the connection
 stops reading. Extensions: SIZE (RFC 1870), PIPELINING (RFC 2920), 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034),
-STARTTLS (RFC 3207), AUTH (RFC 4954), submission (RFC 6409). Left out: CHUNKING, DSN requests (RFC 3461), SMTPUTF8.
+STARTTLS (RFC 3207), AUTH (RFC 4954), DSN (RFC 3461), CHUNKING (RFC 3030),
+SMTPUTF8 (RFC 6531), submission (RFC 6409). Left out: BINARYMIME.
 """
 
 import re
@@ -26,13 +27,19 @@ from lab7.services.mail.accounts import Account
 from lab7.services.mail.address import POSTMASTER, Mailbox
 from lab7.services.mail.smtp import commands as replies
 from lab7.services.mail.smtp import limits, syntax
+from lab7.services.mail.smtp.chunks import SYNTAX, Chunk, ChunkedContent, parse_chunk
 from lab7.services.mail.smtp.commands import COMMANDS, Accept, CheckPassword, Request, StartTLS, State
-from lab7.services.mail.smtp.content import SMUGGLING_SUSPECTED, ContentReader
+from lab7.services.mail.smtp.content import SMUGGLING_SUSPECTED, TOO_BIG, ContentReader
+from lab7.services.mail.smtp.dsn_request import RecipientRequest
 from lab7.services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
 from lab7.services.mail.smtp.syntax import CommandLines, EndlessLineError, Reply, line_limit
 
+# Extensions that are always announced, in addition to SIZE.
+_EXTENSIONS = ("8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES", "DSN", "CHUNKING", "SMTPUTF8", "HELP")
 # RFC 5321 section 4.1.4 forbids rejection of a wrong name, so any name or literal of valid characters is accepted.
 _HELLO = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[!-Z^-~]{1,255}\])\Z")
+# RFC 6531 section 3.7.4.2: VRFY and EXPN may have this parameter; replies are ASCII in any case.
+_SMTPUTF8 = re.compile(r" +SMTPUTF8\Z", re.IGNORECASE)
 # Commands must not contain control characters, above all no bare CR or LF (RFC 5321 section 2.3.8).
 _NOT_IN_COMMANDS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -66,7 +73,10 @@ class ServerSession:
         self._offer = offer
         self._input = CommandLines()
         self._output: list[bytes] = []
+        # Mail data of the open transaction: after DATA, or in chunks, of which `_chunk` is the one being received.
         self._content: ContentReader | None = None
+        self._chunks: ChunkedContent | None = None
+        self._chunk: Chunk | None = None
         self._exchange: sasl.Exchange | None = None
         self._errors = self._auth_failures = 0
         self._reset()
@@ -131,7 +141,8 @@ class ServerSession:
     @property
     def held_octets(self) -> int:
         """The number of received octets that are buffered."""
-        return len(self._input) + (0 if self._content is None else self._content.held_octets)
+        data = self._content or self._chunks
+        return len(self._input) + (0 if data is None else data.held_octets)
 
     # Methods that parse the input and dispatch commands follow.
 
@@ -149,6 +160,8 @@ class ServerSession:
             self._input.feed(rest)
             self._finish_data(self._content)
             return True
+        if self._chunk is not None:
+            return self._read_chunk(self._chunk)
         try:
             line = self._input.pop_line()
         except EndlessLineError:
@@ -208,7 +221,7 @@ class ServerSession:
         return True
 
     def _extensions(self) -> list[str]:
-        lines = [f"SIZE {self._offer.size_octets}", "8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES", "HELP"]
+        lines = [f"SIZE {self._offer.size_octets}", *_EXTENSIONS]
         if self._may_start_tls():
             lines.append("STARTTLS")
         if self._may_authenticate():
@@ -249,7 +262,7 @@ class ServerSession:
             self._reply(replies.TOO_MANY_RECIPIENTS)
             return
         try:
-            mailbox = syntax.parse_rcpt(argument, self._offer.strict_syntax)
+            mailbox, request = syntax.parse_rcpt(argument, self._offer.strict_syntax, self._transaction.is_smtputf8)
         except syntax.ParameterError as error:
             self._reply(error.reply)
             self._refused_recipients += 1
@@ -260,7 +273,8 @@ class ServerSession:
         reply = self._policy.recipient(mailbox, mail.reverse_path, mail.size_octets, self.client)
         self._reply(reply)
         if reply.is_positive:
-            self._recipients.setdefault(self._policy.accounts.recipient_key(mailbox), mailbox)
+            key = self._policy.accounts.recipient_key(mailbox)
+            self._recipients.setdefault(key, (mailbox, request))
             self.state = State.RCPT
         else:
             self._refused_recipients += 1
@@ -270,11 +284,51 @@ class ServerSession:
             self._reply(replies.NO_ARGUMENT)
         elif self.state is State.MAIL:
             # RFC 5321 section 3.3: DATA without an accepted recipient gets 503 or 554.
-            self._reply(replies.NO_RECIPIENTS if self._refused_recipients else replies.RCPT_FIRST)
+            self._reply(self._no_recipients())
         else:
             self._content = ContentReader(self._offer.size_octets, self._offer.strict_syntax)
             self.state = State.DATA
             self._reply(replies.START_MAIL_INPUT)
+
+    def _bdat(self, argument: bytes) -> None:
+        chunk = parse_chunk(argument)
+        if chunk is None:
+            self._reply(SYNTAX)
+            return
+        if self.state is State.MAIL:
+            chunk.refusal = self._no_recipients()
+        elif self.state is State.RCPT:
+            self._chunks = ChunkedContent(self._offer.size_octets, self._offer.strict_syntax)
+        elif self.state is not State.CHUNKS:
+            chunk.refusal = replies.ORDER.get((b"BDAT", self.state), replies.OUT_OF_ORDER)
+        self._chunk = chunk
+        if chunk.refusal is None:
+            self.state = State.DATA
+
+    def _read_chunk(self, chunk: Chunk) -> bool:
+        """Take octets of a chunk from the input; return False if the chunk is not complete."""
+        octets = self._input.pop(chunk.missing_octets)
+        chunk.missing_octets -= len(octets)
+        if chunk.refusal is None and self._chunks is not None:
+            self._chunks.feed(octets)
+        if chunk.missing_octets:
+            return False
+        self._finish_chunk(chunk, self._chunks)
+        return True
+
+    def _finish_chunk(self, chunk: Chunk, content: ChunkedContent | None) -> None:
+        self._chunk = None
+        if chunk.refusal is not None or content is None:
+            self._reply(chunk.refusal or replies.OUT_OF_ORDER)
+        elif content.is_too_big:
+            # RFC 3030 section 2: after a failure, further chunks of the message get 503.
+            self._reset()
+            self._reply(TOO_BIG)
+        elif chunk.is_last:
+            self._finish_content(content.finish())
+        else:
+            self.state = State.CHUNKS
+            self._reply(Reply(250, f"{chunk.size_octets} octets received", "2.0.0"))
 
     def _rset(self, argument: bytes) -> None:
         if argument:
@@ -284,11 +338,11 @@ class ServerSession:
         self._reply(replies.OK)
 
     def _vrfy(self, argument: bytes) -> None:
-        text = argument.decode("ascii", "replace")
+        text = _SMTPUTF8.sub("", argument.decode("utf-8", "replace"))
         self._reply(self._policy.verify(text, self.client) if text else replies.NEEDS_ARGUMENT)
 
     def _expn(self, argument: bytes) -> None:
-        text = argument.decode("ascii", "replace")
+        text = _SMTPUTF8.sub("", argument.decode("utf-8", "replace"))
         self._reply(self._policy.expand(text) if text else replies.NEEDS_ARGUMENT)
 
     def _help(self, argument: bytes) -> None:
@@ -383,23 +437,37 @@ class ServerSession:
 
     def _finish_data(self, reader: ContentReader) -> None:
         content = reader.finish()
-        mail, recipients = self._transaction, tuple(self._recipients.values())
+        self._finish_content(content)
+        if content in SMUGGLING_SUSPECTED:
+            self.state = State.DISTRUSTED
+
+    def _no_recipients(self) -> Reply:
+        """Return the reply to mail data without an accepted recipient: 554, or 503 before RCPT."""
+        return replies.NO_RECIPIENTS if self._refused_recipients else replies.RCPT_FIRST
+
+    def _finish_content(self, content: bytes | Reply) -> None:
+        """Request that a received message is written to the queue, or send the reply that rejects it."""
+        mail, accepted = self._transaction, tuple(self._recipients.values())
+        recipients = tuple(mailbox for mailbox, _ in accepted)
         self._reset()
         if not isinstance(content, Reply):
             content = self._policy.content(recipients, len(content)) or content
         if isinstance(content, Reply):
             self._reply(content)
-            if content in SMUGGLING_SUSPECTED:
-                self.state = State.DISTRUSTED
         else:
-            self._set_request(Accept(mail.reverse_path, recipients, content, mail.is_8bit))
+            requests = tuple(request for _, request in accepted)
+            self._set_request(
+                Accept(mail.reverse_path, recipients, content, mail.is_8bit, mail.request, requests, mail.is_smtputf8)
+            )
 
     def _reset(self) -> None:
         """Discard the open mail transaction: sender, recipients and mail data (RFC 5321 section 4.1.1.5)."""
         self._transaction = syntax.MailParameters(None)
-        self._recipients: dict[tuple[str, str], Mailbox] = {}
+        self._recipients: dict[tuple[str, str], tuple[Mailbox, RecipientRequest]] = {}
         self._refused_recipients = 0
         self._content = None
+        self._chunks = None
+        self._chunk = None
         if self.state is not State.CONNECTED:
             self.state = State.GREETED
 

@@ -5,16 +5,33 @@
 
 The syntax is specified in RFC 5321 sections 2.3.7, 4.1.1.2, 4.1.1.3, 4.1.1.11, 4.2 and 4.5.3.1. All 2xx, 4xx and 5xx
 replies have an enhanced status code (RFC 3463), except the greeting and the replies to HELO and EHLO (RFC 2034 section
-3). Parameters of MAIL: SIZE (RFC 1870), BODY (RFC 6152), and AUTH (RFC 4954 section 5), which is validated and
-otherwise ignored; RCPT has no parameters.
+3). Parameters of MAIL: SIZE (RFC 1870), BODY (RFC 6152), RET and ENVID (RFC 3461), SMTPUTF8 (RFC 6531), and AUTH (RFC
+4954 section 5), which is validated and otherwise ignored; of RCPT: NOTIFY and ORCPT (RFC 3461).
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from lab7.services.mail.address import Mailbox, MailboxError, PathError, PathTooLongError, parse_loose_path, parse_path
+from lab7.services.mail.address import (
+    Mailbox,
+    MailboxError,
+    NotASCIIError,
+    PathError,
+    PathTooLongError,
+    parse_loose_path,
+    parse_path,
+)
 from lab7.services.mail.smtp import limits
+from lab7.services.mail.smtp.dsn_request import (
+    NO_MESSAGE_REQUEST,
+    MessageRequest,
+    RecipientRequest,
+    parse_envelope_id,
+    parse_notify,
+    parse_original,
+    parse_returned,
+)
 
 CRLF = b"\r\n"
 # RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets, code and CRLF included.
@@ -51,6 +68,13 @@ class CommandLines:
     def feed(self, data: bytes) -> None:
         """Append received octets to the buffer."""
         self._octets += data
+
+    def pop(self, count: int) -> bytes:
+        """Remove and return buffered octets, at most `count`."""
+        octets = bytes(self._octets[:count])
+        del self._octets[:count]
+        self._searched = 0
+        return octets
 
     def pop_all(self) -> bytes:
         """Remove and return all buffered octets."""
@@ -90,6 +114,8 @@ def line_limit(verb: bytes) -> int:
     """Return the maximum length in octets, CRLF included, of a command line with this verb."""
     if verb == b"MAIL":
         return limits.MAIL_LINE_OCTETS
+    if verb == b"RCPT":
+        return limits.RCPT_LINE_OCTETS
     return limits.AUTH_LINE_OCTETS if verb == b"AUTH" else limits.COMMAND_LINE_OCTETS
 
 
@@ -124,6 +150,11 @@ class Reply:
     def is_permanent(self) -> bool:
         """True for 5yz replies: a retry would fail again (RFC 5321 section 4.2.1)."""
         return self.code >= 500
+
+    @property
+    def is_temporary(self) -> bool:
+        """True for 4yz replies: a retry may succeed (RFC 5321 section 4.2.1)."""
+        return 400 <= self.code < 500
 
     def to_wire(self) -> bytes:
         """Encode the reply as SMTP lines; characters other than printable ASCII become `?`."""
@@ -195,6 +226,8 @@ class MailParameters:
     reverse_path: Mailbox | None
     size_octets: int = 0
     is_8bit: bool = False
+    request: MessageRequest = NO_MESSAGE_REQUEST
+    is_smtputf8: bool = False
 
 
 def parse_mail(argument: bytes, with_auth: bool, strict: bool = True) -> MailParameters:
@@ -203,7 +236,9 @@ def parse_mail(argument: bytes, with_auth: bool, strict: bool = True) -> MailPar
     If `with_auth`, the parameter AUTH is permitted. If not `strict`, the domain may be missing, and malformed paths are
     accepted as in parse_loose_path().
     """
-    mailbox, rest = _path(argument, b"FROM:", "5.1.7", strict)
+    # RFC 6531 section 3.4: with the parameter SMTPUTF8, this path and those of RCPT may have characters beyond ASCII.
+    is_smtputf8 = b"SMTPUTF8" in argument.upper().split(b" ")
+    mailbox, rest = _path(argument, b"FROM:", "5.1.7", strict, is_smtputf8)
     if strict and mailbox is not None and not mailbox.domain:
         raise ParameterError(Reply(553, "The mailbox has no domain", "5.1.7"))
     values = _keywords(rest)
@@ -215,19 +250,33 @@ def parse_mail(argument: bytes, with_auth: bool, strict: bool = True) -> MailPar
             size = int(value)
         elif keyword == b"BODY":
             body = _body(value)
-        elif not (keyword == b"AUTH" and with_auth and value):
+        elif keyword == b"SMTPUTF8" and value:
+            raise ParameterError(NOT_UNDERSTOOD)
+        elif keyword not in (b"RET", b"ENVID", b"SMTPUTF8") and not (keyword == b"AUTH" and with_auth and value):
             raise ParameterError(NOT_TAKEN)
-    return MailParameters(mailbox, size, body == b"8BITMIME")
+    request = MessageRequest(_value(values, b"RET", parse_returned), _value(values, b"ENVID", parse_envelope_id))
+    return MailParameters(mailbox, size, body == b"8BITMIME", request, b"SMTPUTF8" in values)
 
 
-def parse_rcpt(argument: bytes, strict: bool = True) -> Mailbox:
-    """Parse the argument of RCPT; return the recipient's mailbox; raises ParameterError."""
-    mailbox, rest = _path(argument, b"TO:", "5.1.3", strict)
+def parse_rcpt(argument: bytes, strict: bool = True, is_smtputf8: bool = False) -> tuple[Mailbox, RecipientRequest]:
+    """Parse the argument of RCPT; return the recipient's mailbox and the DSN request; raises ParameterError."""
+    mailbox, rest = _path(argument, b"TO:", "5.1.3", strict, is_smtputf8)
     if mailbox is None:
         raise ParameterError(Reply(553, "RCPT requires a mailbox: the null path is valid in MAIL only", "5.1.3"))
-    if _keywords(rest):
+    values = _keywords(rest)
+    if not values.keys() <= {b"NOTIFY", b"ORCPT"}:
         raise ParameterError(NOT_TAKEN)
-    return mailbox
+    return mailbox, RecipientRequest(_value(values, b"NOTIFY", parse_notify), _value(values, b"ORCPT", parse_original))
+
+
+def _value(values: Mapping[bytes, bytes], keyword: bytes, parse: Callable[[str], str]) -> str:
+    """Return the parsed value of a parameter, empty if the parameter is not given; raises ParameterError."""
+    if keyword not in values:
+        return ""
+    try:
+        return parse(values[keyword].decode("ascii"))
+    except ValueError as error:
+        raise ParameterError(Reply(501, f"Invalid value of a parameter: {error}", "5.5.4")) from None
 
 
 def _body(value: bytes) -> bytes:
@@ -240,16 +289,18 @@ def _body(value: bytes) -> bytes:
     return body
 
 
-def _path(argument: bytes, prefix: bytes, enhanced: str, strict: bool) -> tuple[Mailbox | None, bytes]:
+def _path(argument: bytes, prefix: bytes, enhanced: str, strict: bool, utf8: bool) -> tuple[Mailbox | None, bytes]:
     if argument[: len(prefix)].upper() != prefix:
         raise ParameterError(Reply(501, f"Syntax: {prefix.decode()}<mailbox>", "5.5.4"))
     try:
         # RFC 5321 section 3.3 permits no space after the colon, but many programs send one.
-        return (parse_path if strict else parse_loose_path)(argument[len(prefix) :].lstrip(b" "))
+        return (parse_path if strict else parse_loose_path)(argument[len(prefix) :].lstrip(b" "), utf8)
     except PathTooLongError as error:
         raise ParameterError(Reply(501, f"Invalid mailbox: {error}", enhanced)) from None
     except PathError as error:
         raise ParameterError(Reply(501, f"Syntax: {prefix.decode()}<mailbox>: {error}", "5.5.4")) from None
+    except NotASCIIError as error:
+        raise ParameterError(Reply(553, f"Invalid mailbox: {error}", "5.6.7")) from None
     except MailboxError as error:
         raise ParameterError(Reply(553, f"Invalid mailbox: {error}", enhanced)) from None
 

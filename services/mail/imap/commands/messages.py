@@ -4,6 +4,7 @@ Also UNSELECT (RFC 3691), UID EXPUNGE (RFC 4315) and MOVE (RFC 6851).
 """
 
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lab7.services.mail.access.requests import Output, Steps
@@ -15,7 +16,7 @@ from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
 from lab7.services.mail.imap.syntax.reader import Reader, read_flags
 from lab7.services.mail.imap.view import View, pauses
 from lab7.services.mail.maildir.errors import MessageGoneError
-from lab7.services.mail.maildir.folder import Folder
+from lab7.services.mail.maildir.folder import SYSTEM_FLAGS, Folder
 
 
 def check(_session: SessionState, reader: Reader) -> Steps:
@@ -46,7 +47,7 @@ def unselect(session: SessionState, reader: Reader) -> Steps:
 
 
 def _highest_code(view: View) -> str:
-    """Return the response code `[HIGHESTMODSEQ n] ` for the tagged OK of EXPUNGE, CLOSE and UID EXPUNGE.
+    """Return the response code `[HIGHESTMODSEQ n] ` for the tagged OK of EXPUNGE, CLOSE, UID EXPUNGE and MOVE.
 
     Returns "" if the client has not enabled QRESYNC, or the mailbox has no mod-sequences (RFC 7162 sections 3.2.7 to
     3.2.9).
@@ -123,6 +124,8 @@ def store(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
 def _change_flags(view: View, uids: list[int], command: _StoreCommand) -> Steps:
     any_expunged = False
     modified: list[int] = []
+    if not command.sign and command.unchanged_since is None:
+        _give_up_keywords(view.folder, uids, command.flags)
     for begin in range(0, len(uids), TURN_MESSAGES):
         # All changes of a batch precede its responses, so that the changes get one mod-sequence.
         responses: list[tuple[int, bool]] = []
@@ -154,6 +157,22 @@ def _change_flags(view: View, uids: list[int], command: _StoreCommand) -> Steps:
     if modified and any_expunged:
         raise NoError(EXPUNGED_TEXT, code)
     return f"[{code}] Store completed." if modified else f"{EXPUNGED_CODE if any_expunged else ''}Store completed."
+
+
+def _give_up_keywords(folder: Folder, uids: list[int], flags: frozenset[str]) -> None:
+    """Remove keywords of messages whose flags STORE is about to replace by `flags`, if letters run out otherwise.
+
+    Nothing is removed unless `flags` has new keywords for which other messages leave no letter, but these ones do.
+    """
+    keywords = folder.keywords
+    if flags <= frozenset(SYSTEM_FLAGS) or not keywords.letters_to_free(flags, frozenset()):
+        return
+    replaced = frozenset(uids)
+    needed = {letter for uid, message in folder.messages.items() if uid not in replaced for letter in message.letters}
+    freed = frozenset().union(*map(keywords.flags_of, keywords.letters_to_free(flags, needed)))
+    for uid in sorted(replaced & folder.messages.keys()):
+        with suppress(MessageGoneError):
+            folder.set_flags(uid, folder.message(uid).flags - freed)
 
 
 def _is_modified(view: View, uid: int, unchanged_since: int) -> bool:
@@ -201,7 +220,9 @@ def _read_copy(session: SessionState, reader: Reader, by_uid: bool) -> tuple[lis
     return uids, name
 
 
-def _copy_messages(view: View, uids: list[int], target: Folder) -> Generator[Output, None, tuple[list[int], str]]:
+def _copy_messages(
+    view: View, uids: list[int], target: Folder, is_move: bool = False
+) -> Generator[Output, None, tuple[list[int], str]]:
     """Copy messages; return the UIDs copied and the COPYUID response code (RFC 4315 section 3).
 
     All messages are copied, or none (RFC 3501 section 6.4.7, RFC 9051 section 6.4.7). If another session has expunged
@@ -211,7 +232,7 @@ def _copy_messages(view: View, uids: list[int], target: Folder) -> Generator[Out
     if any(uid not in view.folder.messages for uid in uids):
         raise NoError(EXPUNGED_TEXT, "EXPUNGEISSUED")
     yield from pauses(target.refresh_steps())
-    pairs = yield from pauses(view.folder.copy_steps(uids, target))
+    pairs = yield from pauses(view.folder.copy_steps(uids, target, is_move=is_move))
     if not pairs:
         return [], ""
     here, there = (format_sequence_set(numbers) for numbers in zip(*pairs, strict=True))
@@ -227,9 +248,9 @@ def move(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
     """
     uids, name = _read_copy(session, reader, by_uid)
     view = session.writable()
-    copied, code = yield from _copy_messages(view, uids, target_folder(session, name))
+    copied, code = yield from _copy_messages(view, uids, target_folder(session, name), is_move=True)
     if code:
         # RFC 6851 section 4.3: COPYUID is sent in an untagged OK before the EXPUNGE responses.
         yield b"* OK [%b] Moved.\r\n" % code.encode("ascii")
     yield from pauses(view.folder.expunge_steps(copied))
-    return "Move completed."
+    return f"{_highest_code(view)}Move completed."

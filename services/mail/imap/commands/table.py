@@ -39,6 +39,7 @@ from lab7.services.mail.imap.commands import (
     messages,
     not_authenticated,
     notify,
+    replace,
     search,
     select,
     sort,
@@ -103,6 +104,8 @@ COMMANDS: dict[bytes, Command] = {
     # RFC 3691, RFC 6851
     b"UNSELECT": Command(_SELECTED, messages.unselect),
     b"MOVE": Command(_SELECTED, messages.move),
+    # RFC 8508
+    b"REPLACE": Command(_SELECTED, replace.replace),
 }
 
 # RFC 3501 section 6.4.8, RFC 4315 section 2.1 and RFC 6851 define the commands that follow the prefix UID.
@@ -111,6 +114,7 @@ UID_COMMANDS: dict[bytes, Command] = {
     b"EXPUNGE": Command(_SELECTED, messages.uid_expunge),
     b"FETCH": Command(_SELECTED, partial(fetch.fetch, by_uid=True)),
     b"MOVE": Command(_SELECTED, partial(messages.move, by_uid=True)),
+    b"REPLACE": Command(_SELECTED, partial(replace.replace, by_uid=True)),
     b"SEARCH": Command(_SELECTED, partial(search.search, by_uid=True)),
     b"SORT": Command(_SELECTED, partial(sort.sort, by_uid=True)),
     b"STORE": Command(_SELECTED, partial(messages.store, by_uid=True)),

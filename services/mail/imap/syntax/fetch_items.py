@@ -303,4 +303,6 @@ def _text_of(octets: bytes, root: Part, part: Part, section: Section) -> bytes |
 
 def select_fields(header: Header, section: Section) -> bytes:
     """Return the header fields selected by HEADER.FIELDS or HEADER.FIELDS.NOT, followed by the empty line."""
-    return header.chosen(section.fields, section.text == b"HEADER.FIELDS.NOT") + b"\r\n"
+    fields = header.chosen(section.fields, section.text == b"HEADER.FIELDS.NOT")
+    # The last field of a message that consists of a header only may lack its line end.
+    return fields + (b"\r\n" if fields.endswith(b"\n") or not fields else b"\r\n\r\n")

@@ -106,7 +106,7 @@ def move_steps(maildir: Maildir, folder: Folder, uids: Sequence[int], target: st
     """
     into = open_folder(maildir, target)
     if into is not folder:
-        copied = yield from paced(folder.copy_steps(uids, into, skips_removed=True))
+        copied = yield from paced(folder.copy_steps(uids, into, skips_removed=True, is_move=True))
         yield from paced(folder.expunge_steps([uid for uid, _ in copied]))
 
 

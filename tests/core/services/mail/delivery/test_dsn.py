@@ -8,20 +8,24 @@ from typing import Any
 import pytest
 
 from lab7.services.mail.address import Mailbox
-from lab7.services.mail.delivery.dsn import RETURNED_OCTETS_MAX, FailedMessage, bounce
+from lab7.services.mail.delivery.dsn import RETURNED_OCTETS_MAX, ReportedMessage
+from lab7.services.mail.delivery.dsn import notification as encoded
 from lab7.services.mail.queue.entry import Recipient
 from lab7.services.mail.smtp.content import ContentReader, stuffed
+from lab7.services.mail.smtp.dsn_request import NO_MESSAGE_REQUEST, MessageRequest, RecipientRequest
 from lab7.services.mail.smtp.syntax import Reply
 
 ANN, BOB, EVE = Mailbox("ann", "example.net"), Mailbox("bob", "example.com"), Mailbox("e ve", "example.com")
 SENT = b"Subject: hello\r\nFrom: ann@example.net\r\n\r\n.body\r\n"
 
 
-def notification(content: bytes = SENT, *recipients: Recipient) -> EmailMessage:
-    failed = FailedMessage(
-        "1f", 1_700_000_000.0, ANN, recipients or (Recipient(BOB, last=Reply(550, "no", "5.1.1")),), content
+def notification(
+    content: bytes = SENT, *recipients: Recipient, request: MessageRequest = NO_MESSAGE_REQUEST
+) -> EmailMessage:
+    failed = ReportedMessage(
+        "1f", 1_700_000_000.0, ANN, recipients or (Recipient(BOB, last=Reply(550, "no", "5.1.1")),), content, request
     )
-    octets = bounce(failed, "mx.example.com", 1_700_000_100.0, "b0undary")
+    octets = encoded(failed, "mx.example.com", 1_700_000_100.0, "b0undary")
     reader = ContentReader(1_000_000)
     assert reader.feed(stuffed(octets)) == b""
     assert reader.finish() == octets
@@ -125,3 +129,31 @@ def test_a_reply_is_quoted_as_printable_lines_and_not_endless() -> None:
     assert b"\0" not in octets
     assert len(octets) < 20_000
     assert max(map(len, octets.split(b"\n"))) <= 998
+
+
+def test_a_delivery_is_reported_with_what_the_envelope_named() -> None:
+    """RFC 3461 section 6.3: Original-Envelope-Id and Original-Recipient are decoded, only the header is returned."""
+    request = RecipientRequest("SUCCESS", "rfc822;Bob+2BX@Example.com")
+    here = Recipient(BOB, request=request, last=Reply(250, "Delivered", "2.1.5"))
+    there = Recipient(EVE, last=Reply(250, "Queued", "2.0.0", "mx.example.net"))
+    message = notification(SENT, here, there, request=MessageRequest("FULL", "QQ+2B1"))
+    people, programs, returned = message.iter_parts()
+    assert "was delivered" in people.get_content()
+    assert returned.get_content_type() == "text/rfc822-headers"
+    blocks: Any = programs.get_payload()
+    assert blocks[0]["Original-Envelope-Id"] == "QQ+1"
+    assert dict(blocks[1].items()) == {
+        "Original-Recipient": "rfc822; Bob+X@Example.com",
+        "Final-Recipient": "rfc822; bob@example.com",
+        "Action": "delivered",
+        "Status": "2.1.5",
+    }
+    assert (blocks[2]["Action"], blocks[2]["Remote-MTA"]) == ("relayed", "dns; mx.example.net")
+
+
+def test_of_a_failed_message_only_the_header_is_returned_on_request() -> None:
+    kinds = [
+        list(notification(request=MessageRequest(returned)).iter_parts())[2].get_content_type()
+        for returned in ("", "FULL", "HDRS")
+    ]
+    assert kinds == ["message/rfc822", "message/rfc822", "text/rfc822-headers"]

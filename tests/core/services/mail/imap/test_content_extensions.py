@@ -133,6 +133,7 @@ def test_a_message_put_together_has_a_limit(tmp_path: Path, monkeypatch: pytest.
         ),
         (b"Content-Type: text/plain; charset=latin-1\r\n\r\n\xe9\r\n", "é".encode()),
         (b"Content-Type: image/png\r\n\r\nxxx", b""),
+        (b"Content-Transfer-Encoding: (8 bit?) Base64 (no)\r\n\r\naGVsbG8=\r\n", b"hello"),
         (b"\r\n" + b"word " * 100, b"word " * 39 + b"word"),
         (MIXED, b"hello world"),
     ],

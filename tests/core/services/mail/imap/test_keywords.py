@@ -108,3 +108,26 @@ def test_letters_are_confirmed_after_the_files_of_new_messages_appeared(
     (uid,) = folder.append([NewMessage(b"x")], [frozenset(("k0",))])
     assert folder.messages[uid].flags == {"k0"}
     assert folder.messages[1].flags == {"new"}
+
+
+def test_replaced_keywords_give_their_letters_to_the_new_ones(client: Client) -> None:
+    """RFC 9051 section 6.4.6: STORE FLAGS replaces the flags, so letters that only these messages have become free."""
+    client.send(f"a STORE 1:2 FLAGS.SILENT ({many_keywords('k', 26)})\r\n".encode())
+    client.play("""
+        C: b STORE 1 FLAGS (new)
+        S: b NO [LIMIT] ...
+        C: c STORE 1 +FLAGS (new)
+        S: c NO [LIMIT] ...
+        C: d FETCH 1 UID
+        S: * 1 FETCH (UID 1)
+        S: d OK ...
+    """)
+    assert b"k25" in client.send(b"e FETCH 1 FLAGS\r\n")
+    answer = client.send(b"f STORE 1:2 FLAGS (new \\Seen)\r\n")
+    assert b"* 1 FETCH (FLAGS (\\Seen \\Recent new))" in answer
+    assert b"* 2 FETCH (FLAGS (\\Seen \\Recent new))" in answer
+    client.send(f"g STORE 1 FLAGS.SILENT ({many_keywords('k', 25)})\r\n".encode())
+    assert b"h NO [LIMIT]" in client.send(f"h STORE 1 FLAGS ({many_keywords('m', 26)})\r\n".encode())
+    assert b"k24" in client.send(b"i FETCH 1 FLAGS\r\n")
+    assert b"* 1 FETCH (FLAGS (\\Recent other))" in client.send(b"j STORE 1 FLAGS (other)\r\n")
+    assert b"* 2 FETCH (FLAGS (\\Seen \\Recent new))" in client.send(b"k FETCH 2 FLAGS\r\n")

@@ -230,6 +230,8 @@ def test_a_folded_field_keeps_its_blanks(client: Client) -> None:
         (b"text/html", b'("text" "html" ("charset" "us-ascii") NIL NIL "7bit" 3 1)'),
         (b"Text/Plain; format=flowed", b'("Text" "Plain" ("format" "flowed" "charset" "us-ascii") NIL NIL "7bit" 3 1)'),
         (b"text/plain; CHARSET=x", b'("text" "plain" ("CHARSET" "x") NIL NIL "7bit" 3 1)'),
+        (b"text/plain charset=utf-8", b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 3 1)'),
+        (b"(a) text (b) / (c) html (d)", b'("text" "html" ("charset" "us-ascii") NIL NIL "7bit" 3 1)'),
         (b"image/png", b'("image" "png" NIL NIL NIL "7bit" 3)'),
         (b"multipart/mixed", b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 3 1)'),
         (b'multipart/mixed; boundary=""', b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 3 1)'),
@@ -383,3 +385,10 @@ def test_move(client: Client) -> None:
         C: e UID MOVE 1:* box
         S: e OK ...
     """)
+
+
+def test_a_header_without_its_last_line_end_is_completed(client: Client) -> None:
+    """RFC 9051 section 6.4.5: HEADER.FIELDS ends in the empty line that separates header and body."""
+    client.maildir.deliver(b"Subject: a\r\nFrom: b")
+    answer = client.send(b"a NOOP\r\nb FETCH 4 BODY.PEEK[HEADER.FIELDS (From)]\r\n")
+    assert b"{11}\r\nFrom: b\r\n\r\n)" in answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -243,9 +244,13 @@ def note(told: dict[int, str], line: str) -> None:
         assert told.setdefault(int(uid), base) == base
 
 
-def test_a_refused_rename_of_the_inbox_creates_no_folder(tmp_path: Path) -> None:
-    maildir = Maildir(tmp_path / "box", quota_octets=1000)
+def test_a_failed_rename_of_the_inbox_creates_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_source: str, _target: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    maildir = Maildir(tmp_path / "box")
     maildir.deliver(b"x" * 600)
-    with pytest.raises(QuotaExceededError):
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(OSError, match="No space left"):
         maildir.rename("INBOX", "old")
     assert maildir.names() == ["INBOX"]

@@ -14,14 +14,20 @@ from lab7.services.mail.address import Mailbox
 from lab7.services.mail.queue import journal as module
 from lab7.services.mail.queue.entry import Change, Entry, Recipient, decode_entry, encode_entry
 from lab7.services.mail.queue.journal import CHANGE, ENTRY, Journal, encode_record, read_entries, scan_records, segments
+from lab7.services.mail.smtp.dsn_request import MessageRequest, RecipientRequest
 from lab7.services.mail.smtp.syntax import Reply
 
 ANN, BOB = Mailbox("ann", "example.net"), Mailbox("b ob", "example.com")
 
 
 def entry(number: int, content: bytes = b"Subject: x\r\n\r\nHello.\r\n") -> Entry:
-    recipients = [Recipient(BOB), Recipient(ANN, original=BOB, last=Reply(451, "later", "4.3.0", "mx.example.net"))]
-    return Entry(f"{number:x}", 1000.5 + number, ANN, recipients, len(content), content=content)
+    later = Reply(451, "later", "4.3.0", "mx.example.net")
+    recipients = [
+        Recipient(BOB, request=RecipientRequest("SUCCESS", "rfc822;b+2Bb")),
+        Recipient(ANN, original=BOB, last=later),
+    ]
+    request = MessageRequest("HDRS", "id")
+    return Entry(f"{number:x}", 1000.5 + number, ANN, recipients, len(content), content=content, request=request)
 
 
 def ids(directory: Path) -> list[str]:
@@ -50,6 +56,15 @@ def test_a_reply_without_its_server_is_read() -> None:
     """As written before 0.3.0."""
     line = encode_entry(entry(1)).replace(b',"mx.example.net"]', b"]")
     assert decode_entry(line).recipients[1].last == Reply(451, "later", "4.3.0")
+
+
+def test_an_entry_without_dsn_requests_is_read() -> None:
+    """As written before 0.4.0."""
+    line = encode_entry(entry(1)).replace(b',"SUCCESS","rfc822;b+2Bb"]', b"]").replace(b',"",""]', b"]")
+    line = line.replace(b',"request":["HDRS","id"]', b"")
+    found = decode_entry(line)
+    assert found.request == MessageRequest()
+    assert [recipient.request for recipient in found.recipients] == [RecipientRequest()] * 2
 
 
 def test_changes_are_applied_in_order(tmp_path: Path) -> None:

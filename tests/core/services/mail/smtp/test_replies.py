@@ -51,7 +51,7 @@ END = "C: x: y\nC: .\n"
         ("501 a parameter twice", HELLO + "C: MAIL FROM:<> SIZE=1 SIZE=2\nS: 501 5.5.4\n"),
         (
             "502 known and not implemented",
-            "C: TURN\nS: 502 5.5.1\nC: SAML x\nS: 502\nC: BDAT 5 LAST\nS: 502\n",
+            "C: TURN\nS: 502 5.5.1\nC: SAML x\nS: 502\nC: ETRN x\nS: 502\n",
         ),
         ("502 not on this port", HELLO + "C: AUTH PLAIN\nS: 502 5.5.1\nC: STARTTLS\nS: 502 5.5.1\n"),
         ("503 no hello", "C: MAIL FROM:<>\nS: 503 5.5.1\nC: RCPT TO:<bob@example.com>\nS: 503\nC: DATA\nS: 503\n"),

@@ -89,7 +89,8 @@ def check(script: str, one: ServerSession | None = None, world: World | None = N
     return world.messages
 
 
-HELLO = "C: EHLO c.example.net\nS: 250-\nS: 250-SIZE\nS: 250-8BIT\nS: 250-PIPELINING\nS: 250-ENH\nS: 250 HELP\n"
+EXTENSIONS = ("SIZE", "8BIT", "PIPELINING", "ENH", "DSN", "CHUNKING", "SMTPUTF8")
+HELLO = "C: EHLO c.example.net\nS: 250-\n" + "".join(f"S: 250-{word}\n" for word in EXTENSIONS) + "S: 250 HELP\n"
 TO_BOB = (
     HELLO
     + """

@@ -248,6 +248,16 @@ def test_deleting_goes_by_way_of_the_trash(alice: World) -> None:
     assert "deleted permanently" in notice_of(alice)
 
 
+def test_a_full_mailbox_can_be_tidied_up(alice: World) -> None:
+    """A message that moves to Trash takes no more room than it has."""
+    named = deliver(alice, "one")
+    maildir = alice.alice()
+    maildir.quota.quota_octets = maildir.quota.usage()[0]
+    alice.post("/action", **named, action="delete")
+    assert notice_of(alice) == "1 message was moved to Trash."
+    assert [len(maildir.folder(name).uids) for name in ("INBOX", "Trash")] == [0, 1]
+
+
 def test_flags(alice: World) -> None:
     named = deliver(alice, "one")
     inbox = alice.alice().folder("INBOX")
