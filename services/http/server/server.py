@@ -94,6 +94,7 @@ class Http1Connection(asyncio.Protocol):
         self.deadline = 0.0
         self._context = context
         self._core = context.core(context.limits.body_octets)
+        self._core.keeps_http_1_0 = context.keeps_http_1_0
         self._transport: asyncio.Transport
         self._peer = ""
         self._request: Request | None = None
@@ -131,6 +132,7 @@ class Http1Connection(asyncio.Protocol):
         if tls is not None:
             # RFC 9113 section 3.2: over TLS the version is negotiated with ALPN.
             self._version_detector = None
+            self._core.scheme = b"https"
             if tls.selected_alpn_protocol() == "h2":
                 self._switch_to_http2(b"")
 
@@ -602,6 +604,7 @@ class HTTPServer:
         relay: Relay | None = None,
         speaks_http_2: bool = True,
         takes_websocket: bool = False,
+        keeps_http_1_0: bool = True,
     ) -> None:
         """Create a server without listening sockets; protocol() is the factory for its connections.
 
@@ -609,10 +612,11 @@ class HTTPServer:
         their heads have arrived. `refusal` returns the error response that a request's head alone causes, or None; the
         response is sent instead of 100 Continue. `push` enables server push of a page's objects to HTTP/2 clients that
         permit it. `takes_websocket` means that the relay forwards WebSocket, so that HTTP/2 clients may use it.
+        `keeps_http_1_0` is False for a forward proxy, which closes connections to HTTP/1.0 clients.
         """
         limits = bounds or Limits()
         self.context = ServerContext(
-            handler, log, wall_clock, limits, push, refusal, relay, speaks_http_2, takes_websocket
+            handler, log, wall_clock, limits, push, refusal, relay, speaks_http_2, takes_websocket, keeps_http_1_0
         )
         maxima = ConnectionLimits(limits.connections)
         self.connections = ConnectionSet(self.context.loop, maxima, self._no_room, log, limits.sweep_s)

@@ -10,7 +10,6 @@ from tests.loopback.http.cache_probes.probing import Probe
 from tests.loopback.http.cache_probes.running import Laboratory
 from tests.loopback.http.proxied import proxy_process, raw_origin
 
-
 OVER_HTTP_2 = [probe for probe in PROBES if is_expressible(probe)]
 
 

@@ -22,12 +22,14 @@ from tests.loopback.http.raw_http2 import (
 from tests.loopback.http.support import HOST, PATIENCE_S
 
 # RFC 9113 section 8.2.2: a request with any of these is malformed, so a probe that sends one is for HTTP/1 alone.
+# RFC 9113 section 4.2: the largest frame without a setting of the server.
+FRAME_OCTETS = 16_384
 _OF_HTTP_1 = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
 
 
 def is_expressible(probe: Probe) -> bool:
-    """Return whether each request of a probe has an equivalent in HTTP/2."""
-    return all(map(_has_equivalent, probe.steps))
+    """Return whether each request of a probe has an equivalent in HTTP/2, and no time must pass between them."""
+    return all(_has_equivalent(step) and not step.after_s for step in probe.steps)
 
 
 def _has_equivalent(step: Step) -> bool:
@@ -51,8 +53,9 @@ def ask(port: int, step: Step, target: str, lines: tuple[str, ...]) -> Message:
     fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in wanted]
     flags = END_HEADERS | (0 if step.sent else END_STREAM)
     octets = PREFACE + frame(SETTINGS, 0, 0) + frame(SETTINGS, ACK, 0) + frame(HEADERS, flags, 1, block(fields))
-    if step.sent:
-        octets += frame(DATA, END_STREAM, 1, step.sent)
+    for at in range(0, len(step.sent), FRAME_OCTETS):
+        piece = step.sent[at : at + FRAME_OCTETS]
+        octets += frame(DATA, END_STREAM if at + FRAME_OCTETS >= len(step.sent) else 0, 1, piece)
     with socket.create_connection((HOST, port), timeout=PATIENCE_S) as peer:
         peer.sendall(octets)
         return _message(_frames(peer))
@@ -82,7 +85,9 @@ def _message(frames: Iterator[tuple[int, int, bytes]]) -> Message:
         if kind == DATA:
             content += payload
         elif kind == HEADERS:
-            decoded = tuple((name.decode(), value.decode("latin-1")) for name, value in decoder.decode(payload, raw=True))
+            decoded = tuple(
+                (name.decode(), value.decode("latin-1")) for name, value in decoder.decode(payload, raw=True)
+            )
             status = dict(decoded).get(":status")
             rest = tuple(line for line in decoded if line[0] != ":status")
             if status is None:
