@@ -272,7 +272,12 @@ def _expects_continue(request: Request, length: int) -> bool:
     """
     if request.version < HTTP_1_1 or length == 0:
         return False
-    return b"100-continue" in lower_tokens(request.fields.get(b"expect"))
+    return expects_continue(request.fields)
+
+
+def expects_continue(fields: Fields) -> bool:
+    """Return whether Expect has the expectation 100-continue (RFC 9110 section 10.1.1)."""
+    return b"100-continue" in lower_tokens(fields.get(b"expect"))
 
 
 def has_no_content(method: bytes, status: int) -> bool:

@@ -88,17 +88,9 @@ def is_extended_connect(request: Request) -> bool:
 
 
 def parse_content_length(request: Request) -> int | None:
-    """Return Content-Length, None if absent.
-
-    Raises MalformedError, or HTTPError 413 (too large) or 417 (unknown expectation in Expect).
-    """
-    fields = request.fields
-    expect = fields.get(b"expect")
-    # RFC 9110 section 10.1.1: 100-continue is the only expectation that is defined.
-    if expect is not None and expect.lower() != b"100-continue":
-        raise HTTPError(417, "the Expect field has an expectation other than 100-continue")
+    """Return Content-Length, None if absent; raises MalformedError, or HTTPError 413 if it has too many digits."""
     try:
-        return content_length(fields)
+        return content_length(request.fields)
     except HTTPError as error:
         if error.status == 413:
             raise

@@ -21,6 +21,7 @@ from typing import ClassVar
 
 from lab7.services.http.errors import HTTPError
 from lab7.services.http.fields import FieldLine, Fields
+from lab7.services.http.http1.codec import expects_continue
 from lab7.services.http.http2 import limits
 from lab7.services.http.http2.errors import ErrorCode, Http2ConnectionError, Http2StreamError, MalformedError
 from lab7.services.http.http2.events import (
@@ -300,7 +301,7 @@ class Http2ServerConnection:
             stream.deadline = inf
             return
         stream.deadline = self._now + self._time_limits.body_s
-        if b"expect" in request.fields:
+        if expects_continue(request.fields):
             self._events.append(ContinueExpected(stream.stream_id, request))
 
     def _parse_request(self, lines: list[FieldLine]) -> Request:

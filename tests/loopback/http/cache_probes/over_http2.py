@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from hpack import Decoder
 
-from tests.loopback.http.cache_probes.probing import Message, Probe, Step
+from tests.loopback.http.cache_probes.probing import Line, Message, Probe, Step
 from tests.loopback.http.raw_http2 import (
     ACK,
     DATA,
@@ -79,7 +79,9 @@ def _frames(peer: socket.socket) -> Iterator[tuple[int, int, bytes]]:
 def _message(frames: Iterator[tuple[int, int, bytes]]) -> Message:
     decoder = Decoder()
     interim: list[Message] = []
-    start, lines, trailers, content, is_whole = "", (), (), b"", False
+    start, content, is_whole = "", b"", False
+    lines: tuple[Line, ...] = ()
+    trailers: tuple[Line, ...] = ()
     for kind, flags, payload in frames:
         is_whole = kind in (HEADERS, DATA) and bool(flags & END_STREAM)
         if kind == DATA:

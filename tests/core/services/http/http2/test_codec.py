@@ -141,12 +141,6 @@ def test_no_header_list_crashes_it(lines: list[tuple[bytes, bytes]]) -> None:
             parse_content_length(parse_request(more, b"http"))
 
 
-def test_an_expectation_that_is_not_known_is_417() -> None:
-    with pytest.raises(HTTPError) as caught:
-        parse_content_length(parse_request([*GET, (b"expect", b"tea")], b"http"))
-    assert caught.value.status == 417
-
-
 def test_a_response_has_nothing_of_an_http_1_connection() -> None:
     fields = Fields(((b"Connection", b"close"), (b"Keep-Alive", b"x"), (b"ETag", b'"1"')))
     assert response_header_list(200, fields, DATE, 5) == [
