@@ -1,7 +1,7 @@
 """HTTP/2 server connection on asyncio: socket, backpressure, deadlines and request handling around the sans-IO core.
 
-The server accepts each connection as an Http1Connection (server.py); once the connection preface, ALPN or Upgrade
-selects HTTP/2, an Http2Connection takes over its transport. Http2Connection owns the socket, backpressure and
+The server accepts each connection as an Http1Connection (http1_connection.py); once the connection preface, ALPN or
+Upgrade selects HTTP/2, an Http2Connection takes over its transport. Http2Connection owns the socket, backpressure and
 deadlines; the sans-IO core (http2/server_connection.py) makes all decisions of the protocol. Requests are handled while
 they are parsed, and the responses to one batch go out in one write. Content is read and written in slices as the socket
 accepts them, so that the memory for outgoing content is bounded.

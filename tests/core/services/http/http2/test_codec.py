@@ -31,7 +31,7 @@ from lab7.services.http.http2.settings import Setting, encode_settings, parse_se
 from lab7.services.http.http2.streams import TRANSITIONS, Signal, StreamState, move
 from lab7.services.http.http2.upgrade import upgrade_settings, upgraded
 from lab7.services.http.messages import HTTP_1_0, Request, Response
-from lab7.services.http.server.server import DetectedVersion, VersionDetector
+from lab7.services.http.server.http1_connection import DetectedVersion, VersionDetector
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")]
