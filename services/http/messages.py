@@ -245,9 +245,9 @@ def _absolute_form(method: bytes, request_target: bytes) -> Target:
     if match is None:
         raise HTTPError(400, "the request target does not have one of the four forms of RFC 9112 section 3.2")
     scheme, authority = match["scheme"].lower(), match["authority"]
-    # RFC 9110 section 7.4: this connection is not authoritative for another scheme.
-    if scheme != b"http":
-        raise HTTPError(421, "the server has http resources only")
+    # RFC 9110 section 7.4: no connection is authoritative for another scheme; which of the two, each connection checks.
+    if scheme not in (b"http", b"https"):
+        raise HTTPError(421, "the server has http and https resources only")
     # RFC 9110 sections 4.2.1 (an empty host is invalid) and 4.2.4 (user information is an error).
     if not authority or not is_host(authority):
         raise HTTPError(400, "the request target's authority is not valid")

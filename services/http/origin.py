@@ -131,7 +131,7 @@ class Origin:
         # RFC 9110 section 14.2: Range applies to GET, after the preconditions.
         wanted = fields.get_all(b"range")
         if request.method == b"GET" and len(wanted) == 1 and range_applies(fields, representation.validators, now):
-            spans = select_ranges(wanted[0], representation.size_octets) if representation.size_octets else None
+            spans = select_ranges(wanted[0], representation.size_octets)
             if spans is not None:
                 is_known = b"if-range" in fields
                 return self._with_file(

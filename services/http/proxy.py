@@ -199,6 +199,7 @@ def main(argv: list[str] | None = None) -> int:
             relay=proxy,
             speaks_http_2=is_reverse,
             takes_websocket=True,
+            keeps_http_1_0=is_reverse,
         )
         if options.fault:
             server.context.core = partial(FaultyServerConnection, faults=options.fault)

@@ -36,6 +36,9 @@ def select_ranges(value: bytes, size: int) -> list[Span] | None:
 
     None means that the field is to be ignored. An empty list means that no range can be satisfied (416).
     """
+    if size == 0:
+        # RFC 9110 section 14.1.2: a suffix range is satisfiable even then, and no Content-Range can express it.
+        return None
     unit, _, range_set = value.partition(b"=")
     if unit.lower() != b"bytes" or len(range_set) > _LARGEST_SET_OCTETS:
         return None

@@ -55,7 +55,7 @@ _VERSION_AT_END = re.compile(rb".* HTTP/\d\.\d", re.DOTALL)
 _STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*+))?")
 # RFC 9112 section 2.2: a bare CR is rejected, and (the choice of this implementation) a bare LF as well.
 _BARE_LINE_END = re.compile(rb"\r(?!\n|\Z)|(?<!\r)\n")
-_SPACE_BEFORE_COLON = re.compile(rb"^%b+[ \t]+:" % TCHAR, re.MULTILINE)
+_SPACE_BEFORE_COLON = re.compile(rb"^(%b++)[ \t]++:" % TCHAR, re.MULTILINE)
 _FOLD = re.compile(rb"(?:\A|\n)[ \t]")
 _SENT_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+")
 _NAME = re.compile(TCHAR + rb"++")
@@ -94,7 +94,11 @@ def parse_response_head(head: bytes) -> Response:
     major, minor, status, reason = match.groups()
     if major != b"1":
         raise HTTPError(502, "the response is not an HTTP/1 response")
-    return Response(int(status), parse_field_lines(rest[:-2]), reason=reason or b"", version=(1, int(minor)))
+    block = rest[:-2]
+    if b" :" in block or b"\t:" in block:
+        # RFC 9112 section 5.1: rejected in a request, removed from a response, also before it is forwarded.
+        block = _SPACE_BEFORE_COLON.sub(rb"\1:", block)
+    return Response(int(status), parse_field_lines(block), reason=reason or b"", version=(1, int(minor)))
 
 
 def parse_field_lines(block: bytes) -> Fields:
@@ -268,7 +272,12 @@ def _expects_continue(request: Request, length: int) -> bool:
     """
     if request.version < HTTP_1_1 or length == 0:
         return False
-    return b"100-continue" in lower_tokens(request.fields.get(b"expect"))
+    return expects_continue(request.fields)
+
+
+def expects_continue(fields: Fields) -> bool:
+    """Return whether Expect has the expectation 100-continue (RFC 9110 section 10.1.1)."""
+    return b"100-continue" in lower_tokens(fields.get(b"expect"))
 
 
 def has_no_content(method: bytes, status: int) -> bool:

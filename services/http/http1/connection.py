@@ -317,6 +317,10 @@ class ServerConnection(Connection):
     def __init__(self, body_limit_octets: int) -> None:
         super().__init__(body_limit_octets)
         self.wants_continue = False
+        # False at a forward proxy: RFC 9112 section 9.3 forbids it to keep a connection to an HTTP/1.0 client.
+        self.keeps_http_1_0 = True
+        # The scheme of the connection: a target in absolute-form with another one gets 421 (RFC 9110 section 7.4).
+        self.scheme = b"http"
         # True if the current request has content, whether or not the content has been received.
         self.has_content = False
         self._request: Request | None = None
@@ -486,7 +490,8 @@ class ServerConnection(Connection):
         self._method = head[: head.find(b" ")]
         request, framing = _parse_head_cached(head) if len(head) <= CACHED_HEAD_OCTETS else _parse_head(head)
         self._request = request
-        self.persistent = framing.persistent
+        self.persistent = framing.persistent and (self.keeps_http_1_0 or request.version >= HTTP_1_1)
+        self._check_scheme(request)
         self.has_content = framing.length != 0
         if framing.length == 0:
             self.receiving = move(self.receiving, Signal.WHOLE)
@@ -496,6 +501,13 @@ class ServerConnection(Connection):
         # RFC 9110 section 10.1.1: 100 may be omitted if content was received already.
         self.wants_continue = framing.expects_continue and not self._buffer
         return [request]
+
+    def _check_scheme(self, request: Request) -> None:
+        target = request.request_target
+        if not target.startswith(b"/") and request.method != b"CONNECT":
+            scheme, mark, _ = target.partition(b"://")
+            if mark and scheme.lower() != self.scheme:
+                raise HTTPError(421, f"the server has {self.scheme.decode('ascii')} resources only on this connection")
 
     def _take_head(self) -> bytes | None:
         while self._buffer.peek(2) == b"\r\n":

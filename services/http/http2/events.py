@@ -1,17 +1,18 @@
-"""Events of an HTTP/2 server connection: request, rejection, cancelled stream, tunnel data, end of the connection.
+"""Events of an HTTP/2 server connection: requests, rejections, cancelled streams, tunnel data, end of the connection.
 
 The sans-IO connection returns them for the octets received. Their names follow those of the h2 library.
 """
 
 from dataclasses import dataclass
 
+from lab7.services.http.fields import Fields
 from lab7.services.http.http2.errors import ErrorCode
-from lab7.services.http.messages import Request
+from lab7.services.http.messages import NO_FIELDS, Request
 
 
 @dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """Event of Http2ServerConnection: a request is complete, including its content.
+    """Event of Http2ServerConnection: a request is complete, including its content and trailers.
 
     For a tunnel, the client's octets follow as TunnelData.
     """
@@ -19,6 +20,15 @@ class RequestReceived:
     stream_id: int
     request: Request
     content: bytes
+    trailers: Fields = NO_FIELDS
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueExpected:
+    """Event of Http2ServerConnection: the head of a request whose client waits for 100 Continue (RFC 9110 10.1.1)."""
+
+    stream_id: int
+    request: Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +67,4 @@ class ConnectionTerminated:
     detail: str
 
 
-Event = RequestReceived | RequestRejected | StreamCancelled | TunnelData | ConnectionTerminated
+Event = RequestReceived | ContinueExpected | RequestRejected | StreamCancelled | TunnelData | ConnectionTerminated

@@ -88,17 +88,9 @@ def is_extended_connect(request: Request) -> bool:
 
 
 def parse_content_length(request: Request) -> int | None:
-    """Return Content-Length, None if absent.
-
-    Raises MalformedError, or HTTPError 413 (too large) or 417 (unknown expectation in Expect).
-    """
-    fields = request.fields
-    expect = fields.get(b"expect")
-    # RFC 9110 section 10.1.1: 100-continue is the only expectation that is defined.
-    if expect is not None and expect.lower() != b"100-continue":
-        raise HTTPError(417, "the Expect field has an expectation other than 100-continue")
+    """Return Content-Length, None if absent; raises MalformedError, or HTTPError 413 if it has too many digits."""
     try:
-        return content_length(fields)
+        return content_length(request.fields)
     except HTTPError as error:
         if error.status == 413:
             raise
@@ -193,7 +185,23 @@ def _check_size(lines: Sequence[FieldLine]) -> None:
 
 def response_header_list(status: int, fields: Iterable[FieldLine], date: bytes, length: int | None) -> list[FieldLine]:
     """Return a response's header list; raises LocalProtocolError on an invalid field name or value."""
-    lines: list[FieldLine] = [(b":status", b"%d" % status)]
+    lines = interim_header_list(status, fields)
+    # RFC 9110 section 6.6.1: Date is added unless the forwarded response has one.
+    if not any(name == b"date" for name, _ in lines):
+        lines.append((b"date", date))
+    if length is not None:
+        lines.append((b"content-length", b"%d" % length))
+    return lines
+
+
+def interim_header_list(status: int, fields: Iterable[FieldLine]) -> list[FieldLine]:
+    """Return the header list of an interim response; raises LocalProtocolError on an invalid field name or value."""
+    return [(b":status", b"%d" % status), *field_list(fields)]
+
+
+def field_list(fields: Iterable[FieldLine]) -> list[FieldLine]:
+    """Return fields without pseudo-header fields, such as trailers; raises LocalProtocolError on an invalid one."""
+    lines: list[FieldLine] = []
     for name, value in fields:
         lower = name.lower()
         if _NAME.fullmatch(lower) is None or _VALUE.fullmatch(value) is None:
@@ -201,11 +209,6 @@ def response_header_list(status: int, fields: Iterable[FieldLine], date: bytes, 
         # RFC 9113 section 8.2.2: connection-specific fields of HTTP/1 are not sent.
         if lower not in CONNECTION_SPECIFIC:
             lines.append((lower, value))
-    # RFC 9110 section 6.6.1: Date is added unless the forwarded response has one.
-    if not any(name == b"date" for name, _ in lines):
-        lines.append((b"date", date))
-    if length is not None:
-        lines.append((b"content-length", b"%d" % length))
     return lines
 
 

@@ -2,8 +2,8 @@
 
 HEADERS are sent at once. DATA is scheduled round-robin, one frame per stream that has content and a send window, so
 that a large object does not delay a small one. Content is read only when its stream is scheduled, so that at most one
-frame per stream is buffered, whatever the size of the content. A pushed response is scheduled after the page that it
-was promised with. The rules of flow control are explained in flow_control.py.
+frame per stream is buffered, whatever the size of the content. Trailers follow the content. A pushed response is
+scheduled after the page that it was promised with. The rules of flow control are explained in flow_control.py.
 
 RFC 9113 sections 4.3, 5.2, 6.1, 6.9, 8.1 and 8.4.2. Left out: padding, and the priorities of RFC 7540, which RFC 9113
 section 5.3 deprecates.
@@ -17,14 +17,18 @@ from lab7.services.http.http1.codec import has_no_content
 from lab7.services.http.http2 import limits
 from lab7.services.http.http2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from lab7.services.http.http2.frames import (
-    END_HEADERS,
     END_STREAM,
     Kind,
     encode_frame,
     encode_header_block,
     encode_uint32,
 )
-from lab7.services.http.http2.header_lists import request_header_list, response_header_list
+from lab7.services.http.http2.header_lists import (
+    field_list,
+    interim_header_list,
+    request_header_list,
+    response_header_list,
+)
 from lab7.services.http.http2.hpack import HeaderEncoder
 from lab7.services.http.http2.limits import RateLimits
 from lab7.services.http.http2.settings import PeerSettings
@@ -79,10 +83,10 @@ class Scheduler:
 
     # Responses.
 
-    def send_interim(self, stream: Stream, status: int) -> None:
+    def send_interim(self, stream: Stream, response: Response) -> None:
         """Buffer an interim response: HEADERS with a 1xx status and without END_STREAM (RFC 9113 section 8.1)."""
-        block = self._header_encoder.encode([(b":status", b"%d" % status)])
-        self.send(encode_frame(Kind.HEADERS, END_HEADERS, stream.stream_id, block))
+        block = self._header_encoder.encode(interim_header_list(response.status, response.fields))
+        self.send(encode_header_block(Kind.HEADERS, 0, stream.stream_id, block, self._frame_limit()))
 
     def send_response(self, stream: Stream, response: Response, date: bytes) -> None:
         """Buffer a response's HEADERS, and queue its content; the stream owns the response's Body from here on."""
@@ -226,8 +230,11 @@ class Scheduler:
         if data is None:
             return
         is_last = stream.source is None and not stream.content
-        if data or is_last:
-            self._send_data(stream, data, END_STREAM if is_last else 0)
+        ends_with_trailers = is_last and len(stream.trailers) > 0
+        if data or (is_last and not ends_with_trailers):
+            self._send_data(stream, data, END_STREAM if is_last and not ends_with_trailers else 0)
+        if ends_with_trailers:
+            self._send_trailers(stream)
         if is_last:
             self._end(stream)
         else:
@@ -266,8 +273,15 @@ class Scheduler:
     def _close_source(self, stream: Stream) -> None:
         source: Body | StreamedBody | None
         source, stream.source = stream.source, None
+        if isinstance(source, StreamedBody):
+            stream.trailers = source.trailers
         if source is not None:
             source.close()
+
+    def _send_trailers(self, stream: Stream) -> None:
+        """Buffer the HEADERS of a trailer section, which end the stream (RFC 9113 section 8.1)."""
+        block = self._header_encoder.encode(field_list(stream.trailers))
+        self.send(encode_header_block(Kind.HEADERS, END_STREAM, stream.stream_id, block, self._frame_limit()))
 
     def _send_data(self, stream: Stream, data: bytes, flags: int) -> None:
         size = len(data)

@@ -20,11 +20,13 @@ from math import inf
 from typing import ClassVar
 
 from lab7.services.http.errors import HTTPError
-from lab7.services.http.fields import FieldLine
+from lab7.services.http.fields import FieldLine, Fields
+from lab7.services.http.http1.codec import expects_continue
 from lab7.services.http.http2 import limits
 from lab7.services.http.http2.errors import ErrorCode, Http2ConnectionError, Http2StreamError, MalformedError
 from lab7.services.http.http2.events import (
     ConnectionTerminated,
+    ContinueExpected,
     Event,
     RequestReceived,
     RequestRejected,
@@ -63,7 +65,7 @@ from lab7.services.http.http2.limits import RateLimits, TimeLimits
 from lab7.services.http.http2.scheduler import Scheduler
 from lab7.services.http.http2.settings import PeerSettings, Setting, announced, parse_settings
 from lab7.services.http.http2.streams import Closing, Signal, Stream, StreamState, StreamTable
-from lab7.services.http.messages import Request, Response
+from lab7.services.http.messages import NO_FIELDS, Request, Response
 
 
 class Http2ServerConnection:
@@ -299,9 +301,8 @@ class Http2ServerConnection:
             stream.deadline = inf
             return
         stream.deadline = self._now + self._time_limits.body_s
-        if b"expect" in request.fields:
-            # RFC 9110 section 10.1.1
-            self._scheduler.send_interim(stream, 100)
+        if expects_continue(request.fields):
+            self._events.append(ContinueExpected(stream.stream_id, request))
 
     def _parse_request(self, lines: list[FieldLine]) -> Request:
         try:
@@ -326,13 +327,13 @@ class Http2ServerConnection:
         if not ends_stream:
             raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "a trailer section without END_STREAM")
         try:
-            parse_trailers(lines)
+            trailers = parse_trailers(lines)
         except MalformedError as error:
             raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, str(error)) from error
         except HTTPError as error:
             self._reject(stream, error)
             return
-        self._complete(stream)
+        self._complete(stream, trailers)
 
     def _on_data(self, frame: Frame) -> None:
         """Handle DATA: count it against the receive windows, and buffer the content (RFC 9113 section 6.1)."""
@@ -411,7 +412,7 @@ class Http2ServerConnection:
         if stream is not None:
             self._scheduler.reset(stream, ErrorCode.CANCEL)
 
-    def _complete(self, stream: Stream) -> None:
+    def _complete(self, stream: Stream, trailers: Fields = NO_FIELDS) -> None:
         # RFC 9113 section 8.1.1: content shorter than Content-Length is malformed.
         if stream.content_length not in (None, stream.received_octets):
             raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "content below its Content-Length")
@@ -419,7 +420,7 @@ class Http2ServerConnection:
         content, stream.received = b"".join(stream.received), []
         self._windows.complete(stream, self._now)
         if stream.request is not None:
-            self._events.append(RequestReceived(stream.stream_id, stream.request, content))
+            self._events.append(RequestReceived(stream.stream_id, stream.request, content, trailers))
 
     # Control frames (RFC 9113 sections 6.3 to 6.9).
 
@@ -588,6 +589,14 @@ class Http2ServerConnection:
     def open_streams(self) -> int:
         """Number of streams that are not closed, including promised streams."""
         return len(self._streams)
+
+    def send_interim(self, stream_id: int, response: Response) -> None:
+        """Buffer an interim (1xx) response; nothing once the final response has begun, and at most one 100."""
+        stream = self._streams.by_id.get(stream_id)
+        if stream is None or stream.status or (response.status == 100 and stream.has_continued):
+            return
+        stream.has_continued = stream.has_continued or response.status == 100
+        self._scheduler.send_interim(stream, response)
 
     def send_response(self, stream_id: int, response: Response, date: bytes) -> None:
         """Buffer a response for data_to_send(), or drop it if its stream is closed.

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum, auto
 
 from lab7.services.http.errors import LocalProtocolError
+from lab7.services.http.fields import Fields
 from lab7.services.http.http2.errors import ErrorCode, Http2ConnectionError
 from lab7.services.http.http2.frames import Frame, Kind
 from lab7.services.http.http2.limits import CLOSED_STREAMS
-from lab7.services.http.messages import Body, Request, Response, StreamedBody
+from lab7.services.http.messages import NO_FIELDS, Body, Request, Response, StreamedBody
 
 
 class StreamState(IntEnum):
@@ -98,9 +99,11 @@ class Stream:
     content_length: int | None = None
     # Content of the response: `content` is buffered; `source` has further content, of which `owed_octets` are unread.
     status: int = 0
+    has_continued: bool = False
     content: bytes = b""
     source: Body | StreamedBody | None = None
     owed_octets: int | None = 0
+    trailers: Fields = NO_FIELDS
     is_queued: bool = False
     # True if `source` has no content available; `source` calls back when it has more.
     is_starved: bool = False

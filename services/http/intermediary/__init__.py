@@ -4,7 +4,7 @@ The path of one request, GET with HTTP/1.1, through the caching proxy. A hit end
 
     step  module                             action
     1     services/connections.py            accept the connection, or evict an idle one for it
-          services/http/server/server.py     receive octets, enforce deadlines
+          services/http/server/              receive octets, enforce deadlines (http1_connection.py)
           services/http/http1/               parse the request: connection.py (events), codec.py (head, framing)
     2     proxy.py                           count the request, check the client's address, respond to TRACE with
                                              Max-Forwards 0, to CONNECT and to a GET of the proxy's own counters

@@ -28,6 +28,7 @@ from lab7.services.http.intermediary.forwarding import (
     normal_route,
     parse_content_length,
 )
+from lab7.services.http.intermediary.invalidations import Invalidations
 from lab7.services.http.intermediary.pool import OnInterim
 from lab7.services.http.intermediary.proxy import Proxy, RoutedRequest
 from lab7.services.http.intermediary.settings import Settings
@@ -87,8 +88,6 @@ class CollapsedRequest:
         self.outcome: Outcome | UpstreamError | None = None
         self.task: asyncio.Task[None] | None = None
         self.is_background = is_background
-        self.is_revoked = False
-        """The URI was invalidated meanwhile: the response may be outdated and is not stored."""
         self._loop = loop
         self._unregister = unregister
         self._waiting: list[asyncio.Future[Outcome | UpstreamError]] = []
@@ -186,6 +185,7 @@ class CachingProxy(Proxy):
         self._ready_responses: dict[str, tuple[Serve, Response]] = {}
         self._collapsed_requests: dict[bytes, CollapsedRequest] = {}
         self._unshared: dict[bytes, float] = {}
+        self._invalidations = Invalidations()
 
     def respond(self, routed: RoutedRequest, inbound: Inbound) -> EventualResponse:
         """Return the response to a request: a Response for a hit, else a coroutine that forwards the request."""
@@ -410,6 +410,7 @@ class CachingProxy(Proxy):
         """
         for _ in range(ATTEMPTS):
             self._count(forward)
+            begun = self._invalidations.count
             request_time = self._wall_clock()
             response = await self.exchange(routed, forward.request, content, on_interim)
             now = self._wall_clock()
@@ -420,11 +421,13 @@ class CachingProxy(Proxy):
             arrival = response.body
             if not isinstance(arrival, BodyStream):
                 raise TypeError("an origin's content is a BodyStream")
+            # The response's own invalidation comes after this: POST may be stored in place of what it invalidates.
+            may_store = not self._invalidations.is_outdated(routed.key, begun)
             self._apply_updates(received)
             outcome = Outcome(forward, received, arrival, version=response.version)
             self._remove_outdated(routed, outcome)
             if received.retry is None and (
-                received.serve is not None or self._store_content(outcome, arrival, collapsed)
+                received.serve is not None or self._store_content(outcome, arrival, collapsed, may_store)
             ):
                 return outcome
             arrival.close()
@@ -440,9 +443,9 @@ class CachingProxy(Proxy):
     def _apply_updates(self, received: ResponseActions) -> None:
         for key in received.invalidates:
             self._store.remove_uri(key)
-            collapsed = self._collapsed_requests.pop(key, None)
-            if collapsed is not None:
-                collapsed.is_revoked = True
+            self._invalidations.note(key)
+            # A later request must not wait for a response that may be outdated.
+            self._collapsed_requests.pop(key, None)
         for old, new in received.updates:
             self._store.replace(old, new)
 
@@ -457,15 +460,16 @@ class CachingProxy(Proxy):
         for stored in received.removals:
             self._store.remove(stored)
 
-    def _store_content(self, outcome: Outcome, arrival: BodyStream, collapsed: CollapsedRequest | None) -> bool:
-        """Start storing arriving content while it is relayed.
+    def _store_content(
+        self, outcome: Outcome, arrival: BodyStream, collapsed: CollapsedRequest | None, may_store: bool
+    ) -> bool:
+        """Start storing arriving content, if `may_store`, while it is relayed.
 
         Return False if the content cannot be relayed, because stored content that it should be combined with was
         removed.
         """
         received = outcome.received
-        is_revoked = collapsed is not None and collapsed.is_revoked
-        if received.store is None or (is_revoked and not received.relays_pieces):
+        if received.store is None or not (may_store or received.relays_pieces):
             return True
         source: StreamedBody = arrival
         remaining = arrival.remaining_octets
@@ -477,11 +481,10 @@ class CachingProxy(Proxy):
         elif remaining is not None and remaining <= HELD_CONTENT_OCTETS and not arrival.trailers:
             # Small content that has arrived with its head, the usual case, needs no cache fill.
             outcome.content = content = arrival.read_all()
-            if not is_revoked:
-                self._store.put(received.store, content)
+            self._store.put(received.store, content)
             return True
         length = parse_content_length(received.response) if source is arrival else source.size_octets
-        writer = None if is_revoked else self._store.begin(received.store, length or 0)
+        writer = self._store.begin(received.store, length or 0) if may_store else None
         if writer is not None and not writer.is_open and source is arrival:
             # The store rejects the content: relay the content without a cache fill.
             return True

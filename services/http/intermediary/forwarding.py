@@ -177,7 +177,8 @@ def remaining_forwards(request: Request) -> int | None:
     values = request.fields.get_all(b"max-forwards")
     if len(values) != 1 or not values[0].isdigit():
         return None
-    return int(values[0][:10])
+    # RFC 9110 section 7.6.2: a value may become smaller, down to this recipient's maximum; ten digits are enough.
+    return int(values[0].lstrip(b"0")[:10] or b"0")
 
 
 def own_response(request: Request) -> Response:
@@ -324,7 +325,7 @@ def build_response(
     `method` is the request's; `version` is the HTTP version of that head, for Via. For HEAD, only the length of the
     body is used. Small content that has arrived completely is converted to bytes.
     """
-    fields = Fields((*head.fields.lines_without(_REPLACED), (b"Via", via(version, name))))
+    fields = Fields((*without_hop_by_hop(head.fields).lines_without(_REPLACED), (b"Via", via(version, name))))
     if method == b"HEAD":
         length = parse_content_length(head)
         if not isinstance(body, bytes):
@@ -341,7 +342,8 @@ def switching_response(head: Response, body: StreamedBody, name: bytes) -> Respo
 
     The server's connection adds that field.
     """
-    lines = (*head.fields.lines_without(_REPLACED), (b"Via", via(head.version, name)), (b"Upgrade", WEBSOCKET))
+    kept = without_hop_by_hop(head.fields).lines_without(_REPLACED)
+    lines = (*kept, (b"Via", via(head.version, name)), (b"Upgrade", WEBSOCKET))
     return Response(head.status, Fields(lines), body, head.reason)
 
 

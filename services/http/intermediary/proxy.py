@@ -101,6 +101,13 @@ class Metrics:
         return asdict(self)
 
 
+def _sent_length(request: Request, content: BodyStream) -> int | None:
+    """Return the length of a request's content; None to forward it chunked, with its trailers if there are any."""
+    length = content_length(request.fields)
+    # RFC 9112 section 6.1: an origin of HTTP/1.0 does not understand chunked, so that a length that is known is sent.
+    return content.size_octets if length is None and not len(content.trailers) else length
+
+
 class Proxy:
     """Forward or reverse proxy without a cache.
 
@@ -239,8 +246,7 @@ class Proxy:
 
         The body of the response is a BodyStream, or a Tunnel if the status is 101. Raises UpstreamError.
         """
-        # RFC 9112 section 6.3: content without a length is chunked, and forwarded as chunked.
-        length = 0 if content is None else content_length(request.fields)
+        length = 0 if content is None else _sent_length(request, content)
         sent = forwarded_request(request, routed.route, self.settings.name, length, routed.trailers, routed.upgrade)
         return await self.pool.exchange(routed.route.origin, sent, content, on_interim)
 

@@ -101,9 +101,11 @@ class ServerContext:
         relay: Relay | None = None,
         speaks_http_2: bool = True,
         takes_websocket: bool = False,
+        keeps_http_1_0: bool = True,
     ) -> None:
         """Create a context from the parameters of HTTPServer, which documents them; `bounds` are its limits."""
         self.takes_websocket = takes_websocket
+        self.keeps_http_1_0 = keeps_http_1_0
         self.limits = bounds
         self.log = log
         self.wall_clock = wall_clock

@@ -1,7 +1,7 @@
 """HTTP/2 server connection on asyncio: socket, backpressure, deadlines and request handling around the sans-IO core.
 
-The server accepts each connection as an Http1Connection (server.py); once the connection preface, ALPN or Upgrade
-selects HTTP/2, an Http2Connection takes over its transport. Http2Connection owns the socket, backpressure and
+The server accepts each connection as an Http1Connection (http1_connection.py); once the connection preface, ALPN or
+Upgrade selects HTTP/2, an Http2Connection takes over its transport. Http2Connection owns the socket, backpressure and
 deadlines; the sans-IO core (http2/server_connection.py) makes all decisions of the protocol. Requests are handled while
 they are parsed, and the responses to one batch go out in one write. Content is read and written in slices as the socket
 accepts them, so that the memory for outgoing content is bounded.
@@ -18,6 +18,7 @@ from lab7.services.http.fields import format_date
 from lab7.services.http.http2 import limits
 from lab7.services.http.http2.events import (
     ConnectionTerminated,
+    ContinueExpected,
     Event,
     RequestReceived,
     RequestRejected,
@@ -199,6 +200,8 @@ class Http2Connection(asyncio.Protocol):
     def _handle(self, event: Event) -> None:
         if isinstance(event, RequestReceived):
             self._handle_request(event)
+        elif isinstance(event, ContinueExpected):
+            self._continue_or_refuse(event)
         elif isinstance(event, RequestRejected):
             self._respond(event.stream_id, page_response(event.status, f"Request rejected: {event.detail}."))
         elif isinstance(event, StreamCancelled):
@@ -213,12 +216,30 @@ class Http2Connection(asyncio.Protocol):
         elif isinstance(event, ConnectionTerminated):
             self._context.log.write("fault", peer=self._peer, code=event.code.name, error=event.detail)
 
+    def _continue_or_refuse(self, event: ContinueExpected) -> None:
+        # RFC 9110 section 10.1.1: if the request's head decides the final response, send that instead of 100.
+        refusal = self._context.refuse(event.request)
+        if refusal is None:
+            self._core.send_interim(event.stream_id, Response(100))
+        else:
+            self._respond(event.stream_id, refusal)
+
+    def _send_interim(self, stream_id: int, response: Response) -> None:
+        """Send a 1xx response; one that HTTP/2 cannot express is dropped, since the final one may still be good."""
+        try:
+            self._core.send_interim(stream_id, response)
+        except LocalProtocolError as error:
+            self._context.log.write("failed", error=str(error))
+        self._advance()
+
     def _handle_request(self, event: RequestReceived) -> None:
         if not self._core.can_respond(event.stream_id):
             return
         self.slot.stage = Stage.ACTIVE
         if self._context.relays:
-            answer = self._context.relay(event.request, BufferedRequest(event.content, self._peer))
+            send_interim = partial(self._send_interim, event.stream_id)
+            inbound = BufferedRequest(event.content, event.trailers, self._peer, send_interim)
+            answer = self._context.relay(event.request, inbound)
         else:
             answer = self._context.answer(event.request, event.content)
         if not isinstance(answer, Response):

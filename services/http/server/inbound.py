@@ -4,8 +4,10 @@ Relays use it: a relay is a handler that is called at the head of a request inst
 relay, since it forwards content while it receives it (RFC 9110 sections 7.6 and 10.1.1).
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
+from lab7.services.http.fields import Fields
 from lab7.services.http.messages import Response
 from lab7.services.http.server.body_stream import BodyStream
 
@@ -31,13 +33,15 @@ class Inbound(Protocol):
 class BufferedRequest:
     """Request with complete content: over HTTP/2 the server buffers the content before it calls a proxy."""
 
-    def __init__(self, content: bytes, peer: str) -> None:
+    def __init__(self, content: bytes, trailers: Fields, peer: str, send_interim: Callable[[Response], None]) -> None:
         self.content: BodyStream | None = None
         self.peer = peer
+        self._send_interim = send_interim
         if content:
             self.content = BodyStream(len(content))
             self.content.feed(content)
-            self.content.finish()
+            self.content.finish(trailers)
 
     def send_interim(self, response: Response) -> None:
-        """Drop the response, since a 1xx is optional here (RFC 9110 section 15.2)."""
+        """Send a 1xx response before the final one."""
+        self._send_interim(response)

@@ -1,6 +1,7 @@
 """A proxy process, and origins that send given octets and record the requests."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from tests.loopback.http.support import HOST, PATIENCE_S, read_until
 
 # Fresh for longer than any test runs.
 FRESH = "Cache-Control: max-age=600"
+# The last chunk and the trailer section (RFC 9112 section 7.1).
+CHUNKS_END = re.compile(rb"\r\n0\r\n(?:[^\r\n]+\r\n)*\r\n\Z")
 Answering = Callable[[socket.socket, bytes], bool]
 
 
@@ -49,7 +52,7 @@ def read_request(peer: socket.socket) -> bytes:
         octets += piece
     head = octets.partition(b"\r\n\r\n")[0].lower()
     if b"\r\ntransfer-encoding: chunked" in head:
-        while not octets.endswith(b"0\r\n\r\n"):
+        while CHUNKS_END.search(octets) is None:
             octets += peer.recv(65_536)
     elif b"\r\ncontent-length:" in head:
         length = int(head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -159,6 +160,28 @@ def test_a_response_in_progress_is_not_stored_after_an_invalidation(proxy: Runni
         assert read_until(first, b"ore") == b"ore"
         assert exchange(proxy.port, get(origin), b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
         assert status_of(exchange(proxy.port, get(origin), b"after")) == b"lab7; hit"
+
+
+# A request that is shared with others, and two that are not: with credentials, and with a range.
+@pytest.mark.parametrize("line", ["X-A: 1", "Authorization: Basic YTpi", "Range: bytes=0-99"])
+def test_no_response_to_a_request_sent_before_an_invalidation_is_stored(proxy: RunningProxy, line: str) -> None:
+    public = "Cache-Control: max-age=600, public"
+    gate = Gate(b"", response(b"before", public))
+    arrived = threading.Event()
+
+    def answer(peer: socket.socket, request: bytes) -> bool:
+        if request.startswith(b"GET") and not gate.go.is_set():
+            arrived.set()
+            return gate(peer, request)
+        peer.sendall(response(b"after", public))
+        return True
+
+    with raw_origin(answer) as origin, client(proxy.port, get(origin, line)) as first:
+        assert arrived.wait(PATIENCE_S)
+        exchange(proxy.port, get(origin, "Content-Length: 1", method="PUT") + b"x", b"after")
+        gate.go.set()
+        read_until(first, b"before")
+        assert exchange(proxy.port, get(origin), b"after").endswith(b"\r\n\r\nafter")
 
 
 def test_a_response_too_large_to_store_still_reaches_all_followers(proxy: RunningProxy) -> None:

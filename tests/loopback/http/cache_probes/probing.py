@@ -79,13 +79,14 @@ class Probe:
 
 @dataclass(frozen=True)
 class Message:
-    """A request or response as received, with the interim responses before it."""
+    """A request or response as received, with the interim responses before it and the trailer fields after it."""
 
     start: str
     lines: tuple[Line, ...]
     content: bytes = b""
     is_whole: bool = True
     interim: tuple[Message, ...] = ()
+    trailers: tuple[Line, ...] = ()
 
     @property
     def status(self) -> int:

@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
-from tests.loopback.http.cache_probes.probing import CACHE_STATUS, OWN, Message, Outcome, Probe, Reply, Step
+from tests.loopback.http.cache_probes import over_http2
+from tests.loopback.http.cache_probes.probing import CACHE_STATUS, OWN, Line, Message, Outcome, Probe, Reply, Step
 from tests.loopback.http.support import HOST, PATIENCE_S
 
 AT_ONCE = 48
@@ -80,16 +81,16 @@ def parse_lines(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
     return start, tuple((name, value.strip(" \t")) for name, _, value in pairs)
 
 
-def _unchunk(octets: bytes) -> tuple[bytes, bool]:
+def _unchunk(octets: bytes) -> tuple[bytes, bool, tuple[Line, ...]]:
     content = b""
     while True:
         size, mark, octets = octets.partition(b"\r\n")
         digits = size.split(b";")[0].strip()
         if not mark or not digits:
-            return content, False
+            return content, False, ()
         count = int(digits, 16)
         if count == 0:
-            return content, octets.endswith(b"\r\n")
+            return content, octets.endswith(b"\r\n"), parse_lines(b"\r\n" + octets)[1]
         content, octets = content + octets[:count], octets[count + 2 :]
 
 
@@ -108,16 +109,17 @@ def parse_answer(octets: bytes, method: str) -> Message:
     if method == "HEAD" or message.status in BODILESS:
         return Message(start, lines, octets, not octets, tuple(interim))
     if message.values("Transfer-Encoding"):
-        content, is_whole = _unchunk(octets)
-        return Message(start, lines, content, is_whole, tuple(interim))
+        content, is_whole, trailers = _unchunk(octets)
+        return Message(start, lines, content, is_whole, tuple(interim), trailers)
     lengths = message.values("Content-Length")
     return Message(start, lines, octets, not lengths or len(octets) == int(lengths[0]), tuple(interim))
 
 
 class Laboratory:
-    """The origin's responses, and the runs they belong to."""
+    """The origin's responses, and the runs they belong to; the client's version is 1 or 2."""
 
-    def __init__(self, probes: Iterable[Probe]) -> None:
+    def __init__(self, probes: Iterable[Probe], version: int = 1) -> None:
+        self._version = version
         self.runs = [Run(number, probe, "") for number, probe in enumerate(probes)]
 
     def answer(self, peer: socket.socket, request: bytes) -> bool:
@@ -146,7 +148,10 @@ class Laboratory:
             else (f"Host: {step.host or run.authority}",)
         )
         length = (f"Content-Length: {len(step.sent)}",) if step.sent or step.method in ("POST", "PUT", "PATCH") else ()
-        lines = (f"{step.method} {target} HTTP/{step.version}", *host, *map(run.fill, step.fields), *length)
+        fields = (*host, *map(run.fill, step.fields), *length)
+        if self._version == 2:
+            return over_http2.ask(port, step, target, fields)
+        lines = (f"{step.method} {target} HTTP/{step.version}", *fields)
         closing = () if any(line.lower().startswith("connection:") for line in step.fields) else ("Connection: close",)
         octets = "\r\n".join([*lines, *closing, "", ""]).encode("latin-1") + step.sent
         with socket.create_connection((HOST, port), timeout=PATIENCE_S) as peer:

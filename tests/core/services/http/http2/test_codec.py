@@ -31,7 +31,7 @@ from lab7.services.http.http2.settings import Setting, encode_settings, parse_se
 from lab7.services.http.http2.streams import TRANSITIONS, Signal, StreamState, move
 from lab7.services.http.http2.upgrade import upgrade_settings, upgraded
 from lab7.services.http.messages import HTTP_1_0, Request, Response
-from lab7.services.http.server.server import DetectedVersion, VersionDetector
+from lab7.services.http.server.http1_connection import DetectedVersion, VersionDetector
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")]
@@ -139,12 +139,6 @@ def test_no_header_list_crashes_it(lines: list[tuple[bytes, bytes]]) -> None:
     for more in (lines, [*GET, *lines]):
         with suppress(MalformedError, HTTPError):
             parse_content_length(parse_request(more, b"http"))
-
-
-def test_an_expectation_that_is_not_known_is_417() -> None:
-    with pytest.raises(HTTPError) as caught:
-        parse_content_length(parse_request([*GET, (b"expect", b"tea")], b"http"))
-    assert caught.value.status == 417
 
 
 def test_a_response_has_nothing_of_an_http_1_connection() -> None:

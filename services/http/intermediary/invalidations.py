@@ -1,0 +1,31 @@
+"""Record of invalidated cache keys: the response to a request sent before may be outdated (RFC 9111 section 4.4).
+
+invalidations = Invalidations()
+begun = invalidations.count             # before a request is sent
+invalidations.note(b"http://a/")        # meanwhile, POST to the same URI has succeeded
+invalidations.is_outdated(b"http://a/", begun)      # True: do not store the response
+"""
+
+# Number of keys kept. Beyond it all are dropped, and any response to a request sent before counts as outdated.
+KEYS_KEPT = 4096
+
+
+class Invalidations:
+    """Record of the last invalidation of each cache key, in the order of their number `count`."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._dropped_at = 0
+        self._noted: dict[bytes, int] = {}
+
+    def note(self, key: bytes) -> None:
+        """Record that all responses stored under `key` have been invalidated."""
+        if len(self._noted) >= KEYS_KEPT:
+            self._noted.clear()
+            self._dropped_at = self.count
+        self.count += 1
+        self._noted[key] = self.count
+
+    def is_outdated(self, key: bytes, begun: int) -> bool:
+        """Return whether the response to a request, sent when `count` was `begun`, may precede an invalidation."""
+        return begun < self._dropped_at or begun < self._noted.get(key, 0)
