@@ -204,7 +204,7 @@ class ServerCodec:
             rcode = reply.rcode if reply.rcode <= 0xF else Rcode.SERVFAIL
             return encode(replace(reply, edns=None, rcode=rcode), limit)
         # RFC 3225 section 3: the response repeats the DO bit of the query.
-        edns = reply.edns or EDNS(self.udp_size_max, do=query.edns.do)
+        edns = replace(reply.edns or EDNS(), udp_size=self.udp_size_max, do=query.edns.do)
         sent = query.edns.options
         if not sent or self._options is None:
             return encode(replace(reply, edns=edns), limit)

@@ -12,7 +12,8 @@ from dataclasses import replace
 from enum import Enum
 
 from lab7.services.dns.codec.codes import ADDRESS_TYPES, META_TYPES, Rcode, RRType
-from lab7.services.dns.codec.message import Message, Question, records_of
+from lab7.services.dns.codec.message import EDNS, Message, Question, records_of
+from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
 from lab7.services.dns.server.responder import STATIC_RESPONSES_MAX, Client, ServerCodec, StaticResponseCache
 from lab7.services.dns.zones.denial import Denials, secured
 from lab7.services.dns.zones.transfer import Transfers
@@ -23,7 +24,7 @@ QUESTIONS_MAX = 65_536
 
 _TRANSFERS = (RRType.AXFR, RRType.IXFR)
 # RFC 6895 section 3.1: query types that request an operation which this server does not implement.
-_NOT_IMPLEMENTED = META_TYPES - {RRType.ANY, RRType.OPT, *_TRANSFERS}
+_NOT_IMPLEMENTED = META_TYPES - {RRType.ANY, RRType.OPT, RRType.NXNAME, *_TRANSFERS}
 
 
 class MinimalResponses(Enum):
@@ -65,6 +66,9 @@ class Authority:
             return Answer(Rcode.NOTIMP)
         if question.rtype == RRType.OPT:
             return Answer(Rcode.FORMERR)
+        if question.rtype == RRType.NXNAME:
+            # RFC 9824 section 3.5: NXNAME exists only in the type bitmaps of NSEC and NSEC3 records.
+            return Answer(Rcode.FORMERR, error=ExtendedError(ErrorCode.INVALID_QUERY_TYPE))
         answer = answer_question(self.zones, question, self._completeness[recursion_desired])
         return secured(answer, question, self._denials) if dnssec_ok else answer
 
@@ -82,6 +86,7 @@ def response(query: Message, answer: Answer, rotation: int = 0) -> Message:
         answers=records_of(rrset.rotated(rotation) for rrset in answer.answers),
         authority=records_of(answer.authority),
         additional=records_of(answer.additional),
+        edns=None if answer.error is None else EDNS(options=(answer.error.to_option(),)),
     )
 
 
