@@ -32,6 +32,7 @@ from lab7.services.dns.flags import (
     add_edns_flags,
     add_encryption_flags,
     add_upstream_flags,
+    domain_name,
     edns_options,
     prefix_lengths,
     root_servers,
@@ -109,6 +110,14 @@ def parser() -> argparse.ArgumentParser:
         "--trust-anchor-file", action="append", default=[], metavar="FILE", help="file of trust anchors (repeatable)"
     )
     flags.add_argument(
+        "--negative-trust-anchor",
+        action="append",
+        default=[],
+        type=domain_name,
+        metavar="NAME",
+        help="do not validate this name and the names below, whose zone is signed wrongly (RFC 7646; repeatable)",
+    )
+    flags.add_argument(
         "--aggressive-nsec",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -156,7 +165,9 @@ async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Deleg
     if anchors:
         require_library()
         denials = DenialCache(RECORDS_MAX if caching and getattr(options, "aggressive_nsec", True) else 0)
-        context = context.secured(SecurityContext(anchors, shell.wall_clock, denials=denials))
+        negative = frozenset(getattr(options, "negative_trust_anchor", ()))
+        security = SecurityContext(anchors, shell.wall_clock, negative_anchors=negative, denials=denials)
+        context = context.secured(security)
     else:
         context = context.passing_signatures(shell.wall_clock)
     source = options.outgoing or ""
