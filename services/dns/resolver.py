@@ -98,6 +98,20 @@ def parser() -> argparse.ArgumentParser:
         metavar="BITS[,BITS6]",
         help="send client subnets of this prefix length, and cache answers by network (RFC 7871; default: off)",
     )
+    _add_validation_flags(flags)
+    flags.add_argument(
+        "--prime",
+        action="store_true",
+        help="priming: at start, query a root server of the hints for the root's NS set (RFC 8109)",
+    )
+    add_fault_flag(flags, RESOLVER_FAULTS)
+    add_encryption_flags(flags)
+    add_edns_flags(flags)
+    add_common_flags(flags, DNS_PORT)
+    return flags
+
+
+def _add_validation_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
         "--trust-anchor",
         action="append",
@@ -124,16 +138,6 @@ def parser() -> argparse.ArgumentParser:
         help="with a trust anchor: answer for names that validated NSEC or NSEC3 records deny without a query "
         "(RFC 8198; default: yes)",
     )
-    flags.add_argument(
-        "--prime",
-        action="store_true",
-        help="priming: at start, query a root server of the hints for the root's NS set (RFC 8109)",
-    )
-    add_fault_flag(flags, RESOLVER_FAULTS)
-    add_encryption_flags(flags)
-    add_edns_flags(flags)
-    add_common_flags(flags, DNS_PORT)
-    return flags
 
 
 def starting_delegation(options: argparse.Namespace) -> Delegation:

@@ -35,7 +35,6 @@ import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from math import ceil
-from time import time
 
 from lab7.services.bounded_dict import BoundedDict, cost_of
 from lab7.services.dns.codec.codes import ADDRESS_TYPES, Opcode, Rcode, RRType
@@ -111,11 +110,11 @@ def _decoded(data: bytes) -> tuple[Message, int] | None:
 
 
 def _refusal(query: Message, rcode: int) -> Message:
-    """Return the error response to a query that cannot be answered: a header, and if the query has EDNS, the question.
+    """Return the error response to a query that cannot be answered: a header, and with EDNS or TSIG the question.
 
     RFC 6891 section 7: the minimal response to a query with OPT has header, question and OPT.
     """
-    has_question = query.edns is not None and len(query.questions) == 1
+    has_question = (query.edns is not None or query.signer is not None) and len(query.questions) == 1
     return replace(query.reply(rcode), questions=query.questions if has_question else ())
 
 
@@ -123,7 +122,7 @@ class ServerCodec:
     """Codec of a server: decodes queries, encodes responses with the server's EDNS options and signatures.
 
     udp_size_max: maximum size of a UDP response in octets; options: None for a server without EDNS options; keys: TSIG
-    keys by name; now: clock of the signatures in seconds since 1970.
+    keys by name; now: their clock in seconds since 1970, which a server without keys does not need.
     """
 
     def __init__(
@@ -131,7 +130,7 @@ class ServerCodec:
         udp_size_max: int = UDP_SIZE_DEFAULT,
         options: EDNSOptions | None = None,
         keys: TSIGKeys | None = None,
-        now: Callable[[], float] = time,
+        now: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.udp_size_max = udp_size_max
         self._options = options

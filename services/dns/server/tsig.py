@@ -204,8 +204,9 @@ class SignedTransaction:
 
     def _answer(self, error: int, mac: bytes = b"", other: bytes = b"") -> TSIGRecord:
         record = self._record
-        # RFC 8945 section 5.2.3: BADTIME has the client's time, and the server's in the other data.
-        time = record.time if error == BADTIME else int(self._now())
+        # RFC 8945 section 5.2.3: BADTIME has the client's time, and the server's in the other data. The time of an
+        # unsigned record is of no use.
+        time = record.time if error in (BADKEY, BADSIG, BADTIME) else int(self._now())
         return TSIGRecord(record.key, record.algorithm, time, FUDGE_S, mac, record.original_id, error, other)
 
     def sign(self, response: bytes) -> bytes:

@@ -24,7 +24,9 @@ QUESTIONS_MAX = 65_536
 
 _TRANSFERS = (RRType.AXFR, RRType.IXFR)
 # RFC 6895 section 3.1: query types that request an operation which this server does not implement.
-_NOT_IMPLEMENTED = META_TYPES - {RRType.ANY, RRType.OPT, RRType.NXNAME, *_TRANSFERS}
+# Types that no query may have: OPT belongs to the additional section, NXNAME to type bitmaps (RFC 9824 section 3.5).
+_INVALID = (RRType.OPT, RRType.NXNAME)
+_NOT_IMPLEMENTED = META_TYPES - {RRType.ANY, *_INVALID, *_TRANSFERS}
 
 
 class MinimalResponses(Enum):
@@ -64,10 +66,7 @@ class Authority:
             return Answer(Rcode.REFUSED)
         if question.rtype in _NOT_IMPLEMENTED:
             return Answer(Rcode.NOTIMP)
-        if question.rtype == RRType.OPT:
-            return Answer(Rcode.FORMERR)
-        if question.rtype == RRType.NXNAME:
-            # RFC 9824 section 3.5: NXNAME exists only in the type bitmaps of NSEC and NSEC3 records.
+        if question.rtype in _INVALID:
             return Answer(Rcode.FORMERR, error=ExtendedError(ErrorCode.INVALID_QUERY_TYPE))
         answer = answer_question(self.zones, question, self._completeness[recursion_desired])
         return secured(answer, question, self._denials) if dnssec_ok else answer

@@ -46,6 +46,7 @@ def authority() -> AuthoritativeResponder:
         ("www.other.", RRType.A, Rcode.REFUSED, ErrorCode.NOT_AUTHORITATIVE),
         ("www.broken.", RRType.A, Rcode.SERVFAIL, ErrorCode.INVALID_DATA),
         ("www.example.", RRType.NXNAME, Rcode.FORMERR, ErrorCode.INVALID_QUERY_TYPE),
+        ("www.example.", RRType.OPT, Rcode.FORMERR, ErrorCode.INVALID_QUERY_TYPE),
         ("none.example.", RRType.A, Rcode.NXDOMAIN, None),
     ],
 )
@@ -62,14 +63,18 @@ def test_reasons_of_an_authoritative_server(name: str, rtype: int, rcode: Rcode,
     [
         (AWAY, RRType.A, Rcode.REFUSED, ErrorCode.PROHIBITED),
         (HOME, RRType.NXNAME, Rcode.FORMERR, ErrorCode.INVALID_QUERY_TYPE),
+        (HOME, RRType.OPT, Rcode.FORMERR, ErrorCode.INVALID_QUERY_TYPE),
+        (HOME, RRType.MAILB, Rcode.NOTIMP, None),
+        (HOME, RRType.TKEY, Rcode.NOTIMP, None),
+        (HOME, RRType.AXFR, Rcode.REFUSED, None),
     ],
 )
-def test_reasons_of_a_resolver(client: Client, rtype: int, rcode: Rcode, code: int) -> None:
+def test_reasons_of_a_resolver(client: Client, rtype: int, rcode: Rcode, code: int | None) -> None:
     def resolve(*_: object, **__: object) -> Message:
         raise AssertionError
 
     handler = RecursionHandler(World({}).context, resolve, AccessList(), lambda: 0.0)  # type: ignore[arg-type]
     respond = Responder(handler)
     sent = query("www.example.", rtype)
-    assert codes(respond(sent.to_wire(), client)) == (rcode, [code])
+    assert codes(respond(sent.to_wire(), client)) == (rcode, [] if code is None else [code])
     assert codes(respond(replace(sent, edns=None).to_wire(), client)) == (rcode, [])

@@ -110,7 +110,7 @@ def test_an_invalid_signature_is_notauth(tmp_path: Path, key: dict[str, str], er
     with pytest.raises(error):
         reply(server, query)
     response = bare(server, query)
-    assert (response.rcode(), response.answer) == (dns.rcode.NOTAUTH, [])
+    assert (response.rcode(), response.question, response.answer) == (dns.rcode.NOTAUTH, query.question, [])
 
 
 def test_the_algorithm_belongs_to_the_key(tmp_path: Path) -> None:
