@@ -22,6 +22,7 @@ from lab7.services.dns.faults import AUTHORITATIVE_FAULTS, FaultyResponder
 from lab7.services.dns.flags import add_edns_flags, add_signing_flags, add_zone_flags, edns_options, zone_files
 from lab7.services.dns.server.responder import ServerCodec
 from lab7.services.dns.server.server import DNSServer
+from lab7.services.dns.server.tsig import tsig_keys
 from lab7.services.dns.zones.handler import AuthoritativeResponder, Authority, MinimalResponses
 from lab7.services.dns.zones.signing import RESIGN_S, zone_signer
 from lab7.services.dns.zones.transfer import Transfers
@@ -47,6 +48,13 @@ def parser() -> argparse.ArgumentParser:
         type=network,
         metavar="ADDRESS",
         help="address or network allowed to transfer zones (repeatable; default: none)",
+    )
+    flags.add_argument(
+        "--tsig-key-file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="file with a TSIG key as tsig-keygen writes it: clients that sign with it may transfer zones (repeatable)",
     )
     flags.add_argument(
         "--rotate",
@@ -101,7 +109,8 @@ def main(argv: list[str] | None = None) -> int:
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         signing = zone_signer(options, shell.wall_clock)
-        codec = ServerCodec(options.udp_size, edns_options(options, shell.wall_clock))
+        keys = tsig_keys(options.tsig_key_file)
+        codec = ServerCodec(options.udp_size, edns_options(options, shell.wall_clock), keys, shell.wall_clock)
         files = zone_files("dns", options, shell.log, signing)
 
         def responder(zones: Zones, transfers: Transfers) -> AuthoritativeResponder | FaultyResponder:
@@ -112,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
         zones = files.load()
         transfers = Transfers(zones, options.allow_transfer)
         respond = responder(zones, transfers)
-        server = DNSServer(respond, shell.log, transfers, respond.cached)
+        server = DNSServer(respond, shell.log, transfers, respond.cached, codec=codec)
         workers = WorkerProcesses("lab7.services.dns.authoritative", options.processes, arguments)
         shell.reuse_port = workers.reuse_port
 

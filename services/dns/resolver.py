@@ -32,6 +32,7 @@ from lab7.services.dns.flags import (
     add_edns_flags,
     add_encryption_flags,
     add_upstream_flags,
+    domain_name,
     edns_options,
     prefix_lengths,
     root_servers,
@@ -97,6 +98,20 @@ def parser() -> argparse.ArgumentParser:
         metavar="BITS[,BITS6]",
         help="send client subnets of this prefix length, and cache answers by network (RFC 7871; default: off)",
     )
+    _add_validation_flags(flags)
+    flags.add_argument(
+        "--prime",
+        action="store_true",
+        help="priming: at start, query a root server of the hints for the root's NS set (RFC 8109)",
+    )
+    add_fault_flag(flags, RESOLVER_FAULTS)
+    add_encryption_flags(flags)
+    add_edns_flags(flags)
+    add_common_flags(flags, DNS_PORT)
+    return flags
+
+
+def _add_validation_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
         "--trust-anchor",
         action="append",
@@ -109,22 +124,20 @@ def parser() -> argparse.ArgumentParser:
         "--trust-anchor-file", action="append", default=[], metavar="FILE", help="file of trust anchors (repeatable)"
     )
     flags.add_argument(
+        "--negative-trust-anchor",
+        action="append",
+        default=[],
+        type=domain_name,
+        metavar="NAME",
+        help="do not validate this name and the names below, whose zone is signed wrongly (RFC 7646; repeatable)",
+    )
+    flags.add_argument(
         "--aggressive-nsec",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="with a trust anchor: answer for names that validated NSEC or NSEC3 records deny without a query "
         "(RFC 8198; default: yes)",
     )
-    flags.add_argument(
-        "--prime",
-        action="store_true",
-        help="priming: at start, query a root server of the hints for the root's NS set (RFC 8109)",
-    )
-    add_fault_flag(flags, RESOLVER_FAULTS)
-    add_encryption_flags(flags)
-    add_edns_flags(flags)
-    add_common_flags(flags, DNS_PORT)
-    return flags
 
 
 def starting_delegation(options: argparse.Namespace) -> Delegation:
@@ -156,7 +169,9 @@ async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Deleg
     if anchors:
         require_library()
         denials = DenialCache(RECORDS_MAX if caching and getattr(options, "aggressive_nsec", True) else 0)
-        context = context.secured(SecurityContext(anchors, shell.wall_clock, denials=denials))
+        negative = frozenset(getattr(options, "negative_trust_anchor", ()))
+        security = SecurityContext(anchors, shell.wall_clock, negative_anchors=negative, denials=denials)
+        context = context.secured(security)
     else:
         context = context.passing_signatures(shell.wall_clock)
     source = options.outgoing or ""

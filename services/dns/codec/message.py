@@ -17,8 +17,9 @@ EDNS flags other than DO.
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import Protocol
 
 from lab7.services.dns.codec.codes import (
     ADDRESS_TYPES,
@@ -195,9 +196,27 @@ def _options(reader: Reader) -> Iterator[Option]:
         yield Option(code, reader.octets(reader.u16()))
 
 
+class Signer(Protocol):
+    """Interface of the signer of the responses to a query with a transaction signature (TSIG)."""
+
+    @property
+    def key_name(self) -> Name | None:
+        """Name of the key that signed the query; None if the query is not validly signed."""
+
+    @property
+    def octets(self) -> int:
+        """Number of octets that a signature adds to a response."""
+
+    def sign(self, response: bytes) -> bytes:
+        """Return a response with its signature."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A DNS message; `rcode` includes the extended bits of EDNS, and OPT is in `edns`, not in `additional`."""
+    """A DNS message; `rcode` includes the extended bits of EDNS, and OPT is in `edns`, not in `additional`.
+
+    `signer` signs the responses to a query that has a transaction signature; the codec of a server sets it.
+    """
 
     id: int = 0
     qr: bool = False
@@ -214,6 +233,7 @@ class Message:
     authority: tuple[Record, ...] = ()
     additional: tuple[Record, ...] = ()
     edns: EDNS | None = None
+    signer: Signer | None = field(default=None, compare=False, repr=False)
 
     @property
     def question(self) -> Question | None:

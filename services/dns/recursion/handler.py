@@ -6,7 +6,7 @@ The scheduler (recursion.scheduler) runs the resolutions. RFC 1034 section 4.3.1
 answered from the caches, without upstream queries. RFC 2181 section 5.4.1: no AA, because the data is not authoritative
 here. RFC 8482: ANY is resolved like any other type. RFC 5358 section 4: clients outside the access list get REFUSED, so
 that the resolver is of no use as an amplifier. Queries for classes other than IN and for zone transfers get REFUSED as
-well.
+well, queries for other meta-types NOTIMP or FORMERR, as from an authoritative server.
 
 A validating resolver sends DO and stores signatures always, other resolvers only for clients that set DO, so that
 ordinary lookups are easy to read in a capture. RFC 4035 section 3.2.1 requires DO in all queries; the answers are the
@@ -26,9 +26,10 @@ from lab7.services.dns.address_space import Network
 from lab7.services.dns.codec.client_subnet import QuerySubnet, query_subnet, with_subnet
 from lab7.services.dns.codec.codes import META_TYPES, Rcode, RRClass, RRType
 from lab7.services.dns.codec.errors import WireError
-from lab7.services.dns.codec.message import EDNS, UDP_SIZE_DEFAULT, Message, Question, Record, RRset
+from lab7.services.dns.codec.message import EDNS, Message, Question, Record, RRset
 from lab7.services.dns.recursion.context import ResolverContext
 from lab7.services.dns.recursion.iterator import Result, from_cache
+from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
 from lab7.services.dns.security.secured import SecuredRRset, is_secure, signature_records
 from lab7.services.dns.server.responder import AgingResponseCache, Client, Handled, Responder, Response
 
@@ -55,8 +56,10 @@ PRIVATE = tuple(
 )
 # Maximum number of clients whose access decision is cached.
 CLIENTS_MAX = 4096
-# Query types that are refused: transfers, and RFC 1035 section 3.2.3's obsolete types for mail.
-NOT_RESOLVED = frozenset({RRType.OPT, RRType.TKEY, RRType.TSIG, RRType.IXFR, RRType.AXFR, RRType.MAILB, RRType.MAILA})
+# Query types that are refused: zone transfers, for which this server has no zones.
+NOT_RESOLVED = frozenset({RRType.IXFR, RRType.AXFR})
+# Types that no query may have: OPT belongs to the additional section, NXNAME to type bitmaps (RFC 9824 section 3.5).
+_INVALID = (RRType.OPT, RRType.NXNAME)
 # Exclusive upper bound of the random number by which an address set is rotated; larger than the size of any set.
 ROTATIONS = 1 << 16
 
@@ -118,7 +121,9 @@ class RecursionHandler:
     def __call__(self, query: Message, client: Client) -> Handled:
         """Return the response to a query, or an awaitable of the response."""
         if not self._access.allows(client.host):
-            return query.reply(Rcode.REFUSED)
+            # RFC 8914 section 4.19
+            refused = Result(Rcode.REFUSED, extended_error=ExtendedError(ErrorCode.PROHIBITED))
+            return replace(query.reply(Rcode.REFUSED), edns=_edns_with_error(query, refused))
         if self._context.ecs_cache is None:
             return self._answer(query, client, None, None)
         try:
@@ -132,6 +137,9 @@ class RecursionHandler:
         question = query.questions[0]
         if question.rclass != RRClass.IN or question.rtype in NOT_RESOLVED:
             return self._reply(query, Result(Rcode.REFUSED), option)
+        if question.rtype in _INVALID:
+            error = ExtendedError(ErrorCode.INVALID_QUERY_TYPE)
+            return self._reply(query, Result(Rcode.FORMERR, extended_error=error), option)
         if question.rtype in META_TYPES and question.rtype != RRType.ANY:
             return self._reply(query, Result(Rcode.NOTIMP), option)
         context, resolve = self._variants.get((_dnssec_ok(query), query.cd), self._default)
@@ -161,7 +169,7 @@ def _edns_with_error(query: Message, result: Result) -> EDNS | None:
     """
     if query.edns is None or result.extended_error is None:
         return None
-    return EDNS(UDP_SIZE_DEFAULT, do=query.edns.do, options=(result.extended_error.to_option(),))
+    return EDNS(options=(result.extended_error.to_option(),))
 
 
 def recursive_reply(query: Message, result: Result, rotation: int = 0) -> Message:

@@ -379,6 +379,10 @@ class Exchange:
         if message.tc and not query.tcp:
             self._tcp = True
             return None
+        if message.rcode == Rcode.BADCOOKIE and not query.tcp:
+            # RFC 7873 section 5.3: over TCP, which cannot be spoofed off path, servers need no cookie.
+            self._tcp = True
+            return None
         if query.subnet is not None and message.rcode in (Rcode.REFUSED, *_EDNS_UNSUPPORTED):
             self._subnet = self._fallback_subnet(query.subnet)
             return None

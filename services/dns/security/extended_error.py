@@ -48,6 +48,7 @@ class ErrorCode(IntEnum):
     SIGNATURE_EXPIRED_BEFORE_VALID = 25
     TOO_EARLY = 26
     UNSUPPORTED_NSEC3_ITERATIONS = 27
+    INVALID_QUERY_TYPE = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,15 @@
     example.com. DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=
 
 RFC 4033 section 2 (trust anchor, and the states secure, insecure, bogus and indeterminate), RFC 4035 sections 4.3, 4.7
-(bogus data is cached for a short time) and 5. Left out: automated updates of trust anchors (RFC 5011) and negative
-trust anchors (RFC 7646).
+(bogus data is cached for a short time) and 5, RFC 7646 (negative trust anchors: zones that are known to be signed
+wrongly count as unsigned). Left out: automated updates of trust anchors (RFC 5011), and a lifetime of negative trust
+anchors.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from math import inf
 from pathlib import Path
 
 from lab7.services.bounded_dict import BoundedDict, cost_of
@@ -88,14 +90,15 @@ def trust_anchors(records: Iterable[str], files: Iterable[str]) -> TrustAnchors:
 class SecurityContext:
     """State of DNSSEC validation: trust anchors, wall clock in seconds since 1970, and states of zones.
 
-    If `validates` is False, signatures are stored but not validated. `checking_disabled` is CD of the queries to other
-    recursive servers. `denials` has the proofs from which further
-    negative answers are synthesized (RFC 8198).
+    The zones in `negative_anchors`, and those below, count as insecure. If `validates` is False, signatures are stored
+    but not validated. `checking_disabled` is CD of the queries to other recursive servers. `denials` has the proofs
+    from which further negative answers are synthesized (RFC 8198).
     """
 
     anchors: TrustAnchors
     wall_clock: Callable[[], float]
     validates: bool = True
+    negative_anchors: frozenset[Name] = frozenset()
     # RFC 6840 section 5.9: a validator requests all data of another resolver, and validates it itself.
     checking_disabled: bool = True
     denials: DenialCache = field(default_factory=DenialCache)
@@ -103,7 +106,12 @@ class SecurityContext:
     _referrals: BoundedDict[Name, tuple[Message, float]] = field(default_factory=lambda: BoundedDict(REFERRALS_MAX))
 
     def trust(self, name: Name, now: float) -> ZoneTrust | None:
-        """Return the stored security state of the zone that a name is in; None if there is none or it has expired."""
+        """Return the known security state of the zone that a name is in; None if there is none or it has expired.
+
+        RFC 7646 section 2: a trust anchor below a negative trust anchor has precedence, because it is nearer.
+        """
+        if name in self.negative_anchors:
+            return ZoneTrust(name, Security.INSECURE, expires=inf)
         found = self._zones.get(name)
         return found if found is not None and found.expires > now else None
 

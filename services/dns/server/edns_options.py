@@ -71,7 +71,8 @@ class EDNSOptions:
         if OPTION_NSID in codes and self.nsid:
             added.append(Option(OPTION_NSID, self.nsid))
         cookie = cookie_of(options)
-        if cookie is not None:
+        # A cookie of an invalid length, which causes FORMERR, is not returned.
+        if cookie is not None and len(cookie) in _COOKIE_SIZES:
             added.append(Option(OPTION_COOKIE, self._renewed(cookie, transport)))
         if OPTION_KEEPALIVE in codes and transport.idle_s is not None:
             # RFC 7828 section 3.1: the timeout is in units of 100 ms.

@@ -9,7 +9,8 @@ a client that returns a response, None to drop the query, or an awaitable of eit
 only: the responder drops responses (two servers could exchange them for ever), and itself answers opcodes other than
 QUERY (NOTIMP), malformed messages and messages without exactly one question (FORMERR; RFC 1035 section 4.1.1, RFC
 9619), and EDNS versions other than 0 (BADVERS; RFC 6891 section 6.1.3). An exception of the handler results in
-SERVFAIL. An error response to a query with OPT has OPT, even if the OPT of the query is malformed (section 7).
+SERVFAIL. An error response to a query with OPT has OPT, even if the OPT of the query is malformed (section 7). The
+responses to a query with TSIG are signed; a query whose signature is not valid gets NOTAUTH (RFC 8945 section 5.2).
 
 The response cache is looked up before the responder is called. It has encoded UDP responses, and reuses them for
 queries that differ only in message id and case of the qname:
@@ -24,7 +25,8 @@ TTLs count down. Both rotate the order of addresses (RFC 1794 section 3). lab7.s
 difference from the RRset cache and the infra cache.
 
 Not stored: responses to queries with EDNS options, which mostly differ in each query (cookies, client subnets), and
-responses to queries whose own qname is compressed, because the offset of the rest would differ.
+signed responses (TSIG), and responses to queries whose own qname is compressed, because the offset of the rest would
+differ.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from math import ceil
 
 from lab7.services.bounded_dict import BoundedDict, cost_of
 from lab7.services.dns.codec.codes import ADDRESS_TYPES, Opcode, Rcode, RRType
-from lab7.services.dns.codec.errors import WireError
+from lab7.services.dns.codec.errors import NameTooLongError, WireError
 from lab7.services.dns.codec.message import (
     EDNS,
     HEADER_OCTETS,
@@ -57,6 +59,7 @@ from lab7.services.dns.server.edns_options import (
     cookie_of,
     padding_of,
 )
+from lab7.services.dns.server.tsig import SignedTransaction, TSIGKeys, find_tsig
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +110,32 @@ def _decoded(data: bytes) -> tuple[Message, int] | None:
 
 
 def _refusal(query: Message, rcode: int) -> Message:
-    """Return the error response to a query that cannot be answered: a header, and if the query has EDNS, the question.
+    """Return the error response to a query that cannot be answered: a header, and with EDNS or TSIG the question.
 
     RFC 6891 section 7: the minimal response to a query with OPT has header, question and OPT.
     """
-    has_question = query.edns is not None and len(query.questions) == 1
+    has_question = (query.edns is not None or query.signer is not None) and len(query.questions) == 1
     return replace(query.reply(rcode), questions=query.questions if has_question else ())
 
 
 class ServerCodec:
-    """Codec of a server: decodes queries, encodes responses with the server's EDNS options.
+    """Codec of a server: decodes queries, encodes responses with the server's EDNS options and signatures.
 
-    udp_size_max: maximum size of a UDP response in octets; options: None for a server without EDNS options.
+    udp_size_max: maximum size of a UDP response in octets; options: None for a server without EDNS options; keys: TSIG
+    keys by name; now: their clock in seconds since 1970, which a server without keys does not need.
     """
 
-    def __init__(self, udp_size_max: int = UDP_SIZE_DEFAULT, options: EDNSOptions | None = None) -> None:
+    def __init__(
+        self,
+        udp_size_max: int = UDP_SIZE_DEFAULT,
+        options: EDNSOptions | None = None,
+        keys: TSIGKeys | None = None,
+        now: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.udp_size_max = udp_size_max
         self._options = options
+        self._keys = {} if keys is None else keys
+        self._now = now
 
     def decode(self, data: bytes, client: Client) -> Message | bytes | None:
         """Decode a query; return an encoded response to a query that is invalid, or whose options require a response.
@@ -135,11 +147,26 @@ class ServerCodec:
             return None
         query, rcode = decoded
         reply = None
+        # A query with TSIG has additional records; those of another opcode may not have been decoded.
+        if query.additional or (query.opcode != Opcode.QUERY and rcode == Rcode.NOTIMP):
+            query, rcode = self._authenticated(data, query, rcode)
         if self._options is not None and rcode in (Rcode.NOERROR, Rcode.NOTIMP):
             reply = self._reply_to_options(query, self._options, client)
         if reply is None and rcode == Rcode.NOERROR and len(query.questions) == 1:
             return query
         return self.encode(query, reply or _refusal(query, rcode or Rcode.FORMERR), client)
+
+    def _authenticated(self, data: bytes, query: Message, rcode: int) -> tuple[Message, int]:
+        """Return a query with the signer of its responses, and the rcode: NOTAUTH if its signature is not valid."""
+        try:
+            record = find_tsig(data)
+            signer = None if record is None else SignedTransaction(data, record, self._keys, self._now)
+        except (WireError, NameTooLongError):
+            # RFC 8945 sections 5.1 and 5.2
+            return query, Rcode.FORMERR
+        if signer is None:
+            return query, rcode
+        return replace(query, signer=signer), Rcode.NOTAUTH if signer.error else rcode
 
     @property
     def requires_cookie(self) -> bool:
@@ -163,14 +190,20 @@ class ServerCodec:
         return query.reply(Rcode.BADCOOKIE) if has_cookie else replace(query.reply(), tc=True)
 
     def encode(self, query: Message, reply: Message, client: Client) -> bytes:
-        """Encode a reply: with EDNS if the query has it, truncated to the size that the client accepts."""
+        """Encode a reply: with EDNS and TSIG if the query has them, truncated to the size that the client accepts."""
         limit = MESSAGE_OCTETS_MAX if client.over_tcp else udp_limit(query, self.udp_size_max)
+        signer = query.signer
+        if signer is None:
+            return self._encode(query, reply, client, limit)
+        return signer.sign(self._encode(query, reply, client, limit - signer.octets))
+
+    def _encode(self, query: Message, reply: Message, client: Client, limit: int) -> bytes:
         if query.edns is None:
             # RFC 6891 section 6.1.1: no OPT in a response to a query without; an extended rcode becomes SERVFAIL.
             rcode = reply.rcode if reply.rcode <= 0xF else Rcode.SERVFAIL
             return encode(replace(reply, edns=None, rcode=rcode), limit)
         # RFC 3225 section 3: the response repeats the DO bit of the query.
-        edns = reply.edns or EDNS(self.udp_size_max, do=query.edns.do)
+        edns = replace(reply.edns or EDNS(), udp_size=self.udp_size_max, do=query.edns.do)
         sent = query.edns.options
         if not sent or self._options is None:
             return encode(replace(reply, edns=edns), limit)
@@ -253,7 +286,7 @@ def _cache_key(data: bytes) -> bytes:
 
 def _question_end(data: bytes, query: Message) -> int | None:
     """Return the offset of the first octet after the question; None if responses to this query cannot be cached."""
-    if query.edns is not None and query.edns.options:
+    if query.signer is not None or (query.edns is not None and query.edns.options):
         return None
     name = query.questions[0].name.to_wire()
     end = HEADER_OCTETS + len(name) + 4

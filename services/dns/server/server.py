@@ -20,7 +20,7 @@ from lab7.services.datagrams import DatagramProtocol, Shortcut
 from lab7.services.dns.codec.codes import class_to_text, rcode_to_text, type_to_text
 from lab7.services.dns.codec.errors import WireError
 from lab7.services.dns.codec.message import Message, encode
-from lab7.services.dns.server.responder import Client, Response, accept
+from lab7.services.dns.server.responder import Client, Response, ServerCodec
 from lab7.services.eventlog import EventLog
 from lab7.services.shell import Shell
 
@@ -49,6 +49,8 @@ class Limits:
 class DNSServer:
     """UDP and TCP server that answers queries by `respond`, and zone transfers over TCP by `transfer`.
 
+    `codec` decodes the queries for zone transfers.
+
     `shortcut`, a lookup in a response cache, is called first for each datagram; its result is sent if it is not None.
     """
 
@@ -59,8 +61,10 @@ class DNSServer:
         transfer: Transfer | None = None,
         shortcut: Shortcut | None = None,
         limits: Limits | None = None,
+        codec: ServerCodec | None = None,
     ) -> None:
         self.limits = limits or Limits()
+        self.codec = codec or ServerCodec()
         self.respond = respond
         self.transfer = transfer
         self.shortcut = shortcut
@@ -250,7 +254,7 @@ class _Connection:
         self._slot.complete(Stage.ACTIVE)
         transfer = self._transfer(data)
         if transfer is not None:
-            self._run(self._send_transfer(transfer, data))
+            self._run(self._send_transfer(*transfer, data))
             return True
         response = self._server.respond(data, self._client)
         if response is None:
@@ -290,16 +294,19 @@ class _Connection:
         else:
             await self._send(octets, data)
 
-    async def _send_transfer(self, transfer: Iterator[Message], data: bytes) -> None:
+    async def _send_transfer(self, query: Message, transfer: Iterator[Message], data: bytes) -> None:
         async with self._transfers:
             for message in transfer:
-                await self._send(encode(message), data)
+                octets = encode(message)
+                await self._send(octets if query.signer is None else query.signer.sign(octets), data)
 
-    def _transfer(self, data: bytes) -> Iterator[Message] | None:
-        query = accept(data) if self._server.transfer is not None else None
+    def _transfer(self, data: bytes) -> tuple[Message, Iterator[Message]] | None:
+        """Return (query, messages of the response) for a query for a zone transfer; None for any other query."""
+        query = self._server.codec.decode(data, self._client) if self._server.transfer is not None else None
         if self._server.transfer is None or not isinstance(query, Message):
             return None
-        return self._server.transfer(query, self._client)
+        transfer = self._server.transfer(query, self._client)
+        return None if transfer is None else (query, transfer)
 
     async def _send(self, response: bytes, data: bytes) -> None:
         # After a reset by the client, uvloop's write() raises RuntimeError, which would be logged as an internal error.

@@ -12,7 +12,8 @@ from dataclasses import replace
 from enum import Enum
 
 from lab7.services.dns.codec.codes import ADDRESS_TYPES, META_TYPES, Rcode, RRType
-from lab7.services.dns.codec.message import Message, Question, records_of
+from lab7.services.dns.codec.message import EDNS, Message, Question, records_of
+from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
 from lab7.services.dns.server.responder import STATIC_RESPONSES_MAX, Client, ServerCodec, StaticResponseCache
 from lab7.services.dns.zones.denial import Denials, secured
 from lab7.services.dns.zones.transfer import Transfers
@@ -23,7 +24,9 @@ QUESTIONS_MAX = 65_536
 
 _TRANSFERS = (RRType.AXFR, RRType.IXFR)
 # RFC 6895 section 3.1: query types that request an operation which this server does not implement.
-_NOT_IMPLEMENTED = META_TYPES - {RRType.ANY, RRType.OPT, *_TRANSFERS}
+# Types that no query may have: OPT belongs to the additional section, NXNAME to type bitmaps (RFC 9824 section 3.5).
+_INVALID = (RRType.OPT, RRType.NXNAME)
+_NOT_IMPLEMENTED = META_TYPES - {RRType.ANY, *_INVALID, *_TRANSFERS}
 
 
 class MinimalResponses(Enum):
@@ -63,8 +66,8 @@ class Authority:
             return Answer(Rcode.REFUSED)
         if question.rtype in _NOT_IMPLEMENTED:
             return Answer(Rcode.NOTIMP)
-        if question.rtype == RRType.OPT:
-            return Answer(Rcode.FORMERR)
+        if question.rtype in _INVALID:
+            return Answer(Rcode.FORMERR, error=ExtendedError(ErrorCode.INVALID_QUERY_TYPE))
         answer = answer_question(self.zones, question, self._completeness[recursion_desired])
         return secured(answer, question, self._denials) if dnssec_ok else answer
 
@@ -82,6 +85,7 @@ def response(query: Message, answer: Answer, rotation: int = 0) -> Message:
         answers=records_of(rrset.rotated(rotation) for rrset in answer.answers),
         authority=records_of(answer.authority),
         additional=records_of(answer.additional),
+        edns=None if answer.error is None else EDNS(options=(answer.error.to_option(),)),
     )
 
 

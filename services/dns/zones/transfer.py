@@ -3,7 +3,8 @@
 RFC 5936 sections 2.2 (the SOA is the first and the last record), 2.2.1 (rcodes) and 4.1 (TCP only). RFC 1995: an IXFR
 client with the current serial number gets the SOA alone (section 2); any other client gets the whole zone, since the
 server keeps no differences (section 4). If the zone does not fit into a UDP response, the response is the SOA alone;
-the client then uses TCP. RFC 1982 (comparison of serial numbers). Left out: TSIG; access is controlled by address.
+the client then uses TCP. RFC 1982 (comparison of serial numbers). Access is controlled by address and by TSIG: a
+client that signs its query with one of the server's keys may transfer all zones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ _TRANSFERS = (RRType.AXFR, RRType.IXFR)
 
 
 class Transfers:
-    """Handler for zone transfers of `zones` to clients in the `allowed` networks."""
+    """Handler for zone transfers of `zones` to clients in the `allowed` networks, and to those that sign by TSIG."""
 
     def __init__(self, zones: Zones, allowed: Sequence[IPv4Network | IPv6Network]) -> None:
         self._zones = zones
@@ -57,7 +58,7 @@ class Transfers:
         soa = _soa(query, zone)
         if _is_current(serial, zone):
             return soa
-        limit = udp_limit(query, udp_size_max)
+        limit = udp_limit(query, udp_size_max) - (0 if query.signer is None else query.signer.octets)
         records, size = list[Record](), len(encode(soa)) + _OPT_OCTETS
         for record in _records(zone):
             records.append(record)
@@ -68,7 +69,8 @@ class Transfers:
 
     def _zone(self, query: Message, client: Client) -> Zone | Message:
         """Return the zone that a transfer query requests, or an error response if the transfer is not allowed."""
-        if not self._allows(client.host):
+        signed = query.signer is not None and query.signer.key_name is not None
+        if not (signed or self._allows(client.host)):
             return query.reply(Rcode.REFUSED)
         zone = self._zones.get(query.questions[0].name)
         if zone is None or zone.rclass != query.questions[0].rclass:

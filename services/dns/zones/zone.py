@@ -57,6 +57,7 @@ from lab7.services.dns.codec.message import Question, RRset, synthesize_cname
 from lab7.services.dns.codec.name import ASTERISK, ROOT, Name
 from lab7.services.dns.codec.rdata import MX, SOA, SRV, SingleName
 from lab7.services.dns.codec.rdata_security import RRSIG
+from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
 
 Node = dict[int, RRset]
 
@@ -350,7 +351,8 @@ class Answer:
 
     `spells_qname` is True if the rdata repeats a part of the qname, in the case of the query. `leaves` is True if the
     last name of an alias chain was not looked up: it is in no zone of this server, the chain is a loop, or the query
-    was for the synthesized CNAME itself. `matches` has each name looked up, with its zone and its Match.
+    was for the synthesized CNAME itself. `matches` has each name looked up, with its zone and its Match. `error` is the
+    reason of an error response.
     """
 
     rcode: int = Rcode.NOERROR
@@ -361,6 +363,7 @@ class Answer:
     spells_qname: bool = False
     leaves: bool = False
     matches: list[tuple[Zone, Name, Match]] = field(default_factory=list)
+    error: ExtendedError | None = None
 
 
 class Completeness(Enum):
@@ -374,7 +377,7 @@ class Completeness(Enum):
 def answer_question(zones: Zones, question: Question, completeness: Completeness = Completeness.ADDRESSES) -> Answer:
     """Answer a question from the zones; REFUSED if no zone has the qname, SERVFAIL if its zone is not loaded."""
     if zones.lacks(question.name):
-        return Answer(Rcode.SERVFAIL)
+        return Answer(Rcode.SERVFAIL, error=ExtendedError(ErrorCode.INVALID_DATA, "the zone could not be loaded"))
     answer = Answer()
     qname: Name | None = question.name
     seen = {question.name}
@@ -387,7 +390,8 @@ def answer_question(zones: Zones, question: Question, completeness: Completeness
             # An alias chain that leaves the zones of this server ends here; the resolver continues it.
             answer.leaves = True
             if not answer.answers:
-                answer.rcode = Rcode.REFUSED
+                # RFC 8914 section 4.21
+                answer.rcode, answer.error = Rcode.REFUSED, ExtendedError(ErrorCode.NOT_AUTHORITATIVE)
             break
         last = zone
         qname = _answer_name(answer, zone, qname, question.rtype)

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from lab7.services.dns.codec.codes import Rcode, RRType
-from lab7.services.dns.codec.message import Message, Question, RRset
+from lab7.services.dns.codec.message import EDNS, Message, Question, RRset
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.recursion.cache import Cache
 from lab7.services.dns.recursion.infra_cache import InfraCache
@@ -291,6 +291,21 @@ def test_a_server_from_before_edns_is_asked_without(bare: bool, rcode: int) -> N
         internet.resolve(f"n{number}.example.com")
     internet.resolve("mail.example.com")
     assert [ask.edns for ask in internet.asked] == [False]
+
+
+@pytest.mark.parametrize("over_tcp", [True, False])
+def test_a_server_that_requires_a_cookie_is_queried_over_tcp(over_tcp: bool) -> None:
+    """RFC 7873 section 5.3: a server requires cookies over UDP only; one that does over TCP, too, is left."""
+
+    def strict(query: Message, ask: UpstreamQuery) -> Message | None:
+        if ask.tcp and over_tcp:
+            return EXAMPLE(query, ask)
+        return replace(query.reply(Rcode.BADCOOKIE), edns=EDNS())
+
+    internet = world(s3=strict, s4=strict)
+    result = internet.resolve("www.example.com")
+    assert texts(result.answers) == (GOOD if over_tcp else [])
+    assert [ask.tcp for ask in internet.asked] == [False, False, *[False, True] * (1 if over_tcp else 2)]
 
 
 # Behind an alias (RFC 2181 section 5.4.1).

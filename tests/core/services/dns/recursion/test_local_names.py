@@ -1,4 +1,4 @@
-"""Local names: localhost and the names below it are answered without a query (RFC 6761 section 6.3)."""
+"""Local names: localhost, invalid and onion are answered without a query (RFC 6761, RFC 7686)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ from tests.core.services.dns.recursion.simulated_internet import authoritative, 
         ("localhost MX", []),
         ("localhost NS", []),
         ("x.localhost DS", []),
+        ("1.0.0.127.in-addr.arpa PTR", ["1.0.0.127.in-addr.arpa. PTR localhost."]),
+        (f"1.{'0.' * 31}ip6.arpa PTR", [f"1.{'0.' * 31}ip6.arpa. PTR localhost."]),
+        ("1.0.0.127.in-addr.arpa A", []),
     ],
 )
 def test_localhost_is_answered_without_a_query(question: str, answers: list[str]) -> None:
@@ -36,7 +39,19 @@ def test_localhost_is_answered_without_a_query(question: str, answers: list[str]
         assert (without_rd.answers, without_rd.authority) == (result.answers, result.authority)
 
 
-@pytest.mark.parametrize("qname", ["localhost.example.com", "xlocalhost"])
+@pytest.mark.parametrize("qname", ["invalid", "a.b.Invalid", "x.onion", "onion"])
+def test_names_that_nobody_has_are_nxdomain_without_a_query(qname: str) -> None:
+    """RFC 6761 section 6.4, RFC 7686 section 2."""
+    for internet in (world(), signed_world()):
+        result = internet.resolve(qname)
+        assert (result.rcode, result.answers, internet.asked) == (Rcode.NXDOMAIN, (), [])
+        assert [rrset.name for rrset in result.authority] == [name(qname).suffix(1)]
+        assert not is_authenticated(result)
+
+
+@pytest.mark.parametrize(
+    "qname", ["localhost.example.com", "xlocalhost", "invalid.example.com", "xonion", "2.0.0.127.in-addr.arpa"]
+)
 def test_other_names_are_resolved(qname: str) -> None:
     internet = world()
     assert internet.resolve(qname).rcode == Rcode.NXDOMAIN
