@@ -30,7 +30,7 @@ DEPTH_MAX = 6
 NODES_MAX = 5_000
 # A question with an answer that is neither in quotes nor a list.
 _ANSWER = re.compile(r"[ \t]*(q\w+)[ \t]*:[ \t]+([^\s\"'\[{].*?)\s*\Z")
-_FORM = re.compile(r"^[ \t]*#[ \t]*(.+?)\r?\n[ \t]*[\"']?(q\w+)[\"']?[ \t]*:", re.MULTILINE)
+_FORM = re.compile(r"^[ \t]*#[ \t]*(.+?)\n[ \t]*[\"']?(q\w+)[\"']?[ \t]*:", re.MULTILINE)
 
 
 class SheetError(ValueError):
@@ -166,7 +166,7 @@ def read_forms(path: Path) -> dict[str, str]:
         text = decode_text(octets)
     except UnicodeDecodeError:
         return {}
-    return {name: form.strip() for form, name in _FORM.findall(text)}
+    return {name: form.strip() for form, name in _FORM.findall("\n".join(text.splitlines()))}
 
 
 def blank_sheet(assignment: str, student: str, questions: Mapping[str, str]) -> str:
