@@ -23,11 +23,14 @@ server1.example.com, signed with the attacker's keys.
 Parameter `ipv6`: every host has an IPv6 address in 2001:db8:a35::/48 in addition to its IPv4 address, and the zones
 have AAAA records and PTR records below ip6.arpa.
 
+Parameters `servers` and `zones`: other addresses for the name servers, and further zones that they serve.
+
     sudo mn --custom topologies/dns.py --topo dns --switch lxbr
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Any
 
 from mininet.topo import Topo
@@ -62,6 +65,7 @@ REVERSE_IPV6 = "5.3.a.0.8.b.d.0.1.0.0.2.ip6.arpa."
 SERVED_IPV6 = {"arpa": ("ip6.arpa.",), "example": (REVERSE_IPV6,)}
 WEB = {"web1": "10.53.4.1", "web2": "10.53.4.2", "web3": "10.53.4.3"}
 LOCAL = "10.53.9.53"
+NETWORK, CAMPUS = IPv4Network("10.53.0.0/16"), IPv4Network("10.53.9.0/24")
 # Secret from which the keys of all zones are derived; ROOT_ANCHOR is the DS record of the root's key.
 SEED, FORGED_SEED = "lab7", "forged"
 ROOT_ANCHOR = ". IN DS 23377 15 2 3A8678F85003F16867B8FF804D5EC22695F25E5AE7628680D9C84C0B9BC92337"
@@ -100,6 +104,47 @@ def parse_records(lines: str) -> list[Record]:
     return records
 
 
+def parse_servers(words: str) -> dict[str, tuple[str, str]]:
+    """Return the name servers as in SERVERS, with the addresses in words `host=address` in place of those there.
+
+    Raises ValueError for other words, and for an address outside of the network, in the campus, or of another host.
+    """
+    servers = dict(SERVERS)
+    for word in words.split():
+        host, _, address = word.partition("=")
+        try:
+            plain = IPv4Address(address)
+        except AddressValueError:
+            plain = None
+        if host not in servers or plain is None or plain not in NETWORK or plain in CAMPUS:
+            raise ValueError(
+                f"servers: {word!r} must be a name server and an address of 10.53.0.0/16, as com=10.53.1.7"
+            )
+        servers[host] = (address, servers[host][1])
+    used = [*(address for address, _ in servers.values()), *WEB.values()]
+    if len(set(used)) < len(used):
+        raise ValueError(f"servers: {words!r} gives two hosts the same address")
+    return servers
+
+
+def parse_zones(lines: str, servers: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Return origin -> (host, domain name of the name server) of the zones in lines `origin. host name.`.
+
+    Raises ValueError for other lines.
+    """
+    zones = {}
+    known = {origin for origins in SERVED.values() for origin in origins}
+    for line in lines.splitlines():
+        if line.strip():
+            words = line.split()
+            if len(words) != 3 or words[1] not in servers or not all(one.endswith(".") for one in words[::2]):
+                raise ValueError(f"zones: {line.strip()!r} must be `origin. host name.`, with a name server as host")
+            if words[0] in known:
+                raise ValueError(f"zones: {words[0]} is a zone already")
+            zones[words[0]] = (words[1], words[2])
+    return zones
+
+
 def make_names(
     ttl: int = 3600,
     changing: Sequence[int] = (),
@@ -107,6 +152,8 @@ def make_names(
     *,
     with_ipv6: bool = False,
     further: Sequence[Record] = (),
+    servers: Mapping[str, tuple[str, str]] = SERVERS,
+    own_zones: Mapping[str, tuple[str, str]] = {},
 ) -> NamePlan:
     """Return the zones of this topology, to be written as master files.
 
@@ -115,10 +162,13 @@ def make_names(
     version     number of changes of these addresses so far, which also sets the serial number of example.com
     with_ipv6   add AAAA records and their reverse mapping
     further     additional records, each for the zone of its owner name
+    servers     host -> (address, domain name) of the name servers
+    own_zones   further zones: origin -> (host that serves it, domain name of this name server)
     """
-    addresses = {name: [address] for address, name in SERVERS.values()}
-    servers = {f"server{number}.example.com.": [address] for number, address in enumerate(WEB.values(), start=1)}
-    canonical = {addresses_of_name[0]: name for name, addresses_of_name in (addresses | servers).items()}
+    addresses = {name: [address] for address, name in servers.values()}
+    web = {f"server{number}.example.com.": [address] for number, address in enumerate(WEB.values(), start=1)}
+    canonical = {addresses_of_name[0]: name for name, addresses_of_name in (addresses | web).items()}
+    addresses |= {name: [servers[host][0]] for host, name in own_zones.values()}
     pool = {POOL: list(WEB.values())}
     shops = {
         "www.shop.org.": [WEB["web2"]],
@@ -148,8 +198,9 @@ def make_names(
         Zone("provider.org.", (SERVERS["provider"][1],)),
         Zone("shop.org.", (SERVERS["provider"][1],)),
         Zone("bookshop.uk.", (SERVERS["provider"][1],)),
+        *(Zone(origin, (name,)) for origin, (_, name) in own_zones.items()),
     ]
-    names = addresses | servers | pool | shops
+    names = addresses | web | pool | shops
     if with_ipv6:
         names = {name: [*found, *map(_ipv6, found)] for name, found in names.items()}
         canonical |= {_ipv6(address): name for address, name in canonical.items()}
@@ -192,6 +243,8 @@ class DnsTopo(Topo):  # type: ignore[misc]
         validate: str = "yes",
         forged: str = "no",
         records: str = "",
+        servers: str = "",
+        zones: str = "",
         **link: Any,
     ) -> None:
         """Add the name servers, web servers, campus hosts and links.
@@ -208,8 +261,10 @@ class DnsTopo(Topo):  # type: ignore[misc]
             validate   the local server validates signed zones (yes or no)
             forged     an attacker serves example.com (yes or no)
             records    additional records for the zones of their names, one line `name. TTL type value` per record
+            servers    addresses of name servers in place of those above, words such as `com=10.53.1.7`
+            zones      further zones, one line `origin. host name.` per zone: its name server's host and domain name
 
-        Raises ValueError for an unknown mode or an invalid record, and for recursive mode with dnssec.
+        Raises ValueError for an unknown mode, an invalid record, address or zone, and for recursive mode with dnssec.
         """
         if mode not in ("iterative", "recursive"):
             raise ValueError(f"mode={mode!r}: must be iterative or recursive")
@@ -217,11 +272,15 @@ class DnsTopo(Topo):  # type: ignore[misc]
             raise ValueError("dnssec=yes: needs mode=iterative, as recursive servers pass no signatures on")
         self.dnssec, self.forged = dnssec == "yes", forged == "yes"
         self.ipv6 = ipv6 == "yes"
+        self.servers = parse_servers(servers)
+        self.own_zones = parse_zones(zones, self.servers)
         names = make_names(
             int(ttl),
             [int(word) for word in changing.split(",") if word],
             with_ipv6=self.ipv6,
             further=parse_records(records),
+            servers=self.servers,
+            own_zones=self.own_zones,
         )
         internet, campus = self.addSwitch("s1"), self.addSwitch("s2")
         self.addLink(internet, campus)
@@ -235,8 +294,9 @@ class DnsTopo(Topo):  # type: ignore[misc]
             self.addLink(host, campus, delay=f"{CLIENT_LEG_MS * float(scale):g}ms")
 
     def _name_servers(self, names: NamePlan, mode: str) -> list[str]:
-        for host, (address, name) in SERVERS.items():
-            origins = SERVED[host] + (SERVED_IPV6.get(host, ()) if self.ipv6 else ())
+        for host, (address, name) in self.servers.items():
+            own = tuple(origin for origin, (server, _) in self.own_zones.items() if server == host)
+            origins = SERVED[host] + (SERVED_IPV6.get(host, ()) if self.ipv6 else ()) + own
             files = {zone_file(origin): self._master_file(names, origin) for origin in origins}
             zones = " ".join(f"--zone {file}" for file in files)
             beside = f" --listen {_ipv6(address)}" if self.ipv6 else ""
@@ -249,7 +309,7 @@ class DnsTopo(Topo):  # type: ignore[misc]
                 files=files,
                 serves=f"{module} {zones}{self._signing(host)} --listen {address}{beside} --port 53",
             )
-        return list(SERVERS)
+        return list(self.servers)
 
     def _master_file(self, names: NamePlan, origin: str) -> str:
         text = names.master_file(origin)
@@ -275,7 +335,7 @@ class DnsTopo(Topo):  # type: ignore[misc]
         return list(WEB)
 
     def _local_server(self, mode: str, cache: str, validates: bool) -> str:
-        address, name = SERVERS["root"]
+        address, name = self.servers["root"]
         asks = f"--forward {address}" if mode == "recursive" else f"--root {name}={address}"
         caching = "" if cache == "yes" else " --no-cache"
         anchor = " --trust-anchor-file root.anchor" if validates else ""

@@ -341,18 +341,20 @@ class Frames:
     """Frame numbers as the true answer: a number, a list, or ranges such as `4-7, 9`, in any order.
 
     `least`: that many right numbers earn full points if no number is wrong. With None all are required, and each wrong
-    number cancels a right one.
+    number cancels a right one. `beside`: numbers that are neither right nor wrong, such as those of the other segments
+    of a message, which an answer as a range has.
     """
 
     value: tuple[int, ...]
     least: int | None = None
+    beside: tuple[int, ...] = ()
 
     def score(self, given: Given) -> float:
         """Return the count of right frame numbers minus that of wrong ones, divided by that of true ones; at least 0.
 
         With `least`, return 1 or 0 (see Frames). Raises AnswerError for other text.
         """
-        said = self.parse(given)
+        said = self.parse(given) - (set(self.beside) - set(self.value))
         right = said & set(self.value)
         if self.least is not None:
             return float(len(right) >= self.least and said <= set(self.value))

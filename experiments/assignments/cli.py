@@ -13,7 +13,7 @@ from rich.markup import escape
 from lab7.experiments.assignments import gradebook
 from lab7.experiments.assignments.build import HANDOUTS, KEYS, Built, build, require_same_build
 from lab7.experiments.assignments.course.lateness import Deadline, read_times
-from lab7.experiments.assignments.course.roster import RosterError, read_roster, read_students
+from lab7.experiments.assignments.course.roster import Roster, RosterError, read_roster, read_students
 from lab7.experiments.assignments.definition import (
     NETWORK_KIND,
     PREDICT_KIND,
@@ -33,10 +33,11 @@ from lab7.experiments.assignments.handin.command import verify_handin
 from lab7.experiments.assignments.network.command import start_command
 from lab7.experiments.assignments.predictions.command import predict_command
 from lab7.experiments.assignments.predictions.grading import read_receipts
-from lab7.experiments.assignments.programs.command import check_program, grade_folder, write_handout
+from lab7.experiments.assignments.programs.command import check_program, grade_folder, print_ignored, write_handout
 from lab7.experiments.assignments.programs.definition import find_program_assignment
 from lab7.experiments.assignments.sheet import SheetError, read_sheet
 from lab7.experiments.assignments.skeleton import write_skeleton
+from lab7.experiments.assignments.submissions.names import Course
 from lab7.experiments.harness.cli import common
 from lab7.topologies.emulation.virtual import kernel
 
@@ -311,10 +312,8 @@ def grade_command(
     try:
         require_same_build(assignment, secret, built)
         keys = KeyStore(assignment, secret, built)
-        found = submissions_of(assignment.kind, submissions)
-        if listed is not None:
-            found = {listed.student_of(student): place for student, place in found.items()}
-        students = {*found, *keys.students}
+        found = submissions_of(assignment.kind, submissions, Course(keys.students, listed or Roster({})))
+        students = {*found.places, *found.strangers, *keys.students}
         grades: list[Grade] = []
         given = read_receipts(receipts) if receipts is not None else None
         with common.progress(assignment.name) as step:
@@ -324,6 +323,7 @@ def grade_command(
     except (AssignmentError, RosterError, SecretError) as error:
         raise common.InputError(str(error)) from error
     gradebook.write_all(assignment, grades, place, listed)
+    print_ignored(found.ignored)
     _print_grades(grades, place)
 
 
@@ -433,7 +433,7 @@ assignment_command.add_command(start_command)
 def _print_grades(grades: Sequence[Grade], place: Path) -> None:
     rows = [
         [
-            grade.student,
+            escape(grade.student),
             f"{grade.earned:g} of {grade.possible:g}" if grade.graded else "not graded",
             escape("; ".join(filter(None, [grade.problem, *grade.flags, grade.late]))),
         ]

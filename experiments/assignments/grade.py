@@ -1,7 +1,6 @@
 """Grading of answer sheets: scores, feedback, and detection of copied answers.
 
-A submission is a folder named after the student with `answers.yaml` or a single YAML file in it, or a file
-`STUDENT-answers.yaml` or `STUDENT.yaml`, as learning platforms export them. The answer keys are computed from the
+The answer keys are computed from the
 captures that `lab7 assignment build` has recorded; grading starts no network. A submission that cannot be graded does
 not affect the others.
 """
@@ -19,7 +18,9 @@ from lab7.experiments.assignments.build import KEY_NAME, KEYS, capture_of
 from lab7.experiments.assignments.course.lateness import late_deduction
 from lab7.experiments.assignments.definition import Assignment, Key, Late
 from lab7.experiments.assignments.handout import HANDOUT_NAME, display_filter, handout_forms, question_texts
-from lab7.experiments.assignments.sheet import SHEET_NAME, Sheet, SheetError, read_forms, read_sheet
+from lab7.experiments.assignments.sheet import Sheet, SheetError, read_forms, read_sheet
+from lab7.experiments.assignments.submissions.names import printable
+from lab7.experiments.assignments.submissions.sheets import listed, sheet_in
 from lab7.experiments.assignments.variant import Variant, draw_variant, read_keys
 
 NO_SUBMISSION = "no submission"
@@ -27,14 +28,6 @@ NO_SUBMISSION = "no submission"
 ANOTHER = "another student"
 # Minimum fraction of answers that fit another student's key for a suspicion of copying, where the two keys differ.
 COPY_SHARE = 0.6
-# Suffixes of answer sheets in lower case; text editors and browsers write either, in any case.
-SHEET_SUFFIXES = (".yaml", ".yml")
-# Names of exported files; a second suffix, as in s1.yaml.txt, is no sheet, but a submission that is reported.
-_EXPORT = re.compile(
-    r"(?:(?P<student>[A-Z0-9][A-Z0-9.@+]*?)[-_ ].*answers.*|(?P<plain>[^/]+?))\.ya?ml(?:\.\w+)?\Z", re.IGNORECASE
-)
-# Maximum number of file names in a message.
-_NAMES_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -50,6 +43,11 @@ class QuestionGrade:
     given: str
     feedback: str
     text: str = ""
+
+    def __post_init__(self) -> None:
+        """Remove control characters from what the student has written, also where the feedback quotes it."""
+        object.__setattr__(self, "given", printable(self.given))
+        object.__setattr__(self, "feedback", printable(self.feedback))
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,12 @@ class Grade:
     late_days: int = 0
     deduction: float = 0.0
     others: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Remove control characters from names of files, which students choose."""
+        object.__setattr__(self, "student", printable(self.student))
+        object.__setattr__(self, "problem", printable(" ".join(self.problem.splitlines())))
+        object.__setattr__(self, "flags", tuple(printable(" ".join(flag.splitlines())) for flag in self.flags))
 
     @property
     def graded(self) -> bool:
@@ -123,86 +127,16 @@ class KeyStore:
         return self._keys[student]
 
 
-def find_submissions(folder: Path) -> dict[str, Path]:
-    """Return the paths of the answer sheets below a folder, keyed by student; the latest, if a student has several.
-
-    A student's folder that has files, but no answer sheet, stands for itself.
-    """
-    files: dict[str, list[Path]] = {}
-    for path in _files(folder):
-        if student := _student_of(path, folder):
-            files.setdefault(student, []).append(path)
-    return {student: sheet_among(paths, folder) or _place(paths, folder) for student, paths in files.items()}
-
-
-def _files(folder: Path) -> list[Path]:
-    """Return the files below a folder, the latest first, without hidden files and those that macOS adds to archives."""
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
-    ]
-    return sorted(found, key=lambda one: one.stat().st_mtime, reverse=True)
-
-
-def _student_of(path: Path, folder: Path) -> str:
-    if path.parent != folder:
-        return path.relative_to(folder).parts[0]
-    found = _EXPORT.match(path.name)
-    return (found["student"] or found["plain"]) if found is not None else ""
-
-
-def sheet_among(paths: Sequence[Path], exported: Path | None = None) -> Path | None:
-    """Return a student's answer sheet among files, the latest first: `answers.yaml`, else the only YAML file.
-
-    exported: a folder in which any YAML file is an answer sheet of the student. Return None if the sheet is missing or
-    ambiguous.
-    """
-    sheets = [path for path in paths if _is_sheet(path)]
-    named = [path for path in sheets if path.name == SHEET_NAME or path.parent == exported]
-    return named[0] if named else sheets[0] if len(sheets) == 1 else None
-
-
-def _place(paths: Sequence[Path], folder: Path) -> Path:
-    """Return the student's folder below `folder` of files without a sheet, or the file, if it is in `folder` itself."""
-    return paths[0] if paths[0].parent == folder else folder / paths[0].relative_to(folder).parts[0]
-
-
-def grade_file(keys: KeyStore, student: str, path: Path) -> Grade:
-    """Grade the answer sheet of one student in a file or folder; an unreadable sheet gives a Grade with a `problem`."""
-    files = _files(path) if path.is_dir() else [path]
-    found = sheet_among(files)
-    if found is None:
-        return Grade(student, 0, keys.assignment.points, problem=_no_sheet(files, path))
+def grade_file(keys: KeyStore, student: str, places: Sequence[Path]) -> Grade:
+    """Grade the answer sheet among a student's files and folders; an unreadable one gives a Grade with a `problem`."""
     try:
-        sheet = read_sheet(found)
+        with sheet_in(places) as found:
+            grade = grade_sheet(keys, student, read_sheet(found.path))
     except SheetError as error:
         return Grade(student, 0, keys.assignment.points, problem=str(error))
-    grade = grade_sheet(keys, student, sheet)
-    if found.name != SHEET_NAME:
-        return grade
     # A browser that downloads a sheet again names the copy `answers (1).yaml`, which may be the one with the answers.
-    others = [path.name for path in found.parent.iterdir() if _is_sheet(path) and path != found]
-    flags = [f"not graded, beside {SHEET_NAME}: {_listed(others)}"] if others else []
+    flags = [f"not graded, beside {found.path.name}: {listed(found.others)}"] if found.others else []
     return replace(grade, flags=(*grade.flags, *flags))
-
-
-def _is_sheet(path: Path) -> bool:
-    return path.suffix.lower() in SHEET_SUFFIXES and not path.name.startswith(".")
-
-
-def _no_sheet(files: Sequence[Path], place: Path) -> str:
-    if not place.is_dir():
-        return f"{place.name} is not a YAML file: hand in {SHEET_NAME}"
-    if not files:
-        return f"the folder is empty, and has no {SHEET_NAME}"
-    return f"the folder has {_listed([str(path.relative_to(place)) for path in files])}, but no {SHEET_NAME}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = [f"{len(names) - _NAMES_MAX} more"] if len(names) > _NAMES_MAX else []
-    *most, last = [*sorted(names)[:_NAMES_MAX], *more]
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def grade_sheet(keys: KeyStore, student: str, sheet: Sheet) -> Grade:

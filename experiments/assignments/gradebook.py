@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -192,6 +193,12 @@ def _printable(text: str) -> str:
     return "".join(letter if letter >= " " or letter in "\t\n" else "\ufffd" for letter in text)
 
 
+def _folder_name(student: str) -> str:
+    """Return the name of a student's folder; that of a stranger has a digest, so that it is no other student's."""
+    plain = re.sub(r"[^A-Za-z0-9._@+-]", "_", student)
+    return plain if plain == student else f"{plain[:100]}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"
+
+
 def feedback_markdown(assignment: GradedAssignment, grade: Grade) -> str:
     """Return the feedback page of a student in Markdown."""
     total = f"{_number(grade.earned)} of {_number(grade.possible)} points" if grade.graded else "not graded"
@@ -226,7 +233,7 @@ def write_all(
     ):
         write_atomically(folder / name, text)
     for grade in grades:
-        place = folder / "students" / re.sub(r"[^A-Za-z0-9._@+-]", "_", grade.student)
+        place = folder / "students" / _folder_name(grade.student)
         place.mkdir(parents=True, exist_ok=True)
         page = to_html(f"{assignment.title}: {grade.student}", feedback_markdown(assignment, grade))
         write_atomically(place / "feedback.html", page)

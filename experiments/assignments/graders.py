@@ -5,23 +5,24 @@ A submission that cannot be graded does not affect the others. Submitted program
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lab7.experiments.assignments.course.lateness import NO_DEADLINE, Deadline, modified_s
 from lab7.experiments.assignments.definition import KINDS_WITH_TASK, PREDICT_KIND
-from lab7.experiments.assignments.grade import NO_SUBMISSION, Grade, KeyStore, find_submissions, grade_file
-from lab7.experiments.assignments.handin.record import HANDIN_NAME
+from lab7.experiments.assignments.grade import NO_SUBMISSION, Grade, KeyStore, grade_file
 from lab7.experiments.assignments.handin.verification import Verifier
 from lab7.experiments.assignments.network.grading import NetworkGrader
 from lab7.experiments.assignments.predictions.grading import PredictionGrader
-from lab7.experiments.assignments.sheet import SHEET_NAME
+from lab7.experiments.assignments.submissions.collection import Collected, collect, files_of
+from lab7.experiments.assignments.submissions.names import Course, again, is_late
+from lab7.experiments.assignments.submissions.sheets import SUBMISSION_SUFFIXES, sheet_time_s
 
-# Function that grades one student's submission, a file or folder, without any deduction for lateness.
-Grader = Callable[[str, Path], Grade]
-_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
-_ZIP = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*\.zip\Z|(?P<plain>[A-Za-z0-9][^/]*)\.zip\Z")
+# Remark on a submission that Canvas marks LATE, whose time in the file system is before the deadline.
+MARKED_LATE = "Canvas marks it LATE, the time of its file does not: give the platform's time by --submitted"
+# Function that grades one student's submission, files and folders, without any deduction for lateness.
+Grader = Callable[[str, Sequence[Path]], Grade]
 
 
 def grader_of(keys: KeyStore, receipts: Mapping[str, str] | None = None) -> Grader:
@@ -31,54 +32,59 @@ def grader_of(keys: KeyStore, receipts: Mapping[str, str] | None = None) -> Grad
     """
     verifier = Verifier(keys.secret, keys.assignment.name, keys.students)
     if keys.assignment.kind == PREDICT_KIND:
-        return PredictionGrader(keys, verifier, receipts)
+        predictions = PredictionGrader(keys, verifier, receipts)
+        return lambda student, places: predictions(student, _handin_place(places))
     if keys.assignment.kind in KINDS_WITH_TASK:
-        return NetworkGrader(keys, verifier)
-    return lambda student, place: grade_file(keys, student, place)
+        network = NetworkGrader(keys, verifier)
+        return lambda student, places: network(student, _handin_place(places))
+    return lambda student, places: grade_file(keys, student, places)
 
 
-def submission_name(kind: str) -> str:
-    """Return the name of the file that students hand in: `handin.zip` or `answers.yaml`, depending on the kind."""
-    return HANDIN_NAME if kind in KINDS_WITH_TASK else SHEET_NAME
+def _handin_place(places: Sequence[Path]) -> Path:
+    """Return the file or folder of a student that has a hand-in; Moodle makes a folder for a typed text, too."""
+    with_zip = [place for place in places if any(path.suffix.lower() == ".zip" for path in files_of([place]))]
+    return max(with_zip or places, key=lambda place: (again(place.name), modified_s(place)))
 
 
-def submissions_of(kind: str, folder: Path) -> dict[str, Path]:
-    """Return the paths of the submissions in a folder, keyed by student; `kind` is the assignment's kind."""
-    if kind not in KINDS_WITH_TASK:
-        return find_submissions(folder)
-    found = {}
-    for path in sorted(folder.iterdir()):
-        if path.is_symlink() or path.name.startswith("."):
-            continue
-        match = _ZIP.match(path.name)
-        if path.is_dir() and _FOLDER.match(path.name):
-            found[path.name] = path
-        elif path.is_file() and match is not None:
-            found[match["student"] or match["plain"]] = path
-    return found
+def submissions_of(kind: str, folder: Path, course: Course) -> Collected:
+    """Return the submissions in a folder, keyed by student; `kind` is the assignment's kind."""
+    return collect(folder, course, (".zip",) if kind in KINDS_WITH_TASK else SUBMISSION_SUFFIXES)
+
+
+def _time_s(kind: str, places: Sequence[Path]) -> float:
+    """Return the time of a submission by its files, in s since 1970: that of the answer sheet, else the latest."""
+    found = None if kind in KINDS_WITH_TASK else sheet_time_s(places)
+    return found if found is not None else max(map(modified_s, places))
 
 
 def grade_all(
     keys: KeyStore,
-    submissions: Mapping[str, Path],
+    submissions: Collected,
     deadline: Deadline = NO_DEADLINE,
     receipts: Mapping[str, str] | None = None,
 ) -> Iterator[Grade]:
     """Yield a Grade for each student, in the order of the ids, also for students without a submission."""
-    possible, students, grader = keys.assignment.points, keys.students, grader_of(keys, receipts)
-    for student in sorted({*submissions, *students}):
-        if student not in submissions:
-            yield Grade(student, 0, possible, problem=NO_SUBMISSION)
-        elif student not in students:
-            yield Grade(student, 0, possible, problem=f"{student} is not on the roster of this build")
+    assignment, students, grader = keys.assignment, keys.students, grader_of(keys, receipts)
+    reasons = {student: f"{student} is not on the roster of this build" for student in submissions.places}
+    reasons = {**reasons, **submissions.strangers}
+    for student in sorted({*submissions.places, *submissions.strangers, *students}):
+        places = submissions.places.get(student, ())
+        if student not in students:
+            yield Grade(student, 0, assignment.points, problem=reasons[student])
+        elif not any(files_of([place]) for place in places):
+            yield Grade(student, 0, assignment.points, problem=NO_SUBMISSION)
         else:
-            grade, place = _grade(grader, student, submissions[student], possible), submissions[student]
-            yield grade.less_late(keys.assignment.late, deadline.days(student, modified_s(place)))
+            grade = _grade(grader, student, places, assignment.points)
+            days = deadline.days(student, _time_s(assignment.kind, places))
+            late = [is_late(place.name) for place in places]
+            if deadline.at is not None and days == 0 and any(late) and student not in deadline.times:
+                grade = replace(grade, flags=(*grade.flags, MARKED_LATE))
+            yield grade.less_late(assignment.late, days)
 
 
-def _grade(grader: Grader, student: str, place: Path, possible: float) -> Grade:
+def _grade(grader: Grader, student: str, places: Sequence[Path], possible: float) -> Grade:
     try:
-        return grader(student, place)
+        return grader(student, places)
     except Exception as error:
         # A failure of lab7 on one submission must not affect the other students.
         why = f"{type(error).__name__}: {error}"[:300]

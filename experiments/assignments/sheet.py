@@ -21,6 +21,7 @@ from pathlib import Path
 import yaml
 
 from lab7.experiments.assignments.answer_types import Given
+from lab7.experiments.assignments.course.roster import decode_text
 from lab7.experiments.harness.capture.reader import is_capture
 
 SHEET_NAME = "answers.yaml"
@@ -29,7 +30,7 @@ DEPTH_MAX = 6
 NODES_MAX = 5_000
 # A question with an answer that is neither in quotes nor a list.
 _ANSWER = re.compile(r"[ \t]*(q\w+)[ \t]*:[ \t]+([^\s\"'\[{].*?)\s*\Z")
-_FORM = re.compile(r"^[ \t]*#[ \t]*(.+?)\r?\n[ \t]*[\"']?(q\w+)[\"']?[ \t]*:", re.MULTILINE)
+_FORM = re.compile(r"^[ \t]*#[ \t]*(.+?)\n[ \t]*[\"']?(q\w+)[\"']?[ \t]*:", re.MULTILINE)
 
 
 class SheetError(ValueError):
@@ -91,10 +92,12 @@ def read_sheet(path: Path) -> Sheet:
         raise SheetError(f"{path.name} cannot be read ({error.strerror})") from error
     if is_capture(octets):
         raise SheetError(f"{path.name} is a capture, not an answer sheet: give {SHEET_NAME}")
+    if octets.startswith(b"PK\x03\x04"):
+        raise SheetError(f"{path.name} is a zip file or a document of an office program, not text: give {SHEET_NAME}")
     if len(octets) > SHEET_BYTES_MAX:
         raise SheetError(f"{path.name} has more than {SHEET_BYTES_MAX // 1024} KiB: hand in the answer sheet alone")
     try:
-        return parse_sheet(octets.decode("utf-8-sig"))
+        return parse_sheet(decode_text(octets))
     except UnicodeDecodeError as error:
         line = octets.count(b"\n", 0, error.start) + 1
         raise SheetError(f"{path.name}, line {line}: not text in UTF-8: save the sheet as UTF-8") from error
@@ -106,7 +109,8 @@ def parse_sheet(text: str) -> Sheet:
     """Parse the text of an answer sheet. Raises SheetError, whose message begins with the line number."""
     loader = None
     try:
-        loader = _Loader(text)
+        # White space of an answer is not compared; a tab elsewhere is that of an editor, which YAML does not allow.
+        loader = _Loader(text.expandtabs(2))
         data = loader.get_single_data()
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -157,8 +161,12 @@ def _sheet(data: object) -> Sheet:
 def read_forms(path: Path) -> dict[str, str]:
     """Read the expected answer formats, which are comments before the questions of a sheet, keyed by question id."""
     with path.open("rb") as stream:
-        text = stream.read(SHEET_BYTES_MAX).decode("utf-8-sig", "replace")
-    return {name: form.strip() for form, name in _FORM.findall(text)}
+        octets = stream.read(SHEET_BYTES_MAX)
+    try:
+        text = decode_text(octets)
+    except UnicodeDecodeError:
+        return {}
+    return {name: form.strip() for form, name in _FORM.findall("\n".join(text.splitlines()))}
 
 
 def blank_sheet(assignment: str, student: str, questions: Mapping[str, str]) -> str:

@@ -37,7 +37,8 @@ NO_DEADLINE = Deadline()
 def modified_s(place: Path) -> float:
     """Return the last modification time, in s since 1970, of a submitted file or of the files in a folder."""
     files = [path for path in place.rglob("*") if path.is_file()] if place.is_dir() else []
-    return max(path.stat().st_mtime for path in files or [place])
+    # A symbolic link counts itself: what it leads to is no part of the submission, and may not exist.
+    return max(path.lstat().st_mtime for path in files or [place])
 
 
 def late_deduction(late: Late, days: int) -> float:

@@ -1,28 +1,32 @@
 """Roster of a course: student ids, and the columns by which a learning platform identifies its students.
 
-A roster is a CSV file in UTF-8, separated by commas, semicolons or tabs, whose first line has the column names. It can
-be written by hand, or be the exported gradebook of Canvas, Moodle or Gradescope.
+A roster is a CSV file, separated by commas, semicolons or tabs; its first line has the column names. It can be written
+by hand, or be the exported gradebook of Canvas, Moodle or Gradescope. It is in UTF-8; what spreadsheets write, UTF-16
+with a byte order mark and Windows-1252, is read, too.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROSTER_MAX = 5_000
 _STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
 # Names of the column with the student's id, in exports of Canvas, Moodle and Gradescope, and in plain CSV.
-ID_COLUMNS = ("student", "id", "sis login id", "sis user id", "username", "id number", "sid", "email", "email address")
+ID_COLUMNS = (
+    "student", "id", "sis login id", "sis user id", "username", "id number", "sid", "student id", "student number",
+    "user name", "login", "login id", "email", "email address", "e-mail",
+)  # fmt: skip
 # In exports of Canvas, the column Student has the student's name, and ID has a number of Canvas.
 _CANVAS, _CANVAS_ID = {"student", "id", "sis login id"}, "sis login id"
 _CANVAS_NO_STUDENT = "Points Possible"
-# Name of a folder in the zip file by Moodle's "Download all submissions": the student's full name, and a number.
-_MOODLE_FOLDER = re.compile(r"(?P<name>.+)_\d+_assignsubmission_(?:file|onlinetext)_?\Z")
-_NAME_COLUMNS = ("name", "full name", "student name")
 _DELIMITERS = ",;\t"
+_CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class RosterError(ValueError):
@@ -40,32 +44,44 @@ class Roster:
         row = self.rows.get(student, {})
         return next((row[name] for name in columns if row.get(name)), "")
 
-    def student_of(self, folder: str) -> str:
-        """Return the id of the student whose submission Moodle puts into a folder of this name.
-
-        Other names are returned as they are, and so are those of no student of the roster or of several.
-        """
-        found = _MOODLE_FOLDER.match(folder)
-        named = [one for one in self.rows if found and found["name"].casefold() == self._full_name(one).casefold()]
-        return named[0] if len(named) == 1 else folder
-
-    def _full_name(self, student: str) -> str:
-        parts = self.cell(student, "first name"), self.cell(student, "last name", "surname")
-        return " ".join(filter(None, parts)) or self.cell(student, *_NAME_COLUMNS)
-
 
 def read_rows(path: Path) -> list[tuple[int, list[str]]]:
     """Return the non-empty rows of a CSV file as (line number, cells). Raises RosterError."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            first = stream.readline()
-            stream.seek(0)
-            reader = csv.reader(stream, delimiter=max(_DELIMITERS, key=first.count))
-            return [
-                (reader.line_num, [cell.strip() for cell in row]) for row in reader if any(cell.strip() for cell in row)
-            ]
+        text = decode_text(path.read_bytes())
+        first, _, rest = text.partition("\n")
+        # Excel's line that names the separator, before the column names.
+        named = re.fullmatch(r"sep=([,;\t])\s*", first, re.IGNORECASE)
+        lines, delimiter = (rest, named[1]) if named else (text, max(_DELIMITERS, key=first.count))
+        reader = csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter)
+        skipped = 1 if named else 0
+        return [
+            (reader.line_num + skipped, [cell.strip() for cell in row])
+            for row in reader
+            if any(cell.strip() for cell in row)
+        ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RosterError(f"{path.name} cannot be read as CSV in UTF-8 ({error})") from error
+
+
+def decode_text(octets: bytes) -> str:
+    """Return text in UTF-8, in UTF-16 with a byte order mark, or else in Windows-1252. Raises UnicodeDecodeError.
+
+    Octets of control characters, such as those of a picture or an archive, are no text in Windows-1252.
+    """
+    if octets.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return octets.decode("utf-16")
+    try:
+        return octets.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if _CONTROLS.search(octets) is not None:
+            raise
+        return octets.decode("cp1252")
+
+
+def column_names(row: Sequence[str]) -> list[str]:
+    """Return the names of columns as they are compared: in lower case, with blanks for underscores."""
+    return [name.casefold().replace("_", " ") for name in row]
 
 
 def read_pairs(path: Path, column: str) -> list[tuple[int, str, str]]:
@@ -74,7 +90,7 @@ def read_pairs(path: Path, column: str) -> list[tuple[int, str, str]]:
     Raises RosterError.
     """
     rows = read_rows(path)
-    names = [name.casefold() for name in rows[0][1]] if rows else []
+    names = column_names(rows[0][1]) if rows else []
     if not {"student", column} <= set(names):
         raise RosterError(f"{path.name}: give a CSV file whose first line names the columns student and {column}")
     first, second = names.index("student"), names.index(column)
@@ -87,8 +103,11 @@ def read_roster(path: Path) -> Roster:
     rows = read_rows(path)
     if not rows:
         raise RosterError(f"{path.name} is empty: give a CSV file with a column `student`")
-    names = [cell.casefold() for cell in rows[0][1]]
-    column = next((name for name in ID_COLUMNS if name in names), None)
+    names = column_names(rows[0][1])
+    columns = [name for name in ID_COLUMNS if name in names]
+    # Moodle exports columns that a course does not use, such as ID number, without a single cell.
+    used = [name for name in columns if any(row[names.index(name) :][:1] not in ([], [""]) for _, row in rows[1:])]
+    column = next(iter([*used, *columns]), None)
     canvas = set(names) >= _CANVAS
     if column is None:
         raise RosterError(

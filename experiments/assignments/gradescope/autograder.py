@@ -55,7 +55,7 @@ def grade_submission(root: Path) -> dict[str, Any]:
     if takes_programs(name):
         return grade_program(name, secret, author, place, settings)
     keys = KeyStore(find_assignment(name), secret, source / BUILD_NAME)
-    return gradebook.gradescope_results(grader_of(keys)(author, place), bool(settings.get("show", True)))
+    return gradebook.gradescope_results(grader_of(keys)(author, (place,)), bool(settings.get("show", True)))
 
 
 def _ungraded(problem: str) -> dict[str, Any]:

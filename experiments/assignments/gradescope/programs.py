@@ -27,9 +27,11 @@ def grade_program(name: str, secret: bytes, student: str, place: Path, settings:
     virtual = common.virtual_time("virtual", "auto", True)
     if virtual is None:
         raise RuntimeError("programs are graded from outside of the kernel of virtual time")
-    submission = read_submission(student, place, assignment.file)
-    with tempfile.TemporaryDirectory(prefix="lab7-autograder-") as folder:
-        grading = Grading(assignment, name, virtual, Path(folder), assignment.stages, assignment.parameters)
+    with tempfile.TemporaryDirectory(prefix="lab7-autograder-") as text:
+        folder = Path(text)
+        (folder / "unpacked").mkdir()
+        submission = read_submission(student, place, assignment.file, folder / "unpacked")
+        grading = Grading(assignment, name, virtual, folder / "out", assignment.stages, assignment.parameters)
         grade: Grade = grade_submission(grading, submission, Draw(secret, assignment.name, student).seed)
     hidden = {stage.id for stage in assignment.stages if stage.hidden}
     return gradebook.gradescope_results(grade, bool(settings.get("show", True)), hidden)

@@ -134,10 +134,12 @@ def read_handin(place: Path, scratch: Path) -> HandIn:
     scratch: an empty folder into which a zip file is unpacked.
     """
     folder = place
-    if place.is_dir():
-        zips = sorted(place.rglob("*.zip"))
+    if place.is_dir() and not place.is_symlink():
+        zips = sorted(path for path in place.rglob("*") if path.suffix.lower() == ".zip" and path.is_file())
         if not (place / RECORD_NAME).is_file() and zips:
             place = zips[0]
+    if place.is_symlink() or (folder / RECORD_NAME).is_symlink():
+        raise AssignmentError(f"{place.name} is or has a symbolic link, which is not read: hand in {HANDIN_NAME}")
     if place.suffix in (".yaml", ".yml", ".py"):
         raise AssignmentError(f"{place.name} has no signature: answer sheets and programs are graded without one")
     if place.is_file():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -24,6 +25,8 @@ from lab7.experiments.assignments.programs.report import stage_lines
 from lab7.experiments.assignments.programs.stages import is_open
 from lab7.experiments.assignments.programs.submission import find_programs, read_submission
 from lab7.experiments.assignments.programs.tries import read_tries, with_hints
+from lab7.experiments.assignments.submissions.names import printable
+from lab7.experiments.assignments.submissions.sheets import listed
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
 from lab7.topologies.emulation.errors import UserFileError
@@ -41,15 +44,23 @@ def grade_folder(
     """Grade all programs in a folder and write the gradebooks; return the grades in the order of student ids."""
     assignment, virtual = _prepare(name)
     try:
-        found = find_programs(submissions, assignment.file)
-        students = sorted({*found, *(roster.rows if roster is not None else ())})
         grading = Grading(assignment, name, virtual, out, assignment.stages, assignment.parameters)
-        with common.progress(assignment.name) as step:
-            grades = grade_programs(grading, found, students, secret, jobs, deadline, step)
+        with tempfile.TemporaryDirectory(prefix="lab7-grade-") as scratch, common.progress(assignment.name) as step:
+            found = find_programs(submissions, assignment.file, Path(scratch), roster)
+            students = sorted({*found.submissions, *(roster.rows if roster is not None else ())})
+            grades = grade_programs(grading, found.submissions, students, secret, jobs, deadline, step)
+        grades += [Grade(one, 0, assignment.points, problem=why) for one, why in sorted(found.strangers.items())]
     except SecretError as error:
         raise common.InputError(str(error)) from error
     gradebook.write_all(assignment, grades, out, roster)
+    print_ignored(found.ignored)
     return grades
+
+
+def print_ignored(names: Sequence[str]) -> None:
+    """Name files beside the submissions that belong to no student, and were ignored, on standard error."""
+    if names:
+        click.echo(f"not of a student, ignored: {printable(listed(names))}", err=True)
 
 
 def check_program(name: str, place: Path) -> None:
@@ -59,8 +70,8 @@ def check_program(name: str, place: Path) -> None:
     """
     assignment, virtual = _prepare(name)
     public = tuple(stage for stage in assignment.stages if not stage.hidden)
-    submission = read_submission("program", place, assignment.file)
     with tempfile.TemporaryDirectory(prefix="lab7-check-") as folder, common.progress(assignment.name) as step:
+        submission = read_submission("program", place, assignment.file)
         step("running the program", 0.1)
         grading = Grading(assignment, name, virtual, Path(folder), public, assignment.check_parameters)
         grade = grade_submission(grading, submission, secrets.randbelow(1 << 31))

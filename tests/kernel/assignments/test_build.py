@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from lab7.experiments.assignments.build import build
+from lab7.experiments.assignments.course.roster import Roster
 from lab7.experiments.assignments.definition import Question, find_assignment
-from lab7.experiments.assignments.grade import KeyStore, find_submissions
-from lab7.experiments.assignments.graders import grade_all
+from lab7.experiments.assignments.grade import KeyStore
+from lab7.experiments.assignments.graders import grade_all, submissions_of
 from lab7.experiments.assignments.skeleton import write_skeleton
+from lab7.experiments.assignments.submissions.names import Course
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
 from tests.emulation.support import eventually
@@ -90,7 +92,7 @@ def test_keys_agree_with_tshark_and_earn_full_points(name: str, tmp_path: Path, 
         for one in find_assignment(name).questions:
             check_filter(capture, one, key["answers"][one.id])
     keys = KeyStore(find_assignment(name), SECRET, out)
-    for grade in grade_all(keys, find_submissions(tmp_path / "in")):
+    for grade in grade_all(keys, submissions_of("sheet", tmp_path / "in", Course(STUDENTS, Roster({})))):
         assert (grade.earned, grade.flags, grade.problem) == (grade.possible, (), "")
     first, second = ({q: one.answer.shown() for q, one in keys.of(student).items()} for student in STUDENTS)
     assert first != second

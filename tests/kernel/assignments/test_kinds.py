@@ -10,6 +10,7 @@ import pytest
 
 from lab7.experiments.assignments.answer_types import Found
 from lab7.experiments.assignments.build import build, record
+from lab7.experiments.assignments.course.roster import Roster
 from lab7.experiments.assignments.definition import find_assignment
 from lab7.experiments.assignments.grade import KeyStore
 from lab7.experiments.assignments.graders import grade_all, submissions_of
@@ -20,6 +21,7 @@ from lab7.experiments.assignments.predictions.commitment import commit
 from lab7.experiments.assignments.recording import CAPTURE_NAME
 from lab7.experiments.assignments.sheet import Sheet
 from lab7.experiments.assignments.skeleton import write_skeleton
+from lab7.experiments.assignments.submissions.names import Course
 from lab7.experiments.assignments.variant import draw_variant, read_keys
 from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
 from tests.kernel.assignments import tshark
@@ -57,7 +59,9 @@ def test_predictions_are_measured_as_in_the_build(tmp_path: Path, virtual: Virtu
         shutil.copy(work / HANDIN_NAME, tmp_path / "in" / student)
     grades = {
         one.student: one
-        for one in grade_all(KeyStore(assignment, SECRET, out), submissions_of("predict", tmp_path / "in"))
+        for one in grade_all(
+            KeyStore(assignment, SECRET, out), submissions_of("predict", tmp_path / "in", Course(STUDENTS, Roster({})))
+        )
     }
     points = {question.id: question.points for question in assignment.questions}
     assert (grades["s1"].earned, grades["s1"].problem, grades["s1"].flags) == (assignment.points, "", ())

@@ -15,15 +15,30 @@ from lab7.experiments.assignments.draw import Draw
 from lab7.experiments.assignments.recording import Lab
 from lab7.experiments.dns.wire.messages import DnsMessage
 from lab7.experiments.dns.wire.traffic import DnsExchange
-from lab7.topologies.dns import LOCAL
+from lab7.experiments.harness.judge.frames import Endpoint
+from lab7.topologies.dns import LOCAL, SERVERS
 
+# Top-level domains, one of which each student's name is in, and the hosts that may serve it.
+TOP_LEVEL = (
+    "coffee", "garden", "museum", "travel", "cloud", "design", "energy", "films", "guide", "house", "islands", "jobs",
+    "kitchen", "limited", "market", "network", "observer", "photo", "school", "theater", "vision", "works",
+)  # fmt: skip
+REGISTRIES = ("com", "org", "uk")
+# Other names that the client looks up before the large RRset, whose resolutions take different numbers of queries.
+OTHERS = (
+    "www.example.com", "pool.example.com", "server3.example.com", "www.shop.org", "www.bookshop.uk", "ns.provider.org",
+)  # fmt: skip
 # Number of padding characters in each string of the large TXT RRset, which exceeds a UDP response.
 FILLING = 150
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw a student's parameters: domain, names, address, TTL, delays of all links, and pause between two queries."""
-    domain = draw.choice("domain", ["example.com", "shop.org", "bookshop.uk"])
+    """Draw a student's parameters: zones and their servers, names, addresses, TTL, delays, pause, and other lookups."""
+    top_level, registry = draw.choice("top level", TOP_LEVEL), draw.choice("registry", REGISTRIES)
+    domain, host = f"{draw.word('domain')}.{top_level}", draw.choice("server", ["example", "provider"])
+    # A name server in the zone itself needs glue; one in another zone has none in this referral.
+    server = draw.choice("name server", [f"ns.{domain}.", SERVERS[host][1]])
+    others = draw.sample("others", OTHERS, draw.number("count of others", 1, 4))
     name, big = f"{draw.word('name')}.{domain}", f"{draw.word('big', 4)}.{domain}"
     address = f"10.53.{draw.number('network', 20, 250)}.{draw.number('host', 1, 250)}"
     ttl_s, strings = draw.number("ttl", 60, 900), draw.number("strings", 10, 16)
@@ -31,20 +46,33 @@ def variant(draw: Draw) -> dict[str, Any]:
     return {
         "name": name,
         "big": big,
+        "others": others,
         "pause": draw.number("pause", 5, 50),
         "parameters": {
             "scale": draw.number("scale", 40, 180) / 100,
+            "servers": " ".join(f"{host}={address}" for host, address in _addresses(draw).items()),
+            "zones": f"{top_level}. {registry} ns.{top_level}.\n{domain}. {host} {server}\n",
             "records": f"{name}. {ttl_s} A {address}\n{big}. {ttl_s} TXT {text}\n",
         },
     }
 
 
+def _addresses(draw: Draw) -> dict[str, str]:
+    """Draw the addresses of the name servers: those of top-level domains in one network, the others in their own."""
+    top = draw.sample("addresses of top-level domains", range(2, 251), 4)
+    networks = (("root", 0), ("example", 2), ("provider", 3))
+    own = {host: f"10.53.{network}.{draw.number(host, 2, 250)}" for host, network in networks}
+    return {**own, **{host: f"10.53.1.{last}" for host, last in zip(("com", "org", "uk", "arpa"), top, strict=True)}}
+
+
 def record(lab: Lab) -> None:
-    """Query a name, query it again after a pause, and query a TXT RRset too large for a UDP response."""
+    """Query a name twice, with a pause between, other names, and a TXT RRset too large for a UDP response."""
     name, big = lab.variant["name"], lab.variant["big"]
     lab.run_module("client", "lab7.services.dns.stub", name, "A")
     lab.run("client", ["sleep", str(lab.variant["pause"])])
     lab.run_module("client", "lab7.services.dns.stub", name, "A")
+    for other in lab.variant["others"]:
+        lab.run_module("client", "lab7.services.dns.stub", other, "A")
     lab.run_module("client", "lab7.services.dns.stub", big, "TXT")
 
 
@@ -157,7 +185,19 @@ def q6(seen: CaptureView) -> Key:
     explanation = f"AA is set by servers that are authoritative for the name (RFC 1035 section 4.1.1): {_list(frames)}."
     if in_segments:
         explanation += f" A response over TCP in several segments is decoded in the last of them: {_list(in_segments)}."
-    return Key(Frames(frames), frames, explanation)
+    # Who reads a message in all of its segments may give their range.
+    return Key(Frames(frames, beside=_segments(seen, messages)), frames, explanation)
+
+
+def _segments(seen: CaptureView, messages: list[DnsMessage]) -> tuple[int, ...]:
+    """Return the frames at the local name server with the TCP segments of messages, the last of them included."""
+    ways = {
+        (Endpoint(one.source, one.source_port), Endpoint(one.target, one.target_port))
+        for one in messages
+        if one.transport == "tcp"
+    }
+    segments = [(frame.number, frame.tcp) for frame in seen.frames]
+    return tuple(number for number, tcp in segments if tcp and tcp.payload and (tcp.source, tcp.target) in ways)
 
 
 def _list(frames: tuple[int, ...]) -> str:

@@ -135,9 +135,12 @@ def q2(seen: CaptureView) -> Key:
 @question(points=2, filter="tcp.len > 0 && tcp.port in {80, 3128}", hint="No request to the server comes before it.")
 def q3(seen: CaptureView) -> Key:
     """Return the answer key: the numbers of the frames in which the responses from the cache (hits) begin."""
-    frames = tuple(_response(one).frames[0] for one in _served(seen) if one.upstream is None)
+    responses = [_response(one) for one in _served(seen) if one.upstream is None]
+    frames = tuple(response.frames[0] for response in responses)
     explanation = f"Served from the cache (RFC 9111 section 4): responses from frame {', '.join(map(str, frames))} on."
-    return Key(Frames(frames), frames, explanation)
+    # Who reads a message in all of its segments may give their range.
+    beside = tuple(number for response in responses for number in response.frames)
+    return Key(Frames(frames, beside=beside), frames, explanation)
 
 
 @question(points=1, filter='http.response.line contains "Age:"', hint="The header field Age counts seconds.")

@@ -162,3 +162,8 @@ def test_any_text_is_scored_or_refused(text: str) -> None:
             assert 0 <= answer.score(text) <= 1
         except AnswerError as error:
             is_one_sentence(error)
+
+
+def test_frames_beside_the_true_ones_are_neither_right_nor_wrong() -> None:
+    answer = Frames((8, 32), beside=(30, 31, 32))
+    assert [answer.score(said) for said in ("8, 32", "8, 30-32", "8, 31", "8, 30-33")] == [1, 1, 0.5, 0.5]

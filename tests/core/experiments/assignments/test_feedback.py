@@ -18,13 +18,13 @@ from lab7.experiments.assignments import gradebook
 from lab7.experiments.assignments.cli import assignment_command
 from lab7.experiments.assignments.course.lateness import Deadline, late_deduction, modified_s
 from lab7.experiments.assignments.definition import Late
-from lab7.experiments.assignments.grade import Grade, KeyStore, QuestionGrade, find_submissions
+from lab7.experiments.assignments.grade import Grade, KeyStore, QuestionGrade
 from lab7.experiments.assignments.graders import grade_all
 from lab7.experiments.assignments.handin.record import HANDIN_NAME
 from lab7.experiments.assignments.handout import question_texts
 from lab7.experiments.assignments.variant import draw_variant
 from tests.core.experiments.assignments.handin.samples import SECRET, make_handin, network
-from tests.core.experiments.assignments.test_grade import ASSIGNMENT, right, store, submit
+from tests.core.experiments.assignments.test_grade import ASSIGNMENT, found_in, right, store, submit
 from tests.core.experiments.assignments.test_same_build import built, course
 
 __all__ = ["course", "store"]
@@ -32,7 +32,7 @@ DEADLINE = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 
 def one(store: KeyStore, folder: Path, deadline: Deadline) -> Grade:
-    return next(grade for grade in grade_all(store, find_submissions(folder), deadline) if grade.student == "s1")
+    return next(grade for grade in grade_all(store, found_in(store, folder), deadline) if grade.student == "s1")
 
 
 @pytest.mark.parametrize(

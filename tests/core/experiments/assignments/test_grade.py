@@ -7,6 +7,7 @@ import io
 import json
 import os
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,9 +16,12 @@ import pytest
 from lab7.experiments.assignments import gradebook, graders
 from lab7.experiments.assignments.answer_types import Frames, Number, Text
 from lab7.experiments.assignments.course.lateness import Deadline
+from lab7.experiments.assignments.course.roster import Roster
 from lab7.experiments.assignments.definition import Assignment, Key, Late, Question, find_assignment
-from lab7.experiments.assignments.grade import Grade, KeyStore, find_submissions, grade_file, grade_question
-from lab7.experiments.assignments.graders import grade_all
+from lab7.experiments.assignments.grade import Grade, KeyStore, grade_file, grade_question
+from lab7.experiments.assignments.graders import grade_all, submissions_of
+from lab7.experiments.assignments.submissions.collection import Collected
+from lab7.experiments.assignments.submissions.names import Course
 
 SECRET = bytes(32)
 
@@ -79,8 +83,12 @@ def right(number: int) -> dict[str, str]:
     return {name: one.answer.shown() for name, one in key(number).items()}
 
 
+def found_in(store: KeyStore, folder: Path, rows: dict[str, dict[str, str]] | None = None) -> Collected:
+    return submissions_of("sheet", folder, Course(store.students, Roster(rows or {})))
+
+
 def grades(store: KeyStore, folder: Path, deadline: datetime | None = None) -> dict[str, Grade]:
-    return {grade.student: grade for grade in grade_all(store, find_submissions(folder), Deadline(deadline))}
+    return {grade.student: grade for grade in grade_all(store, found_in(store, folder), Deadline(deadline))}
 
 
 def test_the_answers_of_the_key_earn_full_points(store: KeyStore, tmp_path: Path) -> None:
@@ -283,10 +291,10 @@ def test_a_submission_that_lab7_fails_on_costs_only_itself(
     submit(tmp_path / "in", "s1", right(10))
     submit(tmp_path / "in", "s2", right(20))
 
-    def fails(keys: KeyStore, student: str, path: Path) -> Grade:
+    def fails(keys: KeyStore, student: str, places: Sequence[Path]) -> Grade:
         if student == "s1":
             raise RuntimeError("broken")
-        return grade_file(keys, student, path)
+        return grade_file(keys, student, places)
 
     monkeypatch.setattr(graders, "grade_file", fails)
     found = grades(store, tmp_path / "in")

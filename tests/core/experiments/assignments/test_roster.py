@@ -16,6 +16,9 @@ READ = {
     "a mark of UTF-8, and spaces": "\ufeff Student , name\ns1 , Jo\ns2,Pi\n",
     "Canvas": 'Student,ID,SIS User ID,SIS Login ID\n    Points Possible,,,\n"Doe, Jo",1,u1,s1\nPi,2,u2,s2\n',
     "Moodle": "First name,Last name,Username,Email address\nJo,Doe,s1,jo@a.example\nPi,Po,s2,pi@a.example\n",
+    "Excel's separator": "sep=;\nstudent;name\ns1;Jo\ns2;Pi\n",
+    "an underscore": "Student_ID,name\ns1,Jo\ns2,Pi\n",
+    "Moodle with columns that are not used": "First name,ID number,Email address\nJo,,s1\nPi,,s2\n",
     "Gradescope": "Name,SID,Email\nJo,s1,jo@a.example\nPi,s2,pi@a.example\n",
 }
 REFUSED = {
@@ -25,6 +28,7 @@ REFUSED = {
     "": "is empty",
     "student\nJo Doe\n": "line 2: 'Jo Doe' in the column student is not a student id",
     "name,student\nJo\n": "line 2: '' in the column student is not a student id",
+    "sep=,\nstudent\ns1\n\ns1\n": "line 5: s1 stands in line 3 already",
     "student\ns1\n\ns1\n": "line 4: s1 stands in line 2 already",
 }
 
@@ -33,6 +37,21 @@ REFUSED = {
 def test_rosters(name: str, tmp_path: Path) -> None:
     (tmp_path / "roster.csv").write_text(READ[name], encoding="utf-8")
     assert read_students(tmp_path / "roster.csv") == ["s1", "s2"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252", "utf-8-sig"])
+def test_rosters_of_spreadsheets(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "roster.csv").write_bytes("student;name\r\ns1;Zoë\r\ns2;Pi\r\n".encode(encoding))
+    roster = read_roster(tmp_path / "roster.csv")
+    assert (list(roster.rows), roster.cell("s1", "name")) == (["s1", "s2"], "Zoë")
+
+
+@pytest.mark.parametrize("octets", [b"PK\x03\x04\xff", "student\ns1\n".encode("utf-16-le") + b"\xff", b"\x81\xff"])
+def test_files_that_are_no_text_are_one_sentence(octets: bytes, tmp_path: Path) -> None:
+    (tmp_path / "roster.csv").write_bytes(octets)
+    with pytest.raises(RosterError) as found:
+        read_students(tmp_path / "roster.csv")
+    assert "\n" not in str(found.value)
 
 
 @pytest.mark.parametrize("text", REFUSED)
@@ -49,23 +68,3 @@ def test_the_cells_of_a_student(tmp_path: Path) -> None:
     roster = read_roster(tmp_path / "roster.csv")
     assert roster.cell("s1", "username", "name") == "Jo"
     assert roster.cell("s1", "section") == roster.cell("s9", "name") == ""
-
-
-@pytest.mark.parametrize(
-    ("folder", "student"),
-    [
-        ("Ada Lovelace_123_assignsubmission_file_", "s1"),
-        ("ada lovelace_123_assignsubmission_file", "s1"),
-        # Two students have this name.
-        ("Jo Doe_124_assignsubmission_file_", "Jo Doe_124_assignsubmission_file_"),
-        ("Mallory_9_assignsubmission_file_", "Mallory_9_assignsubmission_file_"),
-        ("s2", "s2"),
-        ("Ada Lovelace", "Ada Lovelace"),
-    ],
-)
-def test_the_student_of_a_folder_by_moodle(folder: str, student: str, tmp_path: Path) -> None:
-    path = tmp_path / "roster.csv"
-    path.write_text("First name,Surname,Username\nAda,Lovelace,s1\nJo,Doe,s2\nJo,Doe,s3\n")
-    assert read_roster(path).student_of(folder) == student
-    path.write_text("Name,Student\nAda Lovelace,s1\nJo Doe,s2\nJo Doe,s3\n")
-    assert read_roster(path).student_of(folder) == student

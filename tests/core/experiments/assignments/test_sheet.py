@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab7.experiments.assignments.cli import assignment_command
-from lab7.experiments.assignments.sheet import SHEET_BYTES_MAX, SheetError, blank_sheet, parse_sheet, read_sheet
+from lab7.experiments.assignments.sheet import (
+    SHEET_BYTES_MAX,
+    SheetError,
+    blank_sheet,
+    parse_sheet,
+    read_forms,
+    read_sheet,
+)
 
 HEAD = "assignment: http-basics\nstudent: s1\nanswers:\n"
 
@@ -32,7 +39,6 @@ BROKEN = {
     "an alias": HEAD + "  q1: &a [x]\n  q2: *a\n",
     "a tag": HEAD + "  q1: !!python/object/apply:os.system [ls]\n",
     "a key twice": HEAD + "  q1: 1\n  q1: 2\n",
-    "a tab": HEAD + "\tq1: 1\n",
     "an open bracket": HEAD + "  q1: [1, 2\n",
     "no mapping": "- 1\n- 2\n",
     "empty": "",
@@ -96,6 +102,33 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             parse_sheet(whole)
         except SheetError as error:
             is_one_sentence(error)
+
+
+SPELLED = f"{HEAD}  # a time in µs\n  q1: 4\n  q2: Zoë\n"
+ENCODED = {
+    "a byte order mark": SPELLED.encode("utf-8-sig"),
+    "UTF-16": SPELLED.encode("utf-16"),
+    "UTF-16, big end first": b"\xfe\xff" + SPELLED.encode("utf-16-be"),
+    "Windows-1252": SPELLED.encode("cp1252"),
+    "CRLF": SPELLED.replace("\n", "\r\n").encode(),
+    "CR": SPELLED.replace("\n", "\r").encode(),
+    "tabs": SPELLED.replace("  q", "\tq").replace(": 4", ":\t4\t").encode(),
+    "spaces at the end": SPELLED.replace("\n", "  \n").encode(),
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_sheets_of_any_editor(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "answers.yaml"
+    path.write_bytes(ENCODED[name])
+    assert dict(read_sheet(path).answers) == {"q1": "4", "q2": "Zoë"}
+    assert read_forms(path) == {"q1": "a time in µs"}
+
+
+def test_a_document_of_an_office_program_is_told(tmp_path: Path) -> None:
+    (tmp_path / "answers.yaml").write_bytes(b"PK\x03\x04" + bytes(SHEET_BYTES_MAX))
+    with pytest.raises(SheetError, match=r"is a zip file or a document of an office program, not text"):
+        read_sheet(tmp_path / "answers.yaml")
 
 
 QUOTES = {

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from lab7.experiments.assignments.course.roster import Roster
 from lab7.experiments.assignments.grade import Grade, KeyStore
 from lab7.experiments.assignments.graders import grade_all, submissions_of
 from lab7.experiments.assignments.handin.record import HANDIN_NAME
 from lab7.experiments.assignments.recording import CAPTURE_NAME
+from lab7.experiments.assignments.submissions.names import Course
 from tests.core.experiments.assignments.handin.samples import SECRET, make_handin, network
 
 
@@ -23,7 +25,10 @@ def store(tmp_path: Path) -> KeyStore:
 
 
 def grades(store: KeyStore, folder: Path) -> dict[str, Grade]:
-    return {one.student: one for one in grade_all(store, submissions_of("network", folder))}
+    return {
+        one.student: one
+        for one in grade_all(store, submissions_of("network", folder, Course(store.students, Roster({}))))
+    }
 
 
 def test_hand_ins_are_graded_by_their_packets_or_not_at_all(store: KeyStore, tmp_path: Path) -> None:

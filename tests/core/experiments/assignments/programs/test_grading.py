@@ -19,8 +19,9 @@ from lab7.experiments.assignments.definition import AssignmentError, find_assign
 from lab7.experiments.assignments.grade import Grade
 from lab7.experiments.assignments.programs.definition import find_program_assignment
 from lab7.experiments.assignments.programs.grading import Grading, grade_programs
-from lab7.experiments.assignments.programs.submission import BYTES_MAX, find_programs
+from lab7.experiments.assignments.programs.submission import find_programs
 from lab7.experiments.assignments.programs.trial import NETWORK, STARTED, note_end
+from lab7.experiments.assignments.submissions.archive import BYTES_MAX
 from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.results.result import Check, Fidelity, Files, Result
 from lab7.experiments.harness.virtual_time.kernel_run import StandstillError
@@ -76,7 +77,7 @@ def grading(out: Path, work: Work) -> Grading:
 
 
 def graded(one: Grading, folder: Path, deadline: datetime | None = None) -> dict[str, Grade]:
-    found = find_programs(folder, "server.py")
+    found = find_programs(folder, "server.py", folder.parent).submissions
     grades = grade_programs(one, found, sorted(found), SECRET, 2, Deadline(deadline), lambda _what, _share: None)
     return {grade.student: grade for grade in grades}
 
@@ -194,7 +195,7 @@ def test_links_and_pipes_are_not_copied(submissions: Path, tmp_path: Path) -> No
     (submissions / "s1" / "link").symlink_to("/etc")
     (submissions / "s1" / "module").mkdir()
     (submissions / "s1" / "module" / "part.py").write_text("x = 1\n")
-    find_programs(submissions, "server.py")["s1"].copy_to(tmp_path / "copy")
+    find_programs(submissions, "server.py", tmp_path).submissions["s1"].copy_to(tmp_path / "copy")
     copied = sorted(str(path.relative_to(tmp_path / "copy")) for path in (tmp_path / "copy").rglob("*"))
     assert copied == ["module", "module/part.py", "server.py"]
 
