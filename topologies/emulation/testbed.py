@@ -27,7 +27,7 @@ from mininet.topo import Topo
 from lab7.topologies.emulation import classes, etc_files, options, sandbox, tools, topology_checks
 from lab7.topologies.emulation.addressing import arp_of, hosts_file, ipv6, ipv6_of, tables
 from lab7.topologies.emulation.errors import ArgumentError, EmulationError, MachineError, TopologyError
-from lab7.topologies.emulation.links import netem, openvswitch
+from lab7.topologies.emulation.links import netem, openvswitch, traffic_control
 from lab7.topologies.emulation.links.link import EmulatedLink, Wiring
 from lab7.topologies.emulation.links.openvswitch import OpenVSwitch
 from lab7.topologies.emulation.links.plan import Plan
@@ -423,6 +423,7 @@ class Testbed:
         net = Network(self.topo) if self._network is None else self._network
         net.equip(equips, self._switch, self)
         stack.callback(net.take_down)
+        stack.enter_context(traffic_control.serving(net, self.workdir))
         return net
 
     def _write_names(self) -> None:
