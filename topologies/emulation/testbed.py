@@ -35,6 +35,7 @@ from lab7.topologies.emulation.links.wires import CARRIER
 from lab7.topologies.emulation.loops import find_loop_among
 from lab7.topologies.emulation.network import Equip, Network
 from lab7.topologies.emulation.node import Bridge, Host
+from lab7.topologies.emulation.process import mn_program
 from lab7.topologies.emulation.process.holder import HOST_PROCESS
 from lab7.topologies.emulation.process.launcher import (
     ForkServer,
@@ -424,6 +425,7 @@ class Testbed:
         net.equip(equips, self._switch, self)
         stack.callback(net.take_down)
         stack.enter_context(traffic_control.serving(net, self.workdir))
+        stack.enter_context(mn_program.replaced(self.workdir))
         return net
 
     def _write_names(self) -> None:
@@ -447,7 +449,7 @@ class Testbed:
     def publish_name(self, host: Host) -> None:
         """Add a host that has joined the network to /etc/hosts of all hosts."""
         address = host.params.get("ip")
-        if address:
+        if address and not topology_checks.is_none(address):
             names = [*(host.params.get("names") or []), host.name]
             self._published[host.name] = (ipv6.without_length(address), names)
             # While the host had no address, its name was an alias of the loopback address: remove that entry.
