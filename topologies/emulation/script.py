@@ -219,13 +219,16 @@ def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None
             (mininet.clean, "cleanup", _nothing),
             (mininet.clean.Cleanup, "cleanup", _nothing),
         )
-        with _replaced(*places), _no_loose_parts(), _without_mn():
+        with _replaced(*places), _no_loose_parts():
             sys.argv = [file, *arguments]
-            user_module.run_as_main(file)
+            with _without_mn():
+                try:
+                    user_module.run_as_main(file)
+                finally:
+                    while _open:
+                        _open[-1].stop()
     finally:
         sys.argv = before
-        while _open:
-            _open[-1].stop()
 
 
 @contextmanager

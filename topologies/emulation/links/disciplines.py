@@ -11,6 +11,7 @@ have no effect: a link transmits at its rate.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lab7.topologies.emulation.errors import TopologyError
 from lab7.topologies.emulation.shape import Queue, Shape, parse_rate_bps, parse_size_bytes, parse_time_s
@@ -53,6 +54,24 @@ class Discipline:
     rate_bps: float | None = None
     burst: str = ""
     default: str = "0"
+
+    def options(self) -> dict[str, Any]:
+        """Return the parameters as `tc -json qdisc show` prints them."""
+        found: dict[str, Any] = {"limit": self.limit} if self.limit is not None else {}
+        if self.kind == "htb":
+            found |= {
+                "r2q": 10,
+                "default": f"{int(self.default, 16):#x}",
+                "direct_packets_stat": 0,
+                "direct_qlen": 1000,
+            }
+        if self.delay_s:
+            found["delay"] = {"delay": self.delay_s, "jitter": self.jitter_s, "correlation": 0}
+        if self.loss:
+            found["loss-random"] = {"loss": self.loss, "correlation": 0}
+        if self.rate_bps:
+            found["rate"] = {"rate": round(self.rate_bps / 8)}
+        return found
 
     def words(self) -> str:
         """Return the parameters as `tc qdisc show` prints them."""
@@ -113,30 +132,32 @@ class Chain:
             return self._change_class(command, place, rest)
         if kind != "qdisc" or not command:
             raise UnsupportedError(f"tc {' '.join(words)}")
-        parent = place.get("parent", "")
+        parent, handle = place.get("parent", ""), place.get("handle")
         there = [one for one in self.disciplines if parent in ("", one.parent) or _same(parent, one.parent)]
-        there = [one for one in there if place.get("handle") in (None, one.handle)] if command != "add" else there
+        matching = [one for one in there if handle in (None, one.handle)]
         if command == "del":
-            if not there:
-                message = "Cannot delete qdisc with handle of zero." if parent == "root" else "Invalid handle."
+            if not matching:
+                message = (
+                    "Cannot delete qdisc with handle of zero." if parent == "root" and not there else "Invalid handle."
+                )
                 raise TcError(f"Error: {message}")
-            return self._without(there[0])
-        if command == "change" and not there:
-            raise TcError("Error: Qdisc not found. To create specify NLM_F_CREATE flag.")
-        if command == "add" and there and parent:
-            raise TcError("Error: Exclusivity flag on, cannot modify.")
-        return self._put(there[0] if there and parent else None, place, rest)
-
-    def _put(self, old: Discipline | None, place: Mapping[str, str], rest: list[str]) -> "Chain":
-        parent = place.get("parent", "")
+            return self._without(matching[0])
         if not parent:
             raise UnsupportedError("a queueing discipline without `root` or `parent`")
+        if there and command != "replace":
+            _check_change(command, there[0], handle, rest)
+        if command == "change" and not there:
+            raise TcError("Error: Qdisc not found. To create specify NLM_F_CREATE flag.")
+        return self._put(there[0] if there else None, place, rest)
+
+    def _put(self, old: Discipline | None, place: Mapping[str, str], rest: list[str]) -> "Chain":
+        parent = place["parent"]
         if parent != "root" and not self._has_place(parent):
             raise TcError("Error: Failed to find specified qdisc." if self else "Error: Parent Qdisc doesn't exists.")
         kind = rest[0] if rest else ""
         if kind not in KINDS:
             raise UnsupportedError(f"the queueing discipline {kind or '(none)'}")
-        same = old if old is not None and old.kind == kind else None
+        same = old if old is not None and old.kind == kind and place.get("handle") in (None, old.handle) else None
         handle = place.get("handle") or (same.handle if same else self._free_handle())
         made = parsed(same or Discipline(kind, handle, parent), rest[1:])
         if same is not None:
@@ -205,11 +226,29 @@ class Chain:
         """
         lines = []
         named = f"dev {device} " if device else ""
+        if not self:
+            lines = [
+                f"qdisc noqueue 0: {named}root refcnt 2 ",
+                *(_statistics(queue, sent) if queue is not None else []),
+            ]
         for one in self.disciplines:
             place = "root refcnt 2" if one.parent == "root" else f"parent {one.parent}"
             lines.append(f"qdisc {one.kind} {one.handle} {named}{place} {one.words()}")
             lines += _statistics(queue, sent) if queue is not None else []
         return "".join(f"{line}\n" for line in lines)
+
+    def rows(self, device: str, queue: Queue | None = None, sent: tuple[int, int] = (0, 0)) -> list[dict[str, Any]]:
+        """Return what `tc -json qdisc show` prints, and with a queue what `tc -s` does; arguments as for text()."""
+        found: list[dict[str, Any]] = []
+        for one in self.disciplines or [Discipline("noqueue", "0:", "root")]:
+            place: dict[str, Any] = {"root": True, "refcnt": 2} if one.parent == "root" else {"parent": one.parent}
+            named = {"dev": device} if device else {}
+            row = {"kind": one.kind, "handle": one.handle, **named, **place, "options": one.options()}
+            if queue is not None:
+                row |= {"bytes": sent[0], "packets": sent[1], "drops": queue.dropped, "overlimits": 0, "requeues": 0}
+                row |= {"backlog": queue.frames * FRAME_BYTES, "qlen": queue.frames}
+            found.append(row)
+        return found
 
     def class_text(self, queue: Queue | None = None, sent: tuple[int, int] = (0, 0)) -> str:
         """Return what `tc class show` prints."""
@@ -219,6 +258,11 @@ class Chain:
             figures = f"rate {rate_text(rate)} ceil {rate_text(rate)} burst {BURST} cburst 1600b"
             lines.append(f"class htb {name} root {leaf}prio 0 {figures}")
             lines += _statistics(queue, sent) if queue is not None else []
+        for one in self.disciplines:
+            leaf = next((f"leaf {each.handle} " for each in self.disciplines if _major(each.parent) == one.handle), "")
+            # netem has a class only for a discipline below it, tbf always.
+            if one.kind == "tbf" or (one.kind == "netem" and leaf):
+                lines.append(f"class {one.kind} {one.handle}1 parent {one.handle} {leaf}")
         return "".join(f"{line}\n" for line in lines)
 
 
@@ -234,6 +278,16 @@ def stock(shape: Shape | None) -> Chain:
         flight = (shape.delay_s, shape.jitter_s, shape.loss, shape.reorder)
         found.disciplines.append(Discipline("netem", DELAY_HANDLE, parent, shape.queue_frames, *flight))
     return found
+
+
+def _check_change(command: str, there: Discipline, handle: str | None, rest: Sequence[str]) -> None:
+    """Raise TcError where the kernel refuses to add or change a discipline whose place is taken."""
+    if handle not in (None, there.handle):
+        raise TcError("Error: NLM_F_REPLACE needed to override.")
+    if command == "add":
+        raise TcError("Error: Exclusivity flag on, cannot modify.")
+    if rest[:1] != [there.kind]:
+        raise TcError("Error: Invalid qdisc name: must match existing qdisc.")
 
 
 def parsed(base: Discipline, words: Sequence[str]) -> Discipline:

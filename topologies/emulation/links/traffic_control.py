@@ -8,6 +8,7 @@ are those of the installed program.
 """
 
 import contextlib
+import json
 import os
 import shlex
 import shutil
@@ -28,7 +29,23 @@ from lab7.topologies.emulation.process import namespaces
 
 OBJECTS = ("qdisc", "class", "filter")
 # Options of tc(8) that change the form of its output only; a command with any other is the installed program's.
-OPTIONS = ("-s", "-d", "-r", "-p", "-i", "-g", "-statistics", "-stats", "-details", "-raw", "-pretty", "-iec", "-graph")
+OPTIONS = (
+    "-s",
+    "-d",
+    "-r",
+    "-p",
+    "-i",
+    "-g",
+    "-statistics",
+    "-stats",
+    "-details",
+    "-raw",
+    "-pretty",
+    "-iec",
+    "-graph",
+    "-j",
+    "-json",
+)
 REQUEST_MAX_BYTES = 65536
 REQUEST_TIMEOUT_S = 10.0
 CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
@@ -147,15 +164,31 @@ def _is_own(end: Interface) -> bool:
     return end.link.shapes_itself and shape is not None and shape.trace is None
 
 
+def _show_json(ends: Sequence[Interface], device: str, words: Sequence[str], with_figures: bool) -> str:
+    names = {end.name for end in ends}
+    pid = ends[0].node.network_pid()
+    others = [] if device else json.loads(tools.output(["tc", *words], pid))
+    rows = [row for row in others if row.get("dev") not in names]
+    for end in ends:
+        rows += end.link.chain(end).rows("" if device else end.name, *_figures(end, with_figures))
+    return json.dumps(rows) + "\n"
+
+
+def _figures(end: Interface, wanted: bool) -> tuple[Any, tuple[int, int]]:
+    return (end.queue(), _sent(end)) if wanted else (None, (0, 0))
+
+
 def _show(
     kind: str, ends: Sequence[Interface], device: str, words: Sequence[str], with_figures: bool
 ) -> tuple[int, str, str] | None:
     if not ends:
         return None
+    if kind == "qdisc" and {"-j", "-json"} & set(words):
+        return 0, _show_json(ends, device, words, with_figures), ""
     text = "" if device else _without(ends, words)
     for end in ends:
         chain = end.link.chain(end)
-        figures = (end.queue(), _sent(end)) if with_figures and kind != "filter" else (None, (0, 0))
+        figures = _figures(end, with_figures and kind != "filter")
         if kind == "qdisc":
             text += chain.text(end.name if not device else "", *figures)
         elif kind == "class":
