@@ -284,6 +284,9 @@ def _check_change(command: str, there: Discipline, handle: str | None, rest: Seq
     """Raise TcError where the kernel refuses to add or change a discipline whose place is taken."""
     if handle not in (None, there.handle):
         raise TcError("Error: NLM_F_REPLACE needed to override.")
+    if handle is None and rest[:1] != [there.kind]:
+        # The kernel makes the new one in place of the other (tc_modify_qdisc()).
+        return
     if command == "add":
         raise TcError("Error: Exclusivity flag on, cannot modify.")
     if rest[:1] != [there.kind]:

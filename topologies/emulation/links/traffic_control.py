@@ -26,6 +26,7 @@ from lab7.topologies.emulation.links import tc_client
 from lab7.topologies.emulation.links.disciplines import COMMANDS, Chain, TcError, UnsupportedError
 from lab7.topologies.emulation.links.interface import Interface
 from lab7.topologies.emulation.process import namespaces
+from lab7.topologies.emulation.watch import LabDied
 
 OBJECTS = ("qdisc", "class", "filter")
 # Options of tc(8) that change the form of its output only; a command with any other is the installed program's.
@@ -48,6 +49,8 @@ OPTIONS = (
 )
 REQUEST_MAX_BYTES = 65536
 REQUEST_TIMEOUT_S = 10.0
+# A network that ends waits no longer for the answer to a command.
+STOP_TIMEOUT_S = 0.5
 CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 FOLLOWED = "netem (delay, jitter, loss, reorder, rate, limit), tbf, htb with one leaf class, pfifo and bfifo"
 
@@ -83,7 +86,7 @@ def serving(network: Any, workdir: Path) -> Iterator[None]:
             _networks.remove(network)
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
-            server.join(REQUEST_TIMEOUT_S)
+            server.join(STOP_TIMEOUT_S)
 
 
 def _put(program: Path, folders: Iterable[Path]) -> None:
@@ -106,7 +109,8 @@ def _serve(listener: socket.socket) -> None:
             connection, _ = listener.accept()
         except OSError:
             return
-        with connection, contextlib.suppress(OSError):
+        # A death ends the network; the client then runs the installed program.
+        with connection, contextlib.suppress(OSError, LabDied):
             connection.settimeout(REQUEST_TIMEOUT_S)
             peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
             request = b""
@@ -148,6 +152,8 @@ def reply(namespace: int, words: Sequence[str]) -> tuple[int, str, str] | None:
         return 2, "", f"{said}\n"
     except (TcError, EmulationError) as refusal:
         return 2, "", f"{refusal}\n"
+    except (ValueError, IndexError, KeyError) as failure:
+        return 2, "", f"`tc {' '.join(words)}` cannot be read: {failure}\n"
 
 
 def _ends(namespace: int) -> list[Interface]:

@@ -70,6 +70,8 @@ def test_commands_amount_to_a_shape(commands: list[str], shape: Shape) -> None:
         (["class change dev x parent 5:0 classid 5:1 htb rate 1mbit burst 15k"], Shape(1e6, 0.01, queue_frames=50)),
         (["qdisc del dev x root"], Shape()),
         (["qdisc replace dev x root netem delay 3ms"], Shape(delay_s=0.003)),
+        (["qdisc add dev x root netem delay 3ms"], Shape(delay_s=0.003)),
+        (["qdisc change dev x root netem delay 3ms"], Shape(delay_s=0.003)),
         (["qdisc replace dev x root handle 7: netem delay 3ms"], Shape(delay_s=0.003)),
         (["qdisc del dev x parent 5:1 handle 10:"], Shape(rate_bps=5e6)),
         (["qdisc add dev x parent 10:1 handle 20: pfifo limit 9"], Shape(5e6, 0.01, queue_frames=9)),
@@ -83,9 +85,10 @@ def test_commands_change_what_stock_mininet_made(commands: list[str], shape: Sha
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("qdisc add dev x root netem delay 1ms", "Error: Exclusivity flag on, cannot modify."),
+        ("qdisc add dev x root handle 5: netem delay 1ms", "Error: Exclusivity flag on, cannot modify."),
+        ("qdisc add dev x parent 5:1 netem delay 1ms", "Error: Exclusivity flag on, cannot modify."),
         ("qdisc add dev x root handle 1: netem delay 1ms", "Error: NLM_F_REPLACE needed to override."),
-        ("qdisc change dev x root netem delay 1ms", "Error: Invalid qdisc name: must match existing qdisc."),
+        ("qdisc change dev x root handle 5: netem delay 1ms", "Error: Invalid qdisc name: must match existing qdisc."),
         ("qdisc change dev x parent 5:1 handle 11: netem limit 9", "Error: NLM_F_REPLACE needed to override."),
         ("qdisc add dev x parent 7:1 netem delay 1ms", "Error: Failed to find specified qdisc."),
         ("qdisc del dev x parent 7:1", "Error: Invalid handle."),
