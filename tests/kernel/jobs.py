@@ -71,6 +71,8 @@ KERNELS: tuple[tuple[Job, ...], ...] = (
         Job("dns-netem", _run("netem", "dns-resolution", DNS_REPEAT, scale=DNS_SCALE), 300.0),
         Job("habits-stock", _stock("habits.py ovs"), 240.0),
         Job("habits-lab7", _ours("habits.py ovs"), 240.0),
+        Job("traffic_control-stock", _stock("traffic_control.py"), 240.0),
+        Job("traffic_control-lab7", _ours("traffic_control.py"), 240.0),
     ),
 )
 JOBS = {job.name: job for jobs in KERNELS for job in jobs}

@@ -11,6 +11,7 @@ import pytest
 from lab7.topologies.emulation.shape import parse_time_s
 from tests.emulation.mininet.habits import OPEN_VSWITCH, STATEMENTS
 from tests.emulation.mininet.links import LINKS, TRAINS
+from tests.emulation.mininet.traffic_control import CASES
 from tests.kernel.kernel import Lane
 from tests.kernel.measure import near
 
@@ -89,6 +90,22 @@ def test_rates_are_the_same(trains: Both) -> None:
     stock, ours = (each["rate"] for each in trains)
     assert ours["received"] == stock["received"] == TRAINS["rate"][2]
     assert near(ours["lasted_s"], stock["lasted_s"])
+
+
+@pytest.fixture(scope="module")
+def traffic_control(lane: Lane) -> Both:
+    return both(lane, "traffic_control")
+
+
+@pytest.mark.parametrize(
+    ("case", "place"), [(case, place) for case, (_, commands) in CASES.items() for place in range(len(commands) + 1)]
+)
+def test_tc_says_and_does_the_same(case: str, place: int, traffic_control: Both) -> None:
+    stock, ours = (each[case][place] for each in traffic_control)
+    assert ours[:4] == stock[:4]
+    assert near(ours[4], stock[4], floor=FLOOR_S * 1e3)
+    asked_ms = CASES[case][1][place - 1][1] if place else 0.0
+    assert min(ours[4], stock[4]) >= asked_ms
 
 
 def test_queues_take_as_many_frames_but_for_the_burst(trains: Both) -> None:

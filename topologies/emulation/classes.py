@@ -66,7 +66,11 @@ def _check(place: str, kind: Any, stock: tuple[type, ...], base: type) -> None:
     if kind is None or kind in stock:
         return
     if not isinstance(kind, type):
-        raise TopologyError(f"{place} has cls={kind!r}, which is not a class: leave it out")
+        known = stock[0].__name__
+        raise TopologyError(
+            f"{place} is made by {_called(kind)}, which is not a class: write functools.partial({known}, ...) with the "
+            "parameters that it gives"
+        )
     for refused, reason in _REFUSED.items():
         if issubclass(kind, refused):
             raise TopologyError(f"{place} has the class {kind.__name__}, which cannot be used: {reason}")
@@ -80,6 +84,11 @@ def _check(place: str, kind: Any, stock: tuple[type, ...], base: type) -> None:
             f"{place} has the class {kind.__name__} with a makeIntfPair() of its own, which cannot be used: a testbed "
             "creates both interfaces, so leave that method out"
         )
+
+
+def _called(kind: Any) -> str:
+    """Return a description of what was given in place of a class."""
+    return f"the function {kind.__name__}()" if isfunction(kind) else repr(kind)
 
 
 def _definer(kind: type, method: str) -> type | None:

@@ -7,7 +7,6 @@ namespaces are held by one small process, which is forked by a server process fo
 
 import json
 import os
-import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ from mininet.nodelib import LinuxBridge
 
 from lab7.topologies.emulation import sandbox, tools
 from lab7.topologies.emulation.errors import EmulationError
-from lab7.topologies.emulation.links import netem
+from lab7.topologies.emulation.hosts import idle_commands
 from lab7.topologies.emulation.links.interface import ipv6_off, remove
 from lab7.topologies.emulation.links.plan import Plan
 from lab7.topologies.emulation.process import namespaces
@@ -33,10 +32,6 @@ from lab7.topologies.emulation.watch import program_of
 
 # Default time limits of run(), in real and in virtual time, where a program that waits in vain reaches a limit at once.
 RUN_TIMEOUT_S, RUN_TIMEOUT_VIRTUAL_S = 60.0, 86_400.0
-# Commands that shape a link by netem, in a shell's line or a list of words.
-BY_NETEM = re.compile(r"\btc\b[^;|&\n]{0,200}\bnetem\b[^;|&\n'\]]*")
-# Programs that control Open vSwitch.
-OPEN_VSWITCH = re.compile(r"\bovs-(?:vsctl|ofctl|appctl|dpctl)\b")
 # Spanning tree times in 1/100 s for ip-link(8): the minima of IEEE 802.1D-1998 table 8-3.
 SPANNING_TREE = "forward_delay 400 hello_time 100 max_age 600"
 
@@ -95,15 +90,8 @@ class LazyShell(Node):  # type: ignore[misc]
         return super().popen(*args, **kwargs)  # type: ignore[no-any-return]
 
     def check_command(self, words: Sequence[Any]) -> None:
-        """Raise EmulationError for a command of tc with netem if the kernel has no netem.
-
-        Scripts do not check tc's own error message.
-        """
-        if (found := BY_NETEM.search(" ".join(map(str, words)))) and not netem.available():
-            raise EmulationError(
-                f"{self.name}: `{found[0].strip()}` has no effect, since this kernel has no netem: give addLink() "
-                "delay, loss or bw, or use --time virtual"
-            )
+        """Raise EmulationError for a command that this kernel cannot follow."""
+        idle_commands.check(self.name, words)
 
     def terminate(self) -> None:
         """End the shell if it was started (overrides Node.terminate)."""
@@ -495,11 +483,8 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
     def check_command(self, words: Sequence[Any]) -> None:
         """Raise EmulationError for a command without effect here, such as one of Open vSwitch on a Linux bridge."""
         super().check_command(words)
-        if not self.has_open_vswitch and (program := OPEN_VSWITCH.search(str(words))):
-            raise EmulationError(
-                f"the switch {self.name} is a Linux bridge, which {program[0]} cannot control: choose Open vSwitch by "
-                "`--switch ovs`"
-            )
+        if not self.has_open_vswitch:
+            idle_commands.check_of_bridge(self.name, words)
 
     @classmethod
     def setup(cls) -> None:
@@ -542,6 +527,15 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         # A bridge with learning off floods every frame to all ports, as mirrors do.
         # ageing_time 0 would flood, too, but Linux's br_fdb_cleanup() would then scan for old entries every 10 ms.
         return lines + [f"link set dev {port} type bridge_slave learning off"] * self.mirrors
+
+    @property
+    def attached(self) -> list[Any]:
+        """Return the interfaces that are ports of the running bridge."""
+        return list(self._attached)
+
+    def plug_again(self, intf: Any) -> None:
+        """Make a port whose device was made again a port of the running bridge, with other pending changes."""
+        self.plan.lines += self._attaching(intf.name)
 
     def attach(self, intf: Any) -> None:
         """Make an interface a port of the running bridge, as OVSSwitch.attach does."""

@@ -17,6 +17,7 @@ without Mininet(), from Node() and Link() objects only; they are refused with an
 import ast
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ from lab7.topologies.emulation.links.interface import Interface
 from lab7.topologies.emulation.links.link import EmulatedLink
 from lab7.topologies.emulation.network import LEARNING, LearningController, Network, controller_refusal
 from lab7.topologies.emulation.node import Host, LazyShell
+from lab7.topologies.emulation.process import mn_program
 from lab7.topologies.emulation.testbed import Testbed
 
 # Mininet class -> (lab7's class in its place, the calls by which a script must create an object of the class).
@@ -48,6 +50,10 @@ _PARTS: Mapping[type, tuple[type, str]] = {
 # Open vSwitch's version for OVSSwitch.isOldOVS(), which OVSSwitch.setup() would find: the version of Debian 12.
 OVS_VERSION = "3.1"
 _ABSENT = object()
+# Methods of networks derived from Mininet -> their project.
+_OTHER_METHODS = dict.fromkeys(("addStation", "addAccessPoint", "configureWifiNodes", "plotGraph"), "Mininet-WiFi")
+_OTHER_METHODS |= dict.fromkeys(("addDocker", "addLibvirthost", "addExtSAP"), "Containernet")
+_OTHER_METHODS |= dict.fromkeys(("addP4Switch", "addP4RuntimeSwitch"), "P4-utils")
 
 
 class ScriptNetwork(Network):
@@ -107,6 +113,20 @@ class ScriptNetwork(Network):
         if topo is not None and build:
             self.build()
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse the network of Mininet's examples that needs several machines."""
+        super().__init_subclass__(**options)
+        if cls.__name__ == "MininetCluster":
+            cls.__init__ = _refuse_cluster  # type: ignore[method-assign]
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse a method that only networks derived from Mininet have."""
+        if project := _OTHER_METHODS.get(name):
+            raise _OtherProjectError(
+                f"{name}() is of {project}, whose nodes a testbed lacks: it runs files for Mininet"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def start(self) -> None:
         """Start the network and the services of its hosts."""
         super().start()
@@ -134,6 +154,16 @@ class ScriptNetwork(Network):
         if self in _open:
             _open.remove(self)
             self._bed.__exit__(None, None, None)
+
+
+class _OtherProjectError(EmulationError, AttributeError):
+    """Error for a method that Mininet lacks; hasattr() is False for it."""
+
+
+def _refuse_cluster(*_arguments: Any, **_options: Any) -> None:
+    raise EmulationError(
+        "MininetCluster needs several machines, and a testbed is one network on one machine: Mininet()"
+    )
 
 
 # Networks that the script has started and not yet stopped.
@@ -191,11 +221,21 @@ def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None
         )
         with _replaced(*places), _no_loose_parts():
             sys.argv = [file, *arguments]
-            user_module.run_as_main(file)
+            with _without_mn():
+                try:
+                    user_module.run_as_main(file)
+                finally:
+                    while _open:
+                        _open[-1].stop()
     finally:
         sys.argv = before
-        while _open:
-            _open[-1].stop()
+
+
+@contextmanager
+def _without_mn() -> Iterator[None]:
+    """Replace Mininet's command for a `with` block, also while the script has no network."""
+    with tempfile.TemporaryDirectory(prefix="lab7-") as folder, mn_program.replaced(Path(folder)):
+        yield
 
 
 def _nothing(*_arguments: Any) -> None:

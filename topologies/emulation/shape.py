@@ -1,6 +1,7 @@
 """Shape of a link: TCLink's parameters (rate, delay, loss, queue ...), converted to bit/s, seconds and fractions."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ _TIME = re.compile(
     r"\s*((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(s|secs?|ms|msecs?|us|usecs?|ns|nsecs?)?\s*", re.IGNORECASE
 )
 _SCALE_S = {"n": 1e-9, "u": 1e-6, "m": 1e-3, "s": 1.0}
+# Rates and sizes of tc(8): bits and octets per second, octets and kibioctets (whose names have no i).
+_RATES = {"": 1.0, "bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9, "bps": 8.0, "kbps": 8e3, "mbps": 8e6, "gbps": 8e9}
+_SIZES = {"": 1, "b": 1, "k": 1024, "kb": 1024, "m": 2**20, "mb": 2**20, "kbit": 128, "mbit": 2**17}
+_AMOUNT = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([a-z]*)", re.IGNORECASE)
 # Kinds of switches, named as by `mn --switch`.
 SWITCHES = ("lxbr", "ovs")
 # Back ends of links: netem in the kernel, wire in user space; auto is netem if the kernel has it.
@@ -65,6 +70,24 @@ def parse_time_s(text: str | float, name: str = "delay") -> float:
 def is_time(text: str) -> bool:
     """Return whether a text is a time in tc's format, with or without a unit."""
     return _TIME.fullmatch(text) is not None
+
+
+def parse_rate_bps(text: str) -> float:
+    """Parse a rate in tc's format (10mbit, 1gbit, 125kbps); return bit/s. Raises TopologyError."""
+    return _amount(text, _RATES, "a rate: write it as 10mbit")
+
+
+def parse_size_bytes(text: str) -> float:
+    """Parse a size in tc's format (1500, 32kbit, 15k); return octets. Raises TopologyError."""
+    return _amount(text, _SIZES, "a size: write it as 1500 or 15k")
+
+
+def _amount(text: str, units: Mapping[str, float], form: str) -> float:
+    match = _AMOUNT.fullmatch(text)
+    unit = None if match is None else units.get(match[2].lower())
+    if match is None or unit is None:
+        raise TopologyError(f"{text!r} is not {form}")
+    return float(match[1]) * unit
 
 
 def has_unit(text: str) -> bool:

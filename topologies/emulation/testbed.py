@@ -27,7 +27,7 @@ from mininet.topo import Topo
 from lab7.topologies.emulation import classes, etc_files, options, sandbox, tools, topology_checks
 from lab7.topologies.emulation.addressing import arp_of, hosts_file, ipv6, ipv6_of, tables
 from lab7.topologies.emulation.errors import ArgumentError, EmulationError, MachineError, TopologyError
-from lab7.topologies.emulation.links import netem, openvswitch
+from lab7.topologies.emulation.links import netem, openvswitch, traffic_control
 from lab7.topologies.emulation.links.link import EmulatedLink, Wiring
 from lab7.topologies.emulation.links.openvswitch import OpenVSwitch
 from lab7.topologies.emulation.links.plan import Plan
@@ -35,6 +35,7 @@ from lab7.topologies.emulation.links.wires import CARRIER
 from lab7.topologies.emulation.loops import find_loop_among
 from lab7.topologies.emulation.network import Equip, Network
 from lab7.topologies.emulation.node import Bridge, Host
+from lab7.topologies.emulation.process import mn_program
 from lab7.topologies.emulation.process.holder import HOST_PROCESS
 from lab7.topologies.emulation.process.launcher import (
     ForkServer,
@@ -423,6 +424,8 @@ class Testbed:
         net = Network(self.topo) if self._network is None else self._network
         net.equip(equips, self._switch, self)
         stack.callback(net.take_down)
+        stack.enter_context(traffic_control.serving(net, self.workdir))
+        stack.enter_context(mn_program.replaced(self.workdir))
         return net
 
     def _write_names(self) -> None:
@@ -446,7 +449,7 @@ class Testbed:
     def publish_name(self, host: Host) -> None:
         """Add a host that has joined the network to /etc/hosts of all hosts."""
         address = host.params.get("ip")
-        if address:
+        if address and not topology_checks.is_none(address):
             names = [*(host.params.get("names") or []), host.name]
             self._published[host.name] = (ipv6.without_length(address), names)
             # While the host had no address, its name was an alias of the loopback address: remove that entry.

@@ -14,6 +14,8 @@ from lab7.topologies.emulation.watch import LabDied, how_it_ended
 # Folders of tc, brctl and many servers, which are not in the PATH of Debian's ordinary users (login.defs(5)).
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _FAILED_LINE = re.compile(r"Command failed -:(\d+)")
+# Name -> program to run in its place: another one is mounted over the installed program (links.traffic_control).
+PROGRAMS: dict[str, str] = {}
 NEEDED = tuple(program.name for program in packages.of_groups(packages.NEEDED))
 
 
@@ -77,6 +79,8 @@ def _run(words: list[str], pid: int, text: str = "") -> subprocess.CompletedProc
     """Run a tool in the network namespace of a process, by setns(2) instead of nsenter, which would double the cost."""
     try:
         with namespaces.within_network(pid):
-            return subprocess.run(words, input=text, capture_output=True, text=True, check=False)
+            return subprocess.run(
+                [PROGRAMS.get(words[0], words[0]), *words[1:]], input=text, capture_output=True, text=True, check=False
+            )
     except OSError as error:
         raise EmulationError(f"`{words[0]}` could not be run for process {pid} ({error.strerror})") from error

@@ -10,6 +10,7 @@ from mininet.topo import Topo
 from lab7.topologies.emulation import classes, options
 from lab7.topologies.emulation.addressing import segments
 from lab7.topologies.emulation.errors import EmulationError, TopologyError
+from lab7.topologies.emulation.links.interface import NO_ADDRESS
 from lab7.topologies.emulation.loops import find_loop
 from lab7.topologies.emulation.options import INTERFACE_NAME_MAX
 from lab7.topologies.emulation.process.interpreter import full_name
@@ -91,6 +92,23 @@ def _check_names(topo: Topo) -> None:
             )
         if not HOST_NAME.fullmatch(node):
             raise TopologyError(f"the name {node!r} is not a host name: use letters, digits and hyphens")
+    _check_interface_names(topo)
+
+
+def _check_interface_names(topo: Topo) -> None:
+    """Raise TopologyError for two interfaces of one name in a host, or among the switches."""
+    owners: dict[tuple[str, str], str] = {}
+    for first, second, params in topo.links(withInfo=True):
+        for end, default in ((1, first), (2, second)):
+            node, port = params.get(f"node{end}", default), params[f"port{end}"]
+            name = params.get(f"intfName{end}") or f"{node}-eth{port}"
+            place = ("" if topo.isSwitch(node) else node, name)
+            if place in owners:
+                raise TopologyError(
+                    f"{node} would have a second interface {name}, which its link to {owners[place]} has: give one of "
+                    "the two another name by intfName1 or intfName2"
+                )
+            owners[place] = second if end == 1 else first
 
 
 def _interface_names(topo: Topo) -> set[tuple[str, int]]:
@@ -144,7 +162,7 @@ def host_addresses(topo: Topo) -> dict[str, str]:
         counted = f"{DEFAULT_NETWORK[number]}/{DEFAULT_NETWORK.prefixlen}" if ports else None
         address = topo.nodeInfo(host).get("ip", counted)
         address = address or (given.get((host, min(ports))) if ports else None)
-        if address:
+        if address and not is_none(address):
             addresses[host] = address
     return addresses
 
@@ -157,6 +175,11 @@ def on_links(topo: Topo, name: str) -> dict[tuple[str, int], str]:
             if value := (params.get(f"params{number}") or {}).get(name):
                 found[params.get(f"node{number}", node), params[f"port{number}"]] = value
     return found
+
+
+def is_none(ip: Any) -> bool:
+    """Return whether an address stands for none: 0.0.0.0, which Mininet's users give to a client of DHCP."""
+    return str(ip).partition("/")[0] == NO_ADDRESS
 
 
 def _addresses(topo: Topo) -> list[tuple[str, int | None, str]]:

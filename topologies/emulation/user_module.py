@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 import lab7
-from lab7.topologies.emulation.errors import EmulationError, UserFileError
+from lab7.topologies.emulation.errors import EmulationError, MachineError, UserFileError
 
 SUFFIX = ".py"
 # Folders of the loaded user files; exceptions raised in files below them are reported as the user's errors.
@@ -81,6 +81,8 @@ def run_as_main(name: str) -> None:
         spec.loader.exec_module(module)
     except (EmulationError, SystemExit):
         raise
+    except ImportError as error:
+        raise missing(name, error) from error
     except Exception as error:
         if not _lines(error):
             raise UserFileError(_without_line(name, error)) from error
@@ -88,6 +90,31 @@ def run_as_main(name: str) -> None:
         raise SystemExit(1) from error
     finally:
         sys.modules["__main__"] = before
+
+
+# Packages beside Mininet, with nodes that a testbed does not have: module -> its project.
+_OTHERS = {"mn_wifi": "Mininet-WiFi", "containernet": "Containernet", "ipmininet": "IPMininet", "p4utils": "P4-utils"}
+_OTHERS |= {"p4_mininet": "P4", "p4runtime_lib": "P4", "p4runtime_switch": "P4", "bmv2": "P4", "mn_iot": "Mininet-IoT"}
+
+
+def missing(name: str, error: ImportError) -> EmulationError:
+    """Return the error for a file that imports what is not there: its message names the line and what to do."""
+    lines = _lines(error)
+    place = f"{Path(lines[-1].filename).name}, line {lines[-1].lineno}," if lines else name
+    top = (error.name or "").partition(".")[0]
+    if other := _OTHERS.get(top):
+        return UserFileError(
+            f"{place} imports {top} of {other}, whose nodes a testbed lacks: it runs files for Mininet"
+        )
+    if top == "mininet":
+        return UserFileError(
+            f"{place} fails: {_named(error)}: a testbed runs files for Mininet 2.3, which has no such name"
+        )
+    if isinstance(error, ModuleNotFoundError) and top:
+        return MachineError(
+            f"{place} imports {top}, which lab7's Python lacks: `{sys.executable} -m pip install {top}`"
+        )
+    return UserFileError(f"{place} fails: {_named(error)}")
 
 
 def _find(name: str, kind: str) -> Path:

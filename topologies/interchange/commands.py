@@ -6,7 +6,6 @@ The parser also accepts `ifconfig`, `route add` and `brctl`, and ignores any oth
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,13 +13,10 @@ from ipaddress import IPv4Interface
 
 from lab7.topologies.emulation.errors import TopologyError
 from lab7.topologies.emulation.links import netem
-from lab7.topologies.emulation.shape import Shape, parse_time_s
+from lab7.topologies.emulation.shape import Shape, parse_rate_bps, parse_time_s
 from lab7.topologies.interchange.lab import End, rounded
 
 BRIDGE = "br0"
-# Units of tc(8): bits and octets per second.
-_RATES = {"": 1.0, "bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9, "bps": 8.0, "kbps": 8e3, "mbps": 8e6, "gbps": 8e9}
-_RATE = re.compile(r"([0-9.]+)([a-z]*)", re.IGNORECASE)
 # Abbreviations of objects and commands that ip(8) takes.
 _OBJECTS = {"a": "address", "addr": "address", "address": "address", "r": "route", "ro": "route", "route": "route"}
 _OBJECTS |= {"l": "link", "link": "link"}
@@ -147,15 +143,6 @@ def _read_netem(words: Sequence[str], before: Shape) -> Shape:
 def _share(text: str) -> float:
     """Parse a percentage in tc's format, such as 1%, into a fraction of 1."""
     return float(text.rstrip("%")) / 100
-
-
-def parse_rate_bps(text: str) -> float:
-    """Parse a rate in tc's format (10mbit, 1gbit, 125kbps); return bit/s. Raises TopologyError."""
-    match = _RATE.fullmatch(text)
-    unit = None if match is None else _RATES.get(match[2].lower())
-    if match is None or unit is None:
-        raise TopologyError(f"{text!r} is not a rate: write it as 10mbit")
-    return float(match[1]) * unit
 
 
 def _after(words: Sequence[str], name: str) -> str:

@@ -46,6 +46,12 @@ class Shell(CLI):  # type: ignore[misc]
             error(f"`{line}` failed: {type(failure).__name__}: {failure}\n")
         return False
 
+    def do_source(self, line: str) -> None:
+        """Run the commands of a file (usage: source FILE); a command of the file may be `source`, too."""
+        outer: Any = self.inputFile
+        super().do_source(line)
+        self.inputFile: Any = outer
+
     def do_xterm(self, line: str, term: str = "xterm") -> None:
         """Open a terminal window for each named node (usage: xterm NODE ...)."""
         if line.split() and (reason := terminals.refusal(term)):

@@ -36,6 +36,7 @@ for name in ("h1", "h2"):
     net.addLink(net.addHost(name), net["s1"] if "s1" in net else net.addSwitch("s1"), delay="1ms")
 net.start()
 print(net.pingAll())
+print(net["h1"].cmd("tc qdisc change dev h1-eth0 root netem delay 2ms; tc qdisc show dev h1-eth0").strip())
 open("of-script.txt", "w").close()
 net["h1"].cmd("touch of-h1.txt")
 net.stop()
@@ -143,7 +144,7 @@ def test_a_script_for_mininet_runs_and_its_files_are_the_user_s(python: str) -> 
         Path(folder, "mytopo.py").write_text(MININET_SCRIPT)
         done = as_nobody(python, "-c", LAB7, "script", "--links", "wire", "mytopo.py", cwd=folder)
         assert done.returncode == 0, done.stderr
-        assert done.stdout == "0.0\n"
+        assert done.stdout == "0.0\nqdisc netem 10: root refcnt 2 limit 1000 delay 2ms\n"
         owners = {path.name: str(path.stat().st_uid) for path in Path(folder).glob("*.txt")}
     assert owners == {"of-script.txt": NOBODY, "of-h1.txt": NOBODY}
 

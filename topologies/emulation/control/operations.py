@@ -109,6 +109,12 @@ class Operations:
                 raise ArgumentError(f"the link {name} has no end at {from_node!r}")
             places = [(link.intf1, link.intf2).index(end) for end in ends]
             shapes = [changed_shape(link.shapes[place], given) for place in places]
+            if not (link.shapes_itself or link.kernel_shapes):
+                # The link would be made anew, and the captures of other clients on it would end.
+                raise ArgumentError(
+                    f"the link {name} has no bw, delay or loss to change: start the network with one, by "
+                    "addLink(..., delay='0ms') or a parameter of the topology (`lab7 list` shows them)"
+                )
             for end, shape in zip(ends, shapes, strict=True):
                 link.reshape(end, parameters_of(shape))
             found = self._link(link)

@@ -13,6 +13,9 @@ from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.shape import Queue
 
+# Address that stands for none.
+NO_ADDRESS = "0.0.0.0"
+
 
 class Interface(TCIntf):  # type: ignore[misc]
     """An interface of a node; its link creates the device, with the MAC address, in the node's namespace.
@@ -102,6 +105,9 @@ class Interface(TCIntf):  # type: ignore[misc]
         flush = [] if self.ip is None else [f"address flush dev {self.name} to 0.0.0.0/0"]
         self.ip, _, length = str(ip).partition("/")
         self.prefixLen = length or str(prefix_length)
+        # As for ifconfig(8), this address stands for none, as of a client of DHCP.
+        if self.ip == NO_ADDRESS:
+            return flush
         return [*flush, f"address add {self.ip}/{self.prefixLen} brd + dev {self.name}"]
 
     def delete(self) -> None:
@@ -109,6 +115,8 @@ class Interface(TCIntf):  # type: ignore[misc]
         # A switch's interface is deleted at once; the kernel would remove it only some time after the host's end.
         if not self.node.inNamespace:
             remove(self.name)
+        # Another interface may have had the name, which the kernel refuses.
+        self.node.nameToIntf.setdefault(self.name, self)
         self.node.delIntf(self)
         self.link = None
 

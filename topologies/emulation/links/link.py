@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -11,9 +12,10 @@ from mininet.link import TCLink
 
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import ArgumentError, EmulationError
-from lab7.topologies.emulation.links import netem
+from lab7.topologies.emulation.links import disciplines, netem, rewiring
 from lab7.topologies.emulation.links.cable import Cable
-from lab7.topologies.emulation.links.interface import Interface
+from lab7.topologies.emulation.links.disciplines import Chain
+from lab7.topologies.emulation.links.interface import Interface, ipv6_off
 from lab7.topologies.emulation.links.plan import Plan
 from lab7.topologies.emulation.links.wires import End, Wire
 from lab7.topologies.emulation.node import Host
@@ -59,6 +61,8 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         self._ends: list[Interface] = []
         self._addresses: tuple[str, str] = ("", "")
         self.shapes: tuple[Shape | None, ...] = (None, None)
+        # Disciplines that tc has changed, by the number of the end.
+        self._chains: dict[int, Chain] = {}
         # Files with the times of frames on a user-space link, by direction: "INTERFACE to INTERFACE".
         self.wire_records: dict[str, Path] = {}
 
@@ -92,7 +96,8 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
     def reshape(self, interface: Interface, params: Mapping[str, Any]) -> None:
         """Replace the shape (rate, delay ...) of frames sent by an interface; do nothing without shaping parameters.
 
-        Raises TopologyError for an invalid value, EmulationError for a link that was created unshaped.
+        A link that was created unshaped becomes a user-space link, unless the kernel can shape it. Raises TopologyError
+        for an invalid value.
         """
         shape = _shape_of(interface, params)
         if interface not in self._ends:
@@ -100,26 +105,78 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
                 f"{type(interface).__name__} configures {interface.name} before its link exists: let its constructor "
                 "call super().__init__() and no other"
             )
+        if shape is not None:
+            self.set_shape(interface, shape, disciplines.stock(shape))
+
+    def set_shape(self, interface: Interface, shape: Shape, chain: Chain) -> None:
+        """Replace the shape of the frames that an interface sends; chain: the disciplines that amount to it.
+
+        Raises EmulationError.
+        """
         place = self._ends.index(interface)
-        if shape is None or shape == self.shapes[place]:
+        if shape == self.shapes[place]:
+            self._chains[place] = chain
             return
         self._wiring.plan.flush()
+        if shape.trace is not None and self.wire is None:
+            raise ArgumentError(f"the link of {interface.name} was made without a trace: give it to addLink()")
         if self.wire is not None:
             self.wire.reshape(place, shape, self._wiring.random.getrandbits(64))
-        elif self._cable is not None and shape.trace is None:
+        elif self._cable is not None:
             self._cable.reshape(place, shape)
-        elif shape.trace is not None:
-            raise ArgumentError(f"the link of {interface.name} was made without a trace: give it to addLink()")
         elif self._wiring.backend == "netem":
             # As in stock Mininet, netem is on the interface itself, so a capture shows outgoing frames after the delay.
             old = netem.removal(interface.name, self.shapes[place])
             tools.batch("tc", [*old, *netem.commands(interface.name, shape)], interface.node.namespace_pid)
-        else:
-            raise ArgumentError(
-                f"the link of {interface.name} has no bw, delay or loss to change: start the network with one, by "
-                "addLink(..., delay='0ms') or a parameter of the topology (`lab7 list` shows them)"
-            )
         self.shapes = tuple(shape if number == place else old for number, old in enumerate(self.shapes))
+        self._chains[place] = chain
+        if self.wire is None and self._cable is None and self._wiring.backend != "netem":
+            self._become_wire()
+
+    def shape(self, interface: Interface) -> Shape | None:
+        """Return the shape of the frames that an interface sends."""
+        return self.shapes[self._ends.index(interface)]
+
+    def chain(self, interface: Interface) -> Chain:
+        """Return the disciplines that stock Mininet would have on an interface, with the changes made by tc."""
+        place = self._ends.index(interface)
+        return self._chains[place] if place in self._chains else disciplines.stock(self.shapes[place])
+
+    def note(self, interface: Interface, chain: Chain) -> None:
+        """Store the disciplines that the kernel has on an interface of an unshaped link."""
+        self._chains[self._ends.index(interface)] = chain
+
+    @property
+    def shapes_itself(self) -> bool:
+        """Return whether the link itself shapes the frames, not a discipline of the kernel on its interfaces."""
+        return self.wire is not None or self._cable is not None
+
+    @property
+    def kernel_shapes(self) -> bool:
+        """Return whether the kernel has all disciplines that shape links."""
+        return self._wiring.backend == "netem"
+
+    def _become_wire(self) -> None:
+        """Make both ends of a plain link again, as those of a user-space link with the shapes of the link."""
+        plan = self._wiring.plan
+        states = [rewiring.state_of(end) for end in self._ends]
+        tools.batch("ip", [f"link delete dev {self._ends[0].name}"], self._ends[0].node.network_pid())
+        ends = [
+            End(end.name, state.mac, end.node if isinstance(end.node, Host) else None)
+            for end, state in zip(self._ends, states, strict=True)
+        ]
+        with plan.together():
+            self._add_wire((ends[0], ends[1]))
+            for end, state in zip(self._ends, states, strict=True):
+                changes = plan.node(end.node)
+                changes.lines += state.lines
+                changes.without_offload.append(end.name)
+                if not end.node.inNamespace and not getattr(end.node, "has_ipv6", False):
+                    plan.calls.append(partial(ipv6_off, end.name))
+                if state.switch is not None:
+                    state.switch.plug_again(state.port)
+        plan.flush()
+        self.changed()
 
     def queue(self, interface: Interface) -> Queue:
         """Return the queue of the frames that an interface of this link sends. Raises EmulationError."""
@@ -149,12 +206,17 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         elif self._wiring.backend == "netem" and not any(shape.trace for shape in self.shapes if shape is not None):
             self._cable = Cable(next(self._wiring.numbers), (near, far), self.shapes, plan)
         else:
-            self.wire = self._new_wire((near, far))
-            plan.wires.append(self.wire)
-            for interface, end in zip(self._ends, (near, far), strict=True):
-                # A TAP device reports no operational state (RFC 2863), and tools would show UNKNOWN.
-                words = f"address {end.address} state up" if end.address else "state up"
-                plan.node(interface.node).lines.append(f"link set dev {end.name} {words}")
+            self._add_wire((near, far))
+
+    def _add_wire(self, ends: tuple[End, End]) -> None:
+        """Plan a user-space link between the ends of this link."""
+        plan = self._wiring.plan
+        self.wire = self._new_wire(ends)
+        plan.wires.append(self.wire)
+        for interface, end in zip(self._ends, ends, strict=True):
+            # A TAP device reports no operational state (RFC 2863), and tools would show UNKNOWN.
+            words = f"address {end.address} state up" if end.address else "state up"
+            plan.node(interface.node).lines.append(f"link set dev {end.name} {words}")
 
     def _new_wire(self, ends: tuple[End, End]) -> Wire:
         wiring = self._wiring

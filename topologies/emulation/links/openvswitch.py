@@ -208,6 +208,9 @@ class OpenVSwitch(Bridge):
         self._attached.append(port)
         self._changed()
 
+    def plug_again(self, intf: Any) -> None:
+        """Do nothing: the daemon has the port by its name, and finds the new device."""
+
     def detach(self, intf: Any) -> None:
         """Remove a port from the running switch, as OVSSwitch.detach does."""
         port = self.intf(intf)

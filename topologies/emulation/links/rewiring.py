@@ -1,0 +1,54 @@
+"""State of the ends of a link that is made anew while the network runs: addresses, routes, neighbours and ports.
+
+A plain link is a veth pair, which this kernel may be unable to shape. A link that gets its first delay, loss or rate
+while the network runs therefore becomes a user-space link: both ends are made again, under their names.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab7.topologies.emulation import tools
+from lab7.topologies.emulation.node import Bridge
+
+# Words of `ip route show` about the state of a route, which `ip route add` does not take.
+_STATES = ("linkdown", "dead", "offload", "trap")
+
+
+@dataclass
+class EndState:
+    """State of one end: its MAC address, commands of ip(8) that restore the rest, and the switch whose port it is."""
+
+    mac: str
+    lines: list[str] = field(default_factory=list)
+    switch: Any = None
+    port: Any = None
+
+
+def state_of(interface: Any) -> EndState:
+    """Read the state of an interface in the kernel. Raises EmulationError."""
+    name, node = interface.name, interface.node
+    pid = node.network_pid()
+    (device,) = json.loads(tools.output(["ip", "-json", "address", "show", "dev", name], pid))
+    found = EndState(device["address"])
+    for each in device.get("addr_info", ()):
+        if each["scope"] != "link":
+            extra = "brd +" if each["family"] == "inet" else "nodad"
+            found.lines.append(f"address add {each['local']}/{each['prefixlen']} {extra} dev {name}")
+    if "UP" in device["flags"]:
+        found.lines.append(f"link set dev {name} up")
+    if isinstance(node, Bridge):
+        if interface in node.attached:
+            found.switch, found.port = node, interface
+        return found
+    for family in ("-4", "-6"):
+        for line in tools.output(["ip", family, "route", "show", "dev", name], pid).splitlines():
+            words = [word for word in line.split() if word not in _STATES]
+            if words and "kernel" not in words and words[0] != "unreachable":
+                found.lines.append(f"route replace {' '.join(words)} dev {name}")
+    for line in tools.output(["ip", "neighbour", "show", "dev", name, "nud", "permanent"], pid).splitlines():
+        words = line.split()
+        if "lladdr" in words:
+            address = words[words.index("lladdr") + 1]
+            found.lines.append(f"neighbour replace {words[0]} lladdr {address} nud permanent dev {name}")
+    return found
