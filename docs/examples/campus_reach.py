@@ -87,7 +87,11 @@ def run(context: Run) -> Outcome:
 
 def _curl(addresses: Iterable[str]) -> list[str]:
     """Return the command line of one curl that requests the style sheet of each server."""
-    return ["curl", "-s", *(word for address in addresses for word in ("-o", "/dev/null", f"http://{address}/style.css"))]
+    return [
+        "curl",
+        "-s",
+        *(word for address in addresses for word in ("-o", "/dev/null", f"http://{address}/style.css")),
+    ]
 
 
 def _timing(lab: Lab, one: Connection) -> Timing | None:
@@ -104,16 +108,16 @@ def _timing(lab: Lab, one: Connection) -> Timing | None:
 
 def _reached(found: Sequence[Connection], servers: Collection[str]) -> Verdict:
     """Every server must have answered one request by 200."""
-    answers = {one.server.address: exchange for one in found for exchange in converse(one).exchanges}
     good = {
-        address
-        for address, exchange in answers.items()
+        one.server.address: exchange.response
+        for one in found
+        for exchange in converse(one).exchanges
         if exchange.response is not None and exchange.response.start_line[1] == b"200"
     }
     if missing := [address for address in servers if address not in good]:
         return failed(REACHED.id, f"{len(missing)} of {len(servers)} servers gave no 200, the first {missing[0]}.")
-    frames = [number for address in servers for number in answers[address].response.frames]
-    return shown(REACHED.id, f"{len(good & set(servers))} servers answered 200.", frames)
+    frames = [number for address in servers for number in good[address].frames]
+    return shown(REACHED.id, f"{len(servers)} servers answered 200.", frames)
 
 
 EXPERIMENT = Experiment(
