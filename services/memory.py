@@ -1,11 +1,13 @@
-"""Release of memory in service processes: reference cycles of failed TLS handshakes, and freed memory of the C heap.
+"""Release of memory in service processes: cycles of failed TLS handshakes, freed memory of the C heap, unused buffers.
 
 release_frames() breaks the reference cycle that keeps the connection of a failed handshake in memory.
-return_freed_memory() returns freed heap memory to the operating system by malloc_trim(3). Left out: C libraries other
+return_freed_memory() returns freed heap memory to the operating system by malloc_trim(3).
+release_zero_pages() returns the pages of a large object that it has not used yet. Left out: C libraries other
 than glibc, which return freed memory without a call or have no function for it.
 """
 
 import ctypes
+import mmap
 import traceback
 from functools import lru_cache
 from typing import Any
@@ -26,6 +28,15 @@ def _malloc_trim() -> Any:
     return getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
+@lru_cache(maxsize=1)
+def _madvise() -> Any:
+    function = getattr(ctypes.CDLL(None), "madvise", None)
+    if function is None or not hasattr(mmap, "MADV_DONTNEED"):
+        return None
+    function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    return function
+
+
 def return_freed_memory() -> None:
     """Return freed memory to the operating system (malloc_trim(3)); do nothing if the C library has no such function.
 
@@ -35,3 +46,25 @@ def return_freed_memory() -> None:
     trim = _malloc_trim()
     if trim is not None:
         trim(0)
+
+
+def release_zero_pages(thing: object) -> None:
+    """Return the pages inside of an object that contain only zeros to the operating system; its content is unchanged.
+
+    The kernel provides a page of zeros again when such a page is next accessed (madvise(2), MADV_DONTNEED). The object
+    must be one of this process's own private memory, and created by it: a page shared with the process that has forked
+    this one would become private.
+    """
+    advise = _madvise()
+    if advise is None:
+        return
+    start = -(-id(thing) // mmap.PAGESIZE) * mmap.PAGESIZE
+    end = id(thing) + type(thing).__basicsize__
+    zeros, first = bytes(mmap.PAGESIZE), None
+    for page in range(start, end + 1, mmap.PAGESIZE):
+        is_zero = page + mmap.PAGESIZE <= end and ctypes.string_at(page, mmap.PAGESIZE) == zeros
+        if is_zero and first is None:
+            first = page
+        elif not is_zero and first is not None:
+            advise(first, page - first, mmap.MADV_DONTNEED)
+            first = None

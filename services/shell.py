@@ -32,6 +32,7 @@ from lab7.services.errors import ServiceError
 from lab7.services.eventlog import EventLog, open_log
 from lab7.services.faults import fault_words
 from lab7.services.flags import port
+from lab7.services.memory import release_zero_pages
 
 # Default of --listen: loopback addresses only, as with Redis, PostgreSQL and Unbound.
 DEFAULT_LISTEN = ("127.0.0.1", "::1")
@@ -203,6 +204,8 @@ def run_loop(coroutine: Coroutine[Any, Any, Result]) -> Result:
         asyncio.sslproto.SSLProtocol.max_size = TLS_READ_OCTETS
         return asyncio.run(coroutine)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        # A loop of uvloop has a read buffer of 250 kB, which Python has filled with zeros.
+        release_zero_pages(runner.get_loop())
         return runner.run(coroutine)
 
 
@@ -245,6 +248,24 @@ async def _serve(
     finally:
         shell.close()
         log.close()
+
+
+def rehearse() -> None:
+    """Run a service that listens on a free loopback port, and stop it at once.
+
+    A process that forks services calls this before the first fork: what Python allocates and records when code runs for
+    the first time (inline caches, method caches, keys of instances) is then in pages that the services share.
+    """
+
+    async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
+        async def finish() -> None:
+            pass
+
+        await shell.open_tcp(lambda _slot: asyncio.Protocol())
+        shell.loop.call_soon(signal.raise_signal, signal.SIGTERM)
+        return finish
+
+    run_service("rehearsal", argparse.Namespace(listen=[DEFAULT_LISTEN[0]], port=0, log=None), start)
 
 
 def _raise_file_limit() -> None:

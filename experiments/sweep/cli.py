@@ -26,7 +26,7 @@ from lab7.experiments.sweep.figures import plots_of
 from lab7.experiments.sweep.grid import varying
 from lab7.experiments.sweep.intervals import METHOD
 from lab7.experiments.sweep.run_table import mean_table
-from lab7.experiments.sweep.store import Store
+from lab7.experiments.sweep.store import Store, cannot_write
 from lab7.experiments.sweep.sweep import Callbacks, Plan, Progress, make_plan, run_sweep, table_runs
 from lab7.experiments.sweep.table import Row, rows_of, table_of, table_schema
 from lab7.topologies.emulation import watch
@@ -113,10 +113,13 @@ def sweep_command(
 def _plan(file: Path) -> Plan:
     """Read a sweep's definition file, and return its plan. Raises click.UsageError."""
     try:
-        definition = parse_definition(file.read_text(encoding="utf-8"))
+        # Some editors begin a file with a byte order mark, which is no part of TOML.
+        definition = parse_definition(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise click.UsageError(f"{file}: {error.strerror}") from error
-    except (DefinitionError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{file} is not UTF-8 at octet {error.start}: save it as UTF-8") from error
+    except DefinitionError as error:
         raise click.UsageError(f"{file}: {error}") from error
     if is_user_file(definition.experiment):
         # A path counts from the sweep's file, and is absolute for processes in other folders.
@@ -183,7 +186,10 @@ def _write_tables(plan: Plan, store: Store) -> tuple[list[Row], list[str]]:
     store.write(SCHEMA, json.dumps(table_schema(columns, plan.experiment), indent=2) + "\n")
     files = [TABLE, SCHEMA]
     with suppress(ExtraMissingError):
-        write_parquet(columns, store.folder / PARQUET)
+        try:
+            write_parquet(columns, store.folder / PARQUET)
+        except OSError as error:
+            raise cannot_write(store.folder / PARQUET, error) from error
         files.insert(1, PARQUET)
     return rows_of(columns), files
 
@@ -193,12 +199,19 @@ def _settings(plan: Plan) -> list[str]:
     return varying({**plan.definition.axes, **plan.definition.roles})
 
 
+def remove_plots(folder: Path) -> None:
+    """Remove the plots of earlier invocations, which may be more than those of the grid as it is now."""
+    for left in folder.glob("plot-*.svg"):
+        left.unlink(missing_ok=True)
+
+
 def _write_report(name: str, plan: Plan, store: Store, progress: Progress, rows: list[Row], files: list[str]) -> None:
     """Write the plots and report.html of a sweep, and append the names of these files to `files`."""
     from markupsafe import Markup
 
     about = (rows, _settings(plan), plan.experiment, plan.definition.plot_x)
     plots = plots_of(*about)
+    remove_plots(store.folder)
     for number, plot in enumerate(plots, 1):
         store.write(f"plot-{number}.svg", plot)
         files.append(f"plot-{number}.svg")

@@ -77,7 +77,7 @@ def dask_engine(clock: ClockWord, scheduler: str | None, workers: int) -> Iterat
             ) from error
         executor = client.get_executor(pure=False)
         try:
-            yield Engine("dask", lambda task: executor.submit(run_on_worker, task), lambda: _width(client))
+            yield Engine("dask", lambda task: executor.submit(run_on_worker, task), lambda: _width(client, address))
         finally:
             executor.shutdown(wait=False)
 
@@ -88,8 +88,14 @@ def run_on_worker(task: Task) -> dict[str, Any]:
     return run_task(task, worker.local_directory)
 
 
-def _width(client: Any) -> int:
-    threads: dict[str, int] = client.nthreads()
+def _width(client: Any, address: str) -> int:
+    """Return the number of tasks that the workers execute or have waiting. Raises EmulationError."""
+    try:
+        threads: dict[str, int] = client.nthreads()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise EmulationError(
+            f"the Dask scheduler at {address} no longer answers: start it again, and continue by the same command"
+        ) from error
     return max(1, TASKS_A_THREAD * sum(threads.values()))
 
 

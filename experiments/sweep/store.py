@@ -37,6 +37,11 @@ class Stored:
     attempt: int
 
 
+def cannot_write(path: Path, error: OSError) -> EmulationError:
+    """Return the error for a file of the sweep that cannot be written."""
+    return EmulationError(f"cannot write {path} ({error.strerror or error}): free some space, then continue the sweep")
+
+
 class Store:
     """Result folder of one sweep, with methods to load and save the results of its cells (parameter combinations)."""
 
@@ -93,9 +98,7 @@ class Store:
         try:
             return write_atomically(self.folder / name, text)
         except OSError as error:
-            raise EmulationError(
-                f"cannot write {self.folder / name} ({error.strerror}): free some space, then continue the sweep"
-            ) from error
+            raise cannot_write(self.folder / name, error) from error
 
     def _path(self, cell: Cell) -> Path:
         return self.folder / CELLS / f"{cell.name}.json"

@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from functools import cache
 
 from lab7.services.dns.codec.codes import DNS_PORT
 from lab7.services.dns.codec.message import UDP_SIZE_DEFAULT, UDP_SIZE_MIN
@@ -37,6 +38,7 @@ from lab7.services.workers import WorkerProcesses, add_processes_flag
 UDP_SIZE_MAX = 4096
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
     """Return the argument parser for the command line of this program."""
     flags = argparse.ArgumentParser(prog="python -m lab7.services.dns.authoritative", description="Serve DNS zones.")

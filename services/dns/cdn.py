@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +53,7 @@ def _path(text: str) -> str:
     return text
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
     """Return the argument parser for the command line of this program."""
     flags = argparse.ArgumentParser(

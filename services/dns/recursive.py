@@ -16,6 +16,7 @@ import argparse
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import cache
 
 from lab7.services.dns.codec.codes import DNS_PORT, Rcode, RRType
 from lab7.services.dns.codec.message import Message, Question, records_of
@@ -88,6 +89,7 @@ def _joined(own: Message, result: Result) -> Message:
     return replace(own, aa=False, rcode=result.rcode, answers=answers, authority=authority, additional=())
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
     """Return the argument parser for the command line of this program."""
     flags = argparse.ArgumentParser(

@@ -23,6 +23,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import cache
 
 from lab7.services.dns.codec.codes import DNS_PORT, Rcode, RRType
 from lab7.services.dns.codec.message import Question
@@ -64,6 +65,7 @@ STALE_S_MAX = TTL_MAX_S
 Finish = Callable[[], Awaitable[None]]
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
     """Return the argument parser for the command line of this program."""
     flags = argparse.ArgumentParser(

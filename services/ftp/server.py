@@ -15,7 +15,7 @@ import argparse
 import sys
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 
@@ -102,6 +102,7 @@ def _ports(text: str) -> tuple[int, int]:
     return int(low), int(high)
 
 
+@cache
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab7.services.ftp.server", description="FTP server (RFC 959).")
     parser.add_argument(

@@ -17,7 +17,7 @@ import asyncio
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from lab7.services.errors import ServiceError
@@ -194,6 +194,7 @@ def _cache_rule(text: str) -> CacheRule:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+@cache
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lab7.services.http.origin", description="Serve the files of a directory over HTTP."

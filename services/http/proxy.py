@@ -22,7 +22,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from lab7.services.errors import ServiceError
@@ -94,6 +94,7 @@ def _add_store_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@cache
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lab7.services.http.proxy", description="Forward and cache HTTP requests."

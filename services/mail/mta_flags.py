@@ -1,6 +1,7 @@
 """Command-line flags of the MTA program (lab7.services.mail.mta)."""
 
 import argparse
+from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
     """Return the argparse parser of the MTA's command line."""
     flags = argparse.ArgumentParser(

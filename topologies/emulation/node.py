@@ -220,7 +220,7 @@ class Host(LazyShell):
 
     def _name_namespace(self) -> None:
         """Bind-mount the namespace file, as `ip netns attach` does, so that `ip netns exec NAME` works in a sandbox."""
-        namespaces.bind_file(Path(f"/proc/{self.network_pid()}/ns/net"), NAMED / self.name)
+        namespaces.bind_file(f"/proc/{self.network_pid()}/ns/net", str(NAMED / self.name))
 
     def network_pid(self) -> int:
         """Return the id of a process in the host's namespaces; pending changes of the network are not applied."""

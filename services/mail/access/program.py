@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import cache, partial
 
 from lab7.services.errors import ServiceError
 from lab7.services.faults import add_fault_flag
@@ -39,9 +39,7 @@ def run_access(
     `session` creates the session of a new connection; `tls_port` is the usual port of implicit TLS. `faults` maps the
     name of each deliberate protocol violation that `--fault NAME` can enable to its description.
     """
-    parser = _parser(name, description, default_port, tls_port)
-    add_fault_flag(parser, faults)
-    options = parser.parse_args(argv)
+    options = _parser(name, description, default_port, tls_port, tuple(faults.items())).parse_args(argv)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         tls = starttls_context(options, options.listen or ())
@@ -69,7 +67,10 @@ def run_access(
     return run_service(name, options, start)
 
 
-def _parser(name: str, description: str, default_port: int, tls_port: int) -> argparse.ArgumentParser:
+@cache
+def _parser(
+    name: str, description: str, default_port: int, tls_port: int, faults: tuple[tuple[str, str], ...]
+) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m lab7.services.mail.{name}", description=description)
     add_mailbox_flags(parser, "offer STARTTLS with a certificate and key, or with a self-signed certificate")
     parser.add_argument("--need-tls", action="store_true", help="reject logins before TLS is active")
@@ -97,4 +98,5 @@ def _parser(name: str, description: str, default_port: int, tls_port: int) -> ar
         "--idle", type=seconds, default=IDLE_S, metavar="S", help="idle time-out in seconds (default: %(default)s)"
     )
     add_common_flags(parser, default_port)
+    add_fault_flag(parser, dict(faults))
     return parser

@@ -5,6 +5,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,7 @@ class Webmail:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+@cache
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lab7.services.mail.webmail", description="Serve mailboxes by HTTP."

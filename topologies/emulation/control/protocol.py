@@ -17,6 +17,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from lab7.topologies.emulation.errors import ArgumentError, EmulationError, TopologyError
@@ -55,6 +56,7 @@ LINK_WORDS = {
     "reorder": "reorder",
     "queue": "max_queue_size",
     "max_queue_size": "max_queue_size",
+    "trace": "trace",
 }
 UNLIMITED = "unlimited"
 _BARE_NUMBER = re.compile(r"[0-9.]+(e[+-]?\d+)?", re.IGNORECASE)
@@ -142,7 +144,7 @@ def _is_size(number: Any) -> bool:
 def parse_settings(words: Iterable[str]) -> dict[str, str]:
     """Parse `delay=50ms`, `loss=1%`, `bw=10` into a dictionary of TCLink's parameters. Raises TopologyError.
 
-    A time needs its unit; `bw` is in Mbit/s, or `unlimited`.
+    A time needs its unit; `bw` is in Mbit/s, or `unlimited`; `trace` is a file, by its path from the current folder.
     """
     given: dict[str, str] = {}
     for word in words:
@@ -157,6 +159,8 @@ def parse_settings(words: Iterable[str]) -> dict[str, str]:
         elif name == "bw" and value != UNLIMITED:
             rate = _RATE.fullmatch(value)
             value = rate[1] if rate else value
+        elif name == "trace":
+            value = str(Path(value).resolve())
         given[LINK_WORDS[name]] = value
     if not given:
         raise TopologyError("no setting is given: write for example delay=50ms loss=1% bw=10")
@@ -164,8 +168,14 @@ def parse_settings(words: Iterable[str]) -> dict[str, str]:
 
 
 def changed_shape(old: Shape | None, given: Mapping[str, str]) -> Shape:
-    """Return the shape (rate, delay ...) `old` with the given parameters of TCLink replaced. Raises TopologyError."""
-    return parse_shape({**parameters_of(old or Shape()), **given, **_no_limit(given)}) or Shape()
+    """Return the shape (rate, delay ...) `old` with the given parameters of TCLink replaced. Raises TopologyError.
+
+    A rate takes the place of a trace, and a trace that of a rate.
+    """
+    kept = parameters_of(old or Shape())
+    if given.keys() & {"bw", "trace"}:
+        kept |= {"bw": None, "trace": None}
+    return parse_shape({**kept, **given, **_no_limit(given)}) or Shape()
 
 
 def _no_limit(given: Mapping[str, str]) -> dict[str, None]:
@@ -182,6 +192,7 @@ def parameters_of(shape: Shape) -> dict[str, Any]:
         "loss": float(f"{shape.loss * 100:.12g}"),
         "reorder": round(shape.reorder * 100, 9),
         "max_queue_size": shape.queue_frames,
+        "trace": shape.trace,
     }
 
 

@@ -23,8 +23,8 @@ which would not survive a fork.
 Requests may be pipelined: replies come in the order of the requests.
 
 Warm-up. Before the first fork, the server runs once the code that a service runs only at its start (building the
-command-line parser, importing the event loop). Otherwise every child would run that code, and write to pages that it
-could share.
+command-line parser, which the services keep; an event loop with a listening socket). Otherwise every child would run
+that code for the first time, and write to pages that it could share.
 
 A child resets its signal handling and becomes the leader of a session, since Ctrl-C is handled by the command line,
 which stops its services in order. It has the kernel kill it with its parent, attaches the streams, closes all other
@@ -55,6 +55,8 @@ REQUEST_MAX_BYTES = 256 * 1024
 # Modules, if installed, that services import only when their main() starts.
 LATE_IMPORTS = ("concurrent.futures.thread", "queue", "uvloop")
 SERVICES = "lab7.services."
+# Module whose rehearse() runs the part of a service's start that all services have in common.
+SHELL = "lab7.services.shell"
 
 
 class _Server:
@@ -154,7 +156,7 @@ def _run_service(request: dict[str, Any], descriptors: list[int], server: int) -
 
 
 def _rehearse(names: Sequence[str]) -> None:
-    """Run once, before the forks, code that services run at their start: LATE_IMPORTS, an event loop, each --help."""
+    """Run once, before the forks, code that services run at their start: LATE_IMPORTS, each --help, an event loop."""
     late: dict[str, Any] = {}
     for name in LATE_IMPORTS:
         with contextlib.suppress(ImportError):
@@ -166,6 +168,9 @@ def _rehearse(names: Sequence[str]) -> None:
         if name.startswith(SERVICES):
             with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
                 sys.modules[name].main(["--help"])
+    if SHELL in sys.modules:
+        with contextlib.redirect_stdout(io.StringIO()):
+            sys.modules[SHELL].rehearse()
 
 
 def main(argv: list[str]) -> int:

@@ -39,12 +39,15 @@ REQUEST_BYTES = 65_536
 IPV6_OFF = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6")
 
 
-def _set(name: str, value: str) -> bool:
-    try:
-        Path("/proc/sys", name).write_text(value)
-    except OSError:
-        return False
-    return True
+def _set(name: str, value: str) -> None:
+    """Set a kernel parameter, if this kernel has it and permits it."""
+    # Path.write_text() would write to many more pages that this process shares with the fork server.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(f"/proc/sys/{name}", os.O_WRONLY)
+        try:
+            os.write(descriptor, value.encode())
+        finally:
+            os.close(descriptor)
 
 
 def _mount_own_network() -> None:
@@ -53,7 +56,7 @@ def _mount_own_network() -> None:
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
     # Namespace names of other hosts are hidden: they are invalid in this host, and ip(8) would print an error for each.
-    if NAMED.is_dir():
+    if os.path.isdir(NAMED):
         namespaces.mount("tmpfs", str(NAMED), "tmpfs", data="mode=755")
 
 
@@ -75,8 +78,8 @@ def _create(name: str, files: str, congestion_control: str, options: list[str]) 
         _set(FORWARDING, "1")
         if "ipv6" in options:
             _set(FORWARDING_IPV6, "1")
-    for file in sorted(Path(files).iterdir()):
-        namespaces.bind_file(file, Path("/etc") / file.name)
+    for file in sorted(os.listdir(files)):
+        namespaces.bind_file(f"{files}/{file}", f"/etc/{file}")
 
 
 def main(argv: list[str]) -> int:

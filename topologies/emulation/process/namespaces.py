@@ -131,10 +131,11 @@ def unshare_host(hostname: str, *, network: bool = True) -> None:
     socket.sethostname(hostname)
 
 
-def bind_file(source: Path, target: Path) -> None:
+def bind_file(source: str, target: str) -> None:
     """Bind-mount `source` over `target` in this mount namespace, following symbolic links of `target`."""
-    real = Path(os.path.realpath(target))
-    if not real.exists():
-        real.parent.mkdir(parents=True, exist_ok=True)
-        real.touch()
-    mount(str(source), str(real), None, MS_BIND)
+    # mount(2) follows symbolic links; a path is resolved only for the file that is missing.
+    if not os.path.exists(target):
+        target = os.path.realpath(target)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT, 0o644))
+    mount(source, target, None, MS_BIND)

@@ -146,7 +146,10 @@ def link_command() -> None:
 @click.argument("link", metavar="A-B")
 @click.argument("settings", nargs=-1, required=True, metavar="SETTING ...")
 def link_set_command(name: str, link: str, settings: tuple[str, ...], from_node: str) -> None:
-    """Set delay, jitter, loss, bw (Mbit/s, or unlimited), reorder or queue (frames) of a link, and keep the others."""
+    """Set delay, jitter, loss, bw (Mbit/s, or unlimited), reorder or queue (frames) of a link, and keep the others.
+
+    trace=FILE takes the rate from a recording in mahimahi's format, in place of bw.
+    """
     given = parse_settings(settings)
     _print_link(ask(name, "link", link=link, set=given, only_from=from_node))
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -37,6 +38,57 @@ class RouterTopo(Topo):  # type: ignore[misc]
         self.addLink(self.addHost("counted"), far)
 
 
+def strict(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the JSON Schema of an object with these properties and no others."""
+    properties = {**required, **(optional or {})}
+    return {"type": "object", "required": [*required], "properties": properties, "additionalProperties": False}
+
+
+TEXT, NUMBER = {"type": "string", "minLength": 1}, {"type": "integer", "minimum": 0}
+TEXTS = {"type": "array", "items": {"type": "string"}}
+SOME_TEXTS = {"type": "array", "items": TEXT, "minItems": 1, "uniqueItems": False}
+# The part of https://containerlab.dev/clab.schema.json that lab7 writes.
+CONTAINERLAB_NODE = strict(
+    {}, {"kind": {"const": "linux"}, "image": TEXT, "exec": SOME_TEXTS, "binds": {**SOME_TEXTS, "uniqueItems": True}}
+)
+ENDPOINTS = {"type": "array", "items": {"type": "string", "pattern": r"^\S+:\S+$"}, "minItems": 2, "uniqueItems": True}
+CONTAINERLAB_SCHEMA = strict(
+    {
+        "name": TEXT,
+        "topology": strict(
+            {"nodes": {"type": "object", "additionalProperties": CONTAINERLAB_NODE}},
+            {
+                "kinds": strict({"linux": CONTAINERLAB_NODE}),
+                "links": {"type": "array", "minItems": 1, "items": strict({"endpoints": ENDPOINTS})},
+            },
+        ),
+    }
+)
+# The part of https://shadow.github.io/docs/guide/shadow_config_spec.html that lab7 writes.
+RATE, SPAN = {"type": "string", "pattern": r"^\d+ bit$"}, {"type": "string", "pattern": r"^\d+ ?(s|ms|ns)$"}
+SHADOW_PROCESS = strict(
+    {"path": TEXT}, {"args": TEXTS, "start_time": SPAN, "expected_final_state": {"const": "running"}}
+)
+SHADOW_HOST = strict(
+    {"network_node_id": NUMBER, "processes": {"type": "array", "items": SHADOW_PROCESS}},
+    {"ip_addr": {"type": "string", "pattern": r"^\d+(\.\d+){3}$"}, "bandwidth_up": RATE, "bandwidth_down": RATE},
+)
+SHADOW_SCHEMA = strict(
+    {
+        "general": strict(
+            {"stop_time": SPAN}, {"model_unblocked_syscall_latency": {"type": "boolean"}, "template_directory": TEXT}
+        ),
+        "network": strict(
+            {"graph": strict({"type": {"const": "gml"}, "file": strict({"path": TEXT})})},
+            {"use_shortest_path": {"type": "boolean"}},
+        ),
+        "hosts": {
+            "type": "object",
+            "propertyNames": {"pattern": "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"},
+            "additionalProperties": SHADOW_HOST,
+        },
+    }
+)
 TOPOLOGIES = [*all_topologies(), "router"]
 
 
@@ -263,6 +315,39 @@ def test_shadow_has_a_graph_with_the_delays_and_a_process_for_each_service(tmp_p
     assert origin["network_node_id"] == ids["origin"]
     # Each link in both directions, and each node to itself.
     assert len(edges) == 2 * len(lab.links) + len(ids)
+
+
+@pytest.mark.parametrize("name", TOPOLOGIES)
+def test_containerlabs_schema_permits_each_topology(name: str, tmp_path: Path) -> None:
+    containerlab_lab(lab_of(topology(name)), "sample").write(tmp_path)
+    written = yaml.safe_load((tmp_path / "sample.clab.yml").read_text())
+    jsonschema.validate(written, CONTAINERLAB_SCHEMA)
+    ends = [end for link in written["topology"]["links"] for end in link["endpoints"]]
+    assert len(set(ends)) == len(ends)
+    assert {end.partition(":")[0] for end in ends} <= set(written["topology"]["nodes"])
+    for bind in (bind for node in written["topology"]["nodes"].values() for bind in node.get("binds", [])):
+        assert (tmp_path / bind.partition(":")[0]).is_dir(), bind
+
+
+@pytest.mark.parametrize("name", [name for name in TOPOLOGIES if name not in ("ftp", "router")])
+def test_shadows_specification_permits_each_topology_without_a_router(name: str, tmp_path: Path) -> None:
+    shadow_lab(lab_of(topology(name)), "sample").write(tmp_path)
+    written = yaml.safe_load((tmp_path / "shadow.yaml").read_text())
+    jsonschema.validate(written, SHADOW_SCHEMA)
+    graph = (tmp_path / written["network"]["graph"]["file"]["path"]).read_text()
+    nodes = re.findall(
+        r'^  node \[ id (\d+) label "[^"]+" host_bandwidth_up "\d+ bit" host_bandwidth_down', graph, re.M
+    )
+    edge = r'^  edge \[ source (\d+) target (\d+) latency "[1-9]\d* ns" packet_loss [01]\.\d+ \]$'
+    edges = {(source, target) for source, target in re.findall(edge, graph, re.M)}
+    assert len(set(nodes)) == len(nodes) == graph.count("  node ")
+    assert len(edges) == graph.count("  edge ")
+    # A directed graph: a path there and back, and from each node to itself.
+    assert {(node, node) for node in nodes} <= edges
+    assert {(target, source) for source, target in edges} == edges
+    hosts = written["hosts"].values()
+    assert {str(host["network_node_id"]) for host in hosts} <= set(nodes)
+    assert len({host["ip_addr"] for host in hosts}) == len(hosts)
 
 
 def test_a_router_is_refused_for_shadow() -> None:

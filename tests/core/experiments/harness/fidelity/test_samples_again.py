@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal
 
 import pytest
@@ -219,3 +220,20 @@ def test_a_failure_after_a_suspension_says_so() -> None:
 
     with pytest.raises(EmulationError, match="closed the connection, after the run was suspended: run it again"):
         fail()
+
+
+def test_the_monitor_of_a_large_network_reads_for_a_small_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reading of 1,000 hosts takes as long as the monitor's period: without pauses it would compute all the time."""
+    readings_s: list[float] = []
+
+    def read(_: sampler.Sampler) -> None:
+        readings_s.append(time.monotonic())
+        time.sleep(0.02)
+
+    monkeypatch.setattr(sampler.Sampler, "read", read)
+    with MachineWatch():
+        time.sleep(0.6)
+    # The first reading is that of open(), the last one that of close().
+    gaps_s = [later - earlier for earlier, later in pairwise(readings_s[1:-1])]
+    assert gaps_s
+    assert min(gaps_s) >= 0.2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,6 +119,19 @@ def test_settings_that_are_not_given_stay() -> None:
     assert changed_shape(old, parse_settings(["loss=0"])) == Shape(rate_bps=1e7, delay_s=0.015, queue_frames=50)
     assert changed_shape(old, parse_settings(["bw=unlimited"])) == Shape(delay_s=0.015, loss=0.02, queue_frames=50)
     assert changed_shape(None, parse_settings(["delay=5ms"])) == Shape(delay_s=0.005)
+
+
+def test_a_trace_stays_until_a_rate_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trace = tmp_path / "cell.trace"
+    trace.write_text("1\n")
+    traced = changed_shape(Shape(rate_bps=1e7), parse_settings(["trace=cell.trace"]))
+    assert traced == Shape(trace=str(trace))
+    assert changed_shape(traced, parse_settings(["delay=5ms"])) == Shape(delay_s=0.005, trace=str(trace))
+    assert changed_shape(traced, parse_settings(["bw=10"])) == Shape(rate_bps=1e7)
+    assert changed_shape(traced, parse_settings(["bw=unlimited"])) == Shape()
+    with pytest.raises(TopologyError, match="is not a file"):
+        changed_shape(None, parse_settings(["trace=none.trace"]))
 
 
 @given(st.none() | st.floats(1e3, 1e9), st.integers(0, 60_000_000), st.floats(0, 1), st.integers(1, 10_000))
