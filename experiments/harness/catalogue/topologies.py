@@ -19,11 +19,8 @@ from lab7.experiments.harness.catalogue import entry_points
 from lab7.experiments.harness.catalogue.listing import ListedTopology, listing
 from lab7.experiments.harness.catalogue.suggestion import by_prefix, did_you_mean
 from lab7.experiments.harness.catalogue.topology_parameters import TopologyParameterError, make_topology, parameters_of
-from lab7.topologies.description.yaml_topology import is_yaml, load_yaml
 from lab7.topologies.emulation.errors import TopologyError
 from lab7.topologies.emulation.user_module import is_user_file
-from lab7.topologies.interchange.lab import LabTopo
-from lab7.topologies.interchange.reader import find_lab
 
 
 class UnknownNameError(ValueError):
@@ -111,6 +108,11 @@ def find_topology(name: str) -> TopologyEntry:
     A file may also be a lab of Kathara (lab.conf, or its folder) or of containerlab (*.clab.yml), or YAML of lab7.
     Raises UnknownNameError, UserFileError.
     """
+    # Imported late: `lab7 list` needs neither YAML nor other testbeds' formats.
+    from lab7.topologies.description.yaml_topology import is_yaml, load_yaml
+    from lab7.topologies.interchange.lab import LabTopo
+    from lab7.topologies.interchange.reader import find_lab
+
     file, _, chosen = name.partition(":")
     if is_user_file(file):
         return TopologyEntry(*user_files.load_topology(file, chosen), called=name)

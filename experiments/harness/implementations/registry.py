@@ -250,14 +250,6 @@ def _as_template(text: str) -> str:
     return re.sub(r"\{(\w+)\}", r"{{ \1 | words }}", text)
 
 
-def _as_words(value: Any) -> str:
-    """Return a template value as words of a command line; a list becomes one word per element."""
-    return shlex.join(value) if isinstance(value, list | tuple) else str(value)
-
-
-environment().filters["words"] = _as_words
-
-
 def as_files(known: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Write the zones and users of a service to files for a user's program; return the path of each file.
 

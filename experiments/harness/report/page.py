@@ -31,7 +31,7 @@ from lab7.experiments.harness.results.latest import OWN, Latest, find_latest_by_
 from lab7.experiments.harness.results.result import Comparison, Result, furthest_term, read_results
 from lab7.experiments.harness.results.run_folder import SWEEPS
 from lab7.experiments.harness.results.terms import IN_OTHERS, only_theory, term_meaning, terms_of
-from lab7.experiments.harness.template_engine import environment, render
+from lab7.experiments.harness.template_engine import declare, render
 
 REPORT_NAME = "report.html"
 # Module of the ladders in a report; imported by name, because its readers of protocols are above this layer.
@@ -400,8 +400,15 @@ def _cited(verdict: Verdict, main: str | None, pictures: Any = None) -> str:
     return Markup("; ").join(parts)
 
 
-environment().filters.update(ms=_milliseconds, frames=_frames, term=_term, exact=_exact, cited=_cited, counted=counted)
-environment().globals.update(
+declare(
+    filters={
+        "ms": _milliseconds,
+        "frames": _frames,
+        "term": _term,
+        "exact": _exact,
+        "cited": _cited,
+        "counted": counted,
+    },
     legend=legend,
     meanings=meanings,
     in_others=IN_OTHERS,

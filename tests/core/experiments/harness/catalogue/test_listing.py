@@ -130,6 +130,37 @@ def test_the_cache_is_read_until_a_file_changes(tmp_path: Path, monkeypatch: pyt
     listings.listing.cache_clear()
 
 
+def test_the_listing_of_a_wheel_is_used_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
+    monkeypatch.setattr(listings, "SHIPPED", tmp_path / "listing.json")
+    listings.listing.cache_clear()
+    made = listings.listing()
+    monkeypatch.setattr(listings, "_make", lambda: made)
+    listings.ship()
+
+    def imported() -> listings.Listing:
+        raise AssertionError("the experiments were imported")
+
+    monkeypatch.setattr(listings, "_make", imported)
+    listings.listing.cache_clear()
+    assert listings.listing() == made
+    monkeypatch.setattr(listings, "_content_hash", lambda: "of other files")
+    listings.listing.cache_clear()
+    with pytest.raises(AssertionError, match="were imported"):
+        listings.listing()
+    listings.listing.cache_clear()
+
+
+def test_the_listing_imports_neither_templates_nor_yaml_nor_the_network(tmp_path: Path) -> None:
+    slow = ("jinja2", "yaml", "lab7.topologies.interchange.reader")
+    script = (
+        "import sys; from lab7.experiments.harness.catalogue import listing; listing.listing(); "
+        f"print([name for name in {slow!r} if name in sys.modules])"
+    )
+    done = command("-c", script, folder=tmp_path)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
 def test_the_start_of_names_stands_for_all_of_them() -> None:
     assert experiment_names(["http"]) == ["http-keep-alive", "http-multiplexing", "http-rtt-sweep", "http-versions"]
     assert experiment_names(["cdn"]) == ["cdn"]
