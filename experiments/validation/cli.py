@@ -32,6 +32,8 @@ def validate_command(files: tuple[Path, ...], kind: str | None, printed: str | N
         raise click.UsageError("give a FILE, or --schema with the name of a schema")
     found = {}
     for path in files:
+        if path.is_dir() and not (path / RESULT_NAME).is_file():
+            raise click.UsageError(f"the folder {path} has no {RESULT_NAME}: give a file, or the folder of a run")
         path = path / RESULT_NAME if path.is_dir() else path
         try:
             text = path.read_text(encoding="utf-8")

@@ -48,6 +48,19 @@ def list_command(names: tuple[str, ...], as_json: bool) -> None:
         console.print(f"{before}[bold]topologies[/]  (lab7 up NAME, lab7 shell NAME)")
     for topology in topologies.values():
         console.print(f"    {topology.name}  {topology.text.strip().splitlines()[0]}")
+        if names:
+            for name, value in _defaults(topology.name).items():
+                console.print(escape(f"        --set {name}={value}"), highlight=False)
+            console.print(escape(f"        hosts: {', '.join(topology.hosts)}"))
+
+
+def _defaults(topology: str) -> dict[str, str]:
+    """Return the parameters of a topology of the list, with their default values as text."""
+    from lab7.experiments.harness.catalogue.topologies import find_topology
+    from lab7.experiments.harness.catalogue.topology_parameters import parameters_of
+
+    found = parameters_of(find_topology(topology).make)
+    return {name: "" if one.default in (one.empty, None) else str(one.default) for name, one in found.items()}
 
 
 def _listing_of_names(whole: Listing, names: Sequence[str]) -> Listing:
@@ -86,6 +99,7 @@ def claims_command(ids: tuple[str, ...], results: Path, as_json: bool) -> None:
     from lab7.experiments.harness.catalogue.known_claims import known_claims
     from lab7.experiments.harness.results.latest import find_latest_by_variant
 
+    common.existing_results(results)
     claims, latest = _claims_of(ids, known_claims()), find_latest_by_variant(results)
     if as_json:
         common.print_json([_claim_as_json(claim, latest) for claim in claims])
