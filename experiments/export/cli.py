@@ -82,7 +82,7 @@ def export_command(run: str, form: str | None, output: Path | None, given: dict[
         click.echo(f"lab7: {error}", err=True)
         raise click.exceptions.Exit(common.CANNOT) from error
     except OSError as error:
-        raise click.UsageError(f"{error.filename}: {error.strerror}") from error
+        raise click.UsageError(f"cannot use {error.filename} ({error.strerror}): name a file by -o") from error
 
 
 def _export_topology(tool: str, topology: str | None, given: dict[str, str], output: Path | None) -> None:
@@ -94,7 +94,7 @@ def _export_topology(tool: str, topology: str | None, given: dict[str, str], out
     try:
         export_lab(tool, topology, given, output)
     except OSError as error:
-        raise click.UsageError(f"{error.filename}: {error.strerror}") from error
+        raise click.UsageError(f"cannot use {error.filename} ({error.strerror}): name a file by -o") from error
 
 
 def _export(folder: Path, result: Result, form: str, output: Path | None) -> None:

@@ -203,6 +203,7 @@ def main() -> None:
 
     An expected error is printed as one sentence, and determines the exit code.
     """
+    _open_closed_streams()
     tools.search_system_folders()
     _use_standard_distutils()
     if COMPLETE in os.environ:
@@ -255,6 +256,22 @@ def main() -> None:
     finally:
         # Skip the interpreter's last garbage collection, which takes half a second with scapy and mininet imported.
         gc.freeze()
+
+
+def _open_closed_streams() -> None:
+    """Open /dev/null for each standard stream that the caller has closed (`lab7 list >&-`, some schedulers).
+
+    Else a file or socket of lab7 would get the number of the stream, and what is printed would go into it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number, which is this one, since those below are open.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def _use_standard_distutils() -> None:

@@ -32,6 +32,7 @@ from lab7.experiments.harness.results.result import Comparison, Result, furthest
 from lab7.experiments.harness.results.run_folder import SWEEPS
 from lab7.experiments.harness.results.terms import IN_OTHERS, only_theory, term_meaning, terms_of
 from lab7.experiments.harness.template_engine import declare, render
+from lab7.services.packages import how_to_install
 
 REPORT_NAME = "report.html"
 # Module of the ladders in a report; imported by name, because its readers of protocols are above this layer.
@@ -83,7 +84,7 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise PlotUnavailable("The plot needs matplotlib: pip install matplotlib") from error
+        raise PlotUnavailable(f"The plot needs matplotlib: {how_to_install('matplotlib')}") from error
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size_inches, layout="constrained")
         paint(figure)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.experiments.harness.cli import lab7
 from lab7.experiments.harness.cli.interface.usage import NETWORK_COMMANDS, explained
 from lab7.experiments.harness.implementations.registry import ReplacementError, parse_replacement
+from tests.core.experiments.harness.samples import sample_result
 
 
 def error_of(*words: str) -> str:
@@ -47,6 +52,7 @@ WRONG = {
     ("run", "http-versions", "--jobs", "2", "--time", "real"): "leave --jobs out, or use --time virtual",
     ("claims", "--results", "no/such/folder"): "there is no folder no/such/folder",
     ("ladder", "tests"): "tests is a folder without a run",
+    ("validate", "no.json"): "there is no file no.json, and no result of a run at no.json",
     ("validate", "tests"): "the folder tests has no result.json",
     ("export", "no-run", "hra"): "there is no format 'hra' (did you mean har?)",
     ("draw", "web", "-o", "web.png"): "the suffix of web.png names no format of a diagram: use .svg (svg)",
@@ -127,3 +133,44 @@ def test_a_topology_of_the_list_is_told_with_its_parameters_and_hosts(capsys: py
     assert "        hosts: client, origin" in said
     lab7.main(["list"], prog_name="lab7", standalone_mode=False)
     assert "hosts:" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_reason_to_fail(closed: str, tmp_path: Path) -> None:
+    """A traceback ended `lab7 list >&-`, and a file that was opened next had the number of the stream."""
+    script = (
+        "import os, sys; from lab7.experiments.harness.cli import main; sys.argv = ['lab7', 'completion', 'bash']\n"
+        "try:\n    main()\n"
+        "finally:\n    os.write(os.open(sys.path[-1], os.O_WRONLY | os.O_CREAT), b'mine')"
+    )
+    line = f'exec {shlex.quote(sys.executable)} -c "$SCRIPT" {closed}'
+    environment = {**os.environ, "SCRIPT": script.replace("sys.path[-1]", repr(str(tmp_path / "file")))}
+    done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("complete" in done.stdout) is (">&-" not in closed.replace("2>&-", ""))
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_validate_takes_the_newest_run_of_an_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "results" / "http_versions" / "20300102T030405Z-9f01ab"
+    folder.mkdir(parents=True)
+    sample_result().save(folder)
+    monkeypatch.chdir(tmp_path)
+    assert lab7.main(["validate", "http_versions/latest"], "lab7", standalone_mode=False) == 0
+    assert "result.json: valid (result, format" in capsys.readouterr().out
+
+
+def test_lines_of_a_list_keep_their_indentation_at_forty_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lab7.main(["list", "http-versions", "web"], prog_name="lab7", standalone_mode=False)
+    lab7.main(["claims", "H1"], prog_name="lab7", standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if "--set root=" not in line) <= 40
+    assert "    --set rtt=100ms  the round-trip time" in lines
+    assert "    between client and origin" in lines
+    decided = next(place for place, line in enumerate(lines) if line.startswith("    decided by:"))
+    assert lines[decided + 1].startswith("    ")
