@@ -74,7 +74,9 @@ class Judge:
         """Return the result of the checks, without failing. Raises ValueError for claims that no capture can decide."""
         for name in claims:
             if name not in known_claims():
-                raise ValueError(f"there is no claim {name}{did_you_mean(name, DECIDERS)}: `lab7 claims` lists them")
+                raise ValueError(
+                    f"there is no claim {name}{did_you_mean(name, known_claims())}: `lab7 claims` lists them"
+                )
             if name not in DECIDERS:
                 raise ValueError(f"claim {name} cannot be decided from a capture: {LACKING.get(name, 'it is unknown')}")
         if unknown := set(protocols) - set(CHECKS):
