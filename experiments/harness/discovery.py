@@ -28,7 +28,7 @@ from lab7.experiments.harness.catalogue.topologies import (
 )
 from lab7.experiments.harness.experiment import Experiment
 from lab7.experiments.harness.matrix import Matrix
-from lab7.topologies.emulation.user_module import is_user_file
+from lab7.topologies.emulation.user_module import import_plugin, is_user_file
 
 __all__ = ["TopologyEntry", "UnknownNameError", "all_topologies", "find_topology", "list_topologies"]
 # Units that a blank has separated from their number (`--set rtt=50 ms`).
@@ -125,7 +125,8 @@ def find_experiments(names: Iterable[str]) -> list[Experiment]:
 
 def _load_experiment(listed: ListedExperiment) -> Experiment:
     module, _, attribute = listed.module.partition(":")
-    experiment = importlib.import_module(module)
+    own = module.startswith(f"{experiments.__name__}.")
+    experiment: object = importlib.import_module(module) if own else import_plugin(module)
     for name in (attribute or "EXPERIMENT").split("."):
         experiment = getattr(experiment, name)
     assert isinstance(experiment, Experiment)

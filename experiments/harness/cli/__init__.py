@@ -131,6 +131,9 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command of a command line. Raises click.UsageError, with a suggestion for an unknown name."""
+        if ctx.resilient_parsing:
+            # Completion of `lab7 help ru`: nothing may be printed, and the words are completed as commands.
+            return super().resolve_command(ctx, args)
         if args[:1] == ["help"]:
             # As in other programs, `lab7 help run` is the same as `lab7 run --help`.
             if len(args) == 1:
@@ -143,7 +146,7 @@ class LazyGroup(click.Group):
             near = did_you_mean(args[0], COMMANDS)
             ctx.fail(f"No such command {args[0]!r}{near}: `lab7 --help` lists the commands.")
         name, command, rest = super().resolve_command(ctx, args)
-        if name is not None and command is not None and not ctx.resilient_parsing:
+        if name is not None and command is not None:
             from lab7.experiments.harness.cli.interface.defaults import defaults_of
 
             ctx.default_map = {name: defaults_of(command, name, COMMANDS, Path.cwd())}

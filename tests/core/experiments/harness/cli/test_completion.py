@@ -164,6 +164,7 @@ def completed(line: str) -> list[str]:
         ("lab7 link set lab h", ["h1-s1"]),
         ("lab7 link set lab h1-s1 de", ["delay="]),
         ("lab7 link d", ["down"]),
+        ("lab7 help ru", ["run"]),
         ("lab7 capture ", ["lab"]),
         ("lab7 capture lab ", ["h1", "h2"]),
         ("lab7 service kill lab h2", ["h2"]),
@@ -174,7 +175,11 @@ def completed(line: str) -> list[str]:
     ],
 )
 def test_every_command_completes_its_values(
-    line: str, values: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    line: str,
+    values: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = tmp_path / "results" / "http-versions" / "20300102T030405Z-9f01ab"
     run.mkdir(parents=True)
@@ -184,5 +189,6 @@ def test_every_command_completes_its_values(
     monkeypatch.setattr(registry, "names", lambda: ["lab"])
     monkeypatch.setattr(client, "ask", lambda *_: described)
     found = completed(line)
+    assert capsys.readouterr().out == ""
     assert found[: len(values)] == values
     assert all(one in values or one.startswith(("results/", "http-")) for one in found)
