@@ -10,7 +10,7 @@ from pathlib import Path
 def how_to_install(package: str) -> str:
     """Return the command that installs a package into the environment of this interpreter.
 
-    `pip install` would install into another one where lab7 came by pipx or uv, or where the environment is not active.
+    A plain `pip` may install into another one where lab7 came by pipx or uv, or where the environment is not active.
     """
     parts = Path(sys.prefix).parts
     if parts[-3:-1] == ("pipx", "venvs"):

@@ -19,9 +19,9 @@ from lab7.topologies.emulation.errors import EmulationError, UserFileError
 
 SUFFIX = ".py"
 # Folders of the loaded user files; exceptions raised in files below them are reported as the user's errors.
+_folders: set[Path] = set()
 # Folders or files of plug-in packages, whose errors are explained as those of the user's own files.
 _plugins: set[Path] = set()
-_folders: set[Path] = set()
 _PACKAGE = Path(lab7.__file__).parent
 # Names of folders of installed packages (a virtual environment may be in the folder of a user file).
 _INSTALLED = frozenset(("site-packages", "dist-packages"))
