@@ -25,6 +25,7 @@ if [ "$WITH_TAG" = yes ]; then
 fi
 
 rm -rf build dist
+"$PYTHON" -m lab7.experiments.harness.catalogue.listing
 "$PYTHON" -m pip wheel --quiet --no-deps --wheel-dir dist .
 WHEEL=$(echo dist/lab7-"$VERSION"-*.whl)
 [ -f "$WHEEL" ] || fail "no wheel of version $VERSION was built in dist"
@@ -58,6 +59,9 @@ END
     cd "$AWAY"
     [[ "$(venv/bin/lab7 --version)" == *" $VERSION" ]] || fail "the installed lab7 has another version"
     venv/bin/lab7 list >/dev/null || fail "the installed lab7 lists nothing"
+    # Without a cache the listing is that of the wheel: no experiment is imported.
+    HOME=/dev/null XDG_CACHE_HOME=/dev/null venv/bin/python -X importtime venv/bin/lab7 list 2>&1 >/dev/null |
+        grep -q "harness.discovery" && fail "the listing in the wheel is not used"
     venv/bin/lab7 doctor >/dev/null || fail "the installed lab7 finds that it cannot run here"
     venv/bin/lab7 doctor --fix --json >/dev/null || fail "the installed lab7 has no list of system packages"
     venv/bin/python -m pytest -q -p no:cacheprovider test_own.py || fail "the installed pytest plugin does not work"

@@ -37,6 +37,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lab7.experiments.assignments.answer_types import Answer
+from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.topologies.emulation import user_module
 
 if TYPE_CHECKING:
@@ -150,8 +151,11 @@ def find_folder(name: str) -> Path:
         return folder
     folder = CATALOGUE / name.replace("-", "_")
     if not NAME.match(name) or not folder.is_dir():
-        known = ", ".join(catalogue())
-        raise AssignmentError(f"there is no assignment {name!r}: there are {known}; the path of a folder has a slash")
+        known = catalogue()
+        raise AssignmentError(
+            f"there is no assignment {name!r}{did_you_mean(name, known)}: there are {', '.join(known)}; the path of a "
+            "folder has a slash"
+        )
     return folder
 
 

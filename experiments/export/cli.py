@@ -17,6 +17,7 @@ from lab7.experiments.export.markdown import markdown_of
 from lab7.experiments.export.tables import ExtraMissingError, columns_of, csv_of, write_parquet
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.catalogue.known_claims import known_claims
+from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.result import Result
@@ -54,13 +55,17 @@ def export_command(run: str, form: str | None, output: Path | None, given: dict[
     parquet and zip to a file in the current directory. A topology goes into a new folder TOPOLOGY-TOOL with link shapes
     and services (docs/networks.md). Needs no rights.
     """
+    if form in TOOLS or (run in FORMS and form is not None and form not in FORMS):
+        # Both orders are natural: `export RUN har` and `export kathara web`.
+        run, form = form, run
     if run in TOOLS:
         _export_topology(run, form, given, output)
         return
     if given:
         raise click.UsageError(f"--set is for a topology: `lab7 export {next(iter(TOOLS))} TOPOLOGY --set NAME=VALUE`")
     if form is not None and form not in (*FORMS, SCHEMA):
-        raise click.UsageError(f"there is no format {form!r}: give one of {', '.join(FORMS)}")
+        near = did_you_mean(form, FORMS)
+        raise click.UsageError(f"there is no format {form!r}{near}: give one of {', '.join(FORMS)}")
     if output is not None and output.is_dir():
         raise click.UsageError(f"{output} is a folder: give the name of a file")
     if run == SCHEMA and form is None:
@@ -77,7 +82,7 @@ def export_command(run: str, form: str | None, output: Path | None, given: dict[
         click.echo(f"lab7: {error}", err=True)
         raise click.exceptions.Exit(common.CANNOT) from error
     except OSError as error:
-        raise click.UsageError(f"{error.filename}: {error.strerror}") from error
+        raise click.UsageError(f"cannot use {error.filename} ({error.strerror}): name a file by -o") from error
 
 
 def _export_topology(tool: str, topology: str | None, given: dict[str, str], output: Path | None) -> None:
@@ -89,7 +94,7 @@ def _export_topology(tool: str, topology: str | None, given: dict[str, str], out
     try:
         export_lab(tool, topology, given, output)
     except OSError as error:
-        raise click.UsageError(f"{error.filename}: {error.strerror}") from error
+        raise click.UsageError(f"cannot use {error.filename} ({error.strerror}): name a file by -o") from error
 
 
 def _export(folder: Path, result: Result, form: str, output: Path | None) -> None:

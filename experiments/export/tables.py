@@ -15,6 +15,7 @@ from typing import Any
 from lab7.experiments.harness.results.atomic import atomic
 from lab7.experiments.harness.results.result import Result
 from lab7.experiments.harness.results.timings import Sample
+from lab7.services.packages import how_to_install
 
 
 class ExtraMissingError(RuntimeError):
@@ -60,6 +61,6 @@ def write_parquet(columns: dict[str, list[Any]], path: Path) -> None:
     try:
         arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError as error:
-        raise ExtraMissingError("Parquet needs pyarrow: pip install 'lab7[parquet]'") from error
+        raise ExtraMissingError(f"Parquet needs pyarrow: {how_to_install('pyarrow')}") from error
     with atomic(path) as partial:
         parquet.write_table(arrow.table(columns), partial)

@@ -28,9 +28,11 @@ from lab7.experiments.harness.catalogue.topologies import (
 )
 from lab7.experiments.harness.experiment import Experiment
 from lab7.experiments.harness.matrix import Matrix
-from lab7.topologies.emulation.user_module import is_user_file
+from lab7.topologies.emulation.user_module import import_plugin, is_user_file
 
 __all__ = ["TopologyEntry", "UnknownNameError", "all_topologies", "find_topology", "list_topologies"]
+# Units that a blank has separated from their number (`--set rtt=50 ms`).
+UNITS = ("s", "ms", "us", "ns", "mbit", "mbit/s", "kbit", "kbit/s", "gbit", "gbit/s")
 # Regular expression for modules with an experiment or matrix: a line starts with EXPERIMENT or MATRIX.
 _DEFINES = re.compile(r"^(EXPERIMENT|MATRIX)\b", re.MULTILINE)
 
@@ -93,6 +95,12 @@ def experiment_names(words: Iterable[str]) -> list[str]:
         names = [word] if is_user_file(word) else by_prefix(word, known)
         if not names and "=" in word:
             raise UnknownNameError(f"{word!r} is not an experiment: a parameter is set by --set {word}")
+        if not names and word.lower() in UNITS:
+            raise UnknownNameError(
+                f"{word!r} is not an experiment: write a value without a blank (--set rtt=50ms), or in quotation marks"
+            )
+        if not names and word and Path(word).is_dir():
+            raise UnknownNameError(f"{word} is a folder: give the path of a Python file that defines EXPERIMENT")
         if not names:
             raise UnknownNameError(
                 f"unknown experiment {word!r}{did_you_mean(word, known)}: the experiments are {', '.join(known)}; the "
@@ -117,7 +125,8 @@ def find_experiments(names: Iterable[str]) -> list[Experiment]:
 
 def _load_experiment(listed: ListedExperiment) -> Experiment:
     module, _, attribute = listed.module.partition(":")
-    experiment = importlib.import_module(module)
+    own = module.startswith(f"{experiments.__name__}.")
+    experiment: object = importlib.import_module(module) if own else import_plugin(module)
     for name in (attribute or "EXPERIMENT").split("."):
         experiment = getattr(experiment, name)
     assert isinstance(experiment, Experiment)

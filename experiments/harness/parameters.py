@@ -5,12 +5,18 @@ A time without a unit is rejected: tc would read a bare number as microseconds, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lab7.topologies.emulation.errors import TopologyError
 from lab7.topologies.emulation.shape import has_unit, is_time, parse_time_s
+
+# Rates as lab7 writes them (10 Mbit/s), and as tc does (10mbit): number, prefix of the unit, unit.
+_RATE = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*(?:([kmg])bit(?:/s|ps)?)?\s*", re.IGNORECASE | re.ASCII)
+_MBIT = {"k": 1e-3, "m": 1.0, "g": 1e3}
+_A_SECOND = re.compile(r"\s*(/s| (a|per) second)\s*\Z")
 
 
 def seconds(text: str) -> float:
@@ -46,13 +52,17 @@ def share(text: str) -> float:
 
 
 def megabits(text: str) -> float:
-    """Parse a rate in Mbit/s, such as 10 or 1.54."""
-    return _number(text, 0.01, 1000, "a rate from 0.01 to 1000 Mbit/s")
+    """Parse a rate in Mbit/s, such as 10, 1.54, 500kbit or 10 Mbit/s; a bare number is in Mbit/s."""
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise ValueError("expected a rate from 0.01 to 1000 Mbit/s (10, 10Mbit or 500kbit)")
+    mbit = float(match[1]) * _MBIT[(match[2] or "m").lower()]
+    return _number(f"{mbit:.12g}", 0.01, 1000, "a rate from 0.01 to 1000 Mbit/s")
 
 
 def per_second(text: str) -> float:
-    """Parse a rate of events per second, such as 15 or 0.5."""
-    return _number(text, 0.01, 1000, "a rate from 0.01 to 1000 a second")
+    """Parse a rate of events per second, such as 15, 0.5, 15/s or 15 a second."""
+    return _number(_A_SECOND.sub("", text), 0.01, 1000, "a rate from 0.01 to 1000 a second")
 
 
 def _number(text: str, low: float, high: float, what: str) -> float:

@@ -39,10 +39,11 @@ def should_rerun(attempts: Sequence[Result]) -> bool:
     return _not_shown(attempts[-2]) != _not_shown(last)
 
 
-def summary(results: Sequence[tuple[Path, Result]]) -> list[str]:
+def summary(results: Sequence[tuple[Path, Result]], options: str = "") -> list[str]:
     """Return the closing lines of `lab7 run`: number of claims shown, and each other claim with a remedy.
 
-    If several runs judge the same claim, the first line has the number of verdicts, and that of the claims.
+    If several runs judge the same claim, the first line has the number of verdicts, and that of the claims. `options`:
+    those of the command line, which a command to run again needs as well.
     """
     claims = [claim for _, result in results for claim in result.claims]
     shown = sum(claim.verdict == "shown" for claim in claims)
@@ -56,9 +57,12 @@ def summary(results: Sequence[tuple[Path, Result]]) -> list[str]:
     # Name each experiment once, in a command on a line of its own, so that the command can be pasted.
     again = " ".join(dict.fromkeys(result.experiment for _, result in results if _by_machine(result)))
     advice = (
-        [f"stop other programs, then run again what they may have disturbed:\n    lab7 run {again}"] if again else []
+        [f"stop other programs, then run again what they may have disturbed:\n    lab7 run {again} {options}".rstrip()]
+        if again
+        else []
     )
-    return [f"{head}; not shown:", *rows, *"\n".join(advice).splitlines()]
+    kind = "not shown" if shown < len(claims) else "suspect"
+    return [f"{head}; {kind}:", *rows, *"\n".join(advice).splitlines()]
 
 
 def _disturbed(result: Result) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from lab7.experiments.harness.implementations.registry import (
@@ -41,13 +42,22 @@ from lab7.topologies.emulation.watch import ServerDied
 
 RELAY = "relay"
 LEGS = Legs(0.004, 0.01, 0.004, 100.0)
-# Messages that clients fetch from the mailbox, one of them with an attachment.
-LETTERS = generate_messages(3, 3000, seed=7)
-MESSAGE = generate_messages(2, 10, seed=8).contents[0]
 DELIVERY_S, SETTLE_S, POLL_S = 20.0, 0.5, 0.02
 Party = Implementation | None
 # Type of a running network with the mail servers of Alice's and of Bob's domain.
 Lab = tuple[Testbed, MailHost, MailHost]
+
+
+@cache
+def letters() -> tuple[bytes, ...]:
+    """Return the messages of the mailbox that clients of POP3 and IMAP read, one of them with an attachment."""
+    return generate_messages(3, 3000, seed=7).contents
+
+
+@cache
+def sent_message() -> bytes:
+    """Return the message that clients of SMTP send."""
+    return generate_messages(2, 10, seed=8).contents[0]
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,7 @@ def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
             capture_at(bed, context.folder / name, ["alice", "mail-a"]),
         ):
             path = bed.host("alice").workdir / "letter"
-            path.write_bytes(MESSAGE)
+            path.write_bytes(sent_message())
             windows = _send_all(bed, near, sending, path)
             send(bed.host("alice"), near, "alice", BOB, path)
             _wait_for_delivery(far)
@@ -152,7 +162,7 @@ def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
         return {key: _place(key).failed(str(error)) for key in keys}
     captured = read_capture(context.folder / name)
     there = smtp_traffic(captured, AT_SENDER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
-    cells = {relay: _place(relay).judged(relayed("cell", there, MESSAGE, BOB, delivered), name, _known(relay))}
+    cells = {relay: _place(relay).judged(relayed("cell", there, sent_message(), BOB, delivered), name, _known(relay))}
     for each in sending:
         key = name_of(mta), each
         cells[key] = _of_window(key, windows.get(each), captured, name)
@@ -163,7 +173,7 @@ def _wait_for_delivery(server: MailHost) -> None:
     """Wait at most DELIVERY_S until the message is in Bob's mailbox unaltered; raise no error if it does not arrive."""
     deadline_s = time.monotonic() + DELIVERY_S
     while time.monotonic() < deadline_s:
-        if any(why_altered(MESSAGE, with_crlf(one)) is None for one in contents_of(server, "bob")):
+        if any(why_altered(sent_message(), with_crlf(one)) is None for one in contents_of(server, "bob")):
             return
         time.sleep(POLL_S)
 
@@ -198,9 +208,9 @@ def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
             _testbed(context, None, None, mailbox) as (bed, _, far),
             capture_at(bed, context.folder / name, ["bob"]),
         ):
-            fill(far, "bob", LETTERS.contents)
+            fill(far, "bob", letters())
             windows = {
-                each: _attempt(bed, "bob", each, Task(each.operation, far, "bob", count=len(LETTERS.contents)))
+                each: _attempt(bed, "bob", each, Task(each.operation, far, "bob", count=len(letters())))
                 for each in reading
                 if each.installed
             }
@@ -224,10 +234,10 @@ def _verdict(operation: str, captured: CaptureFile, window: Window) -> Verdict:
     start_ns, end_ns = window.start_ns, window.end_ns
     if operation == "send":
         traffic = smtp_traffic(captured, AT_ALICE, [SUBMISSION_PORT]).to(SENDER_ADDRESS)
-        return sent("cell", traffic.between(start_ns, end_ns), MESSAGE, BOB)
+        return sent("cell", traffic.between(start_ns, end_ns), sent_message(), BOB)
     if operation == "pop3":
-        return fetched_by_pop3("cell", pop3_traffic(captured, AT_BOB).between(start_ns, end_ns), LETTERS.contents)
-    return fetched_by_imap("cell", imap_traffic(captured, AT_BOB).between(start_ns, end_ns), LETTERS.contents)
+        return fetched_by_pop3("cell", pop3_traffic(captured, AT_BOB).between(start_ns, end_ns), letters())
+    return fetched_by_imap("cell", imap_traffic(captured, AT_BOB).between(start_ns, end_ns), letters())
 
 
 def _known(key: Key) -> str | None:

@@ -29,6 +29,7 @@ from lab7.experiments.sweep.run_table import mean_table
 from lab7.experiments.sweep.store import Store, cannot_write
 from lab7.experiments.sweep.sweep import Callbacks, Plan, Progress, make_plan, run_sweep, table_runs
 from lab7.experiments.sweep.table import Row, rows_of, table_of, table_schema
+from lab7.services.packages import how_to_install
 from lab7.topologies.emulation import watch
 from lab7.topologies.emulation.user_module import is_user_file
 from lab7.topologies.emulation.virtual import kernel
@@ -231,7 +232,7 @@ def _write_report(name: str, plan: Plan, store: Store, progress: Progress, rows:
         ],
         no_plot="No setting has several values."
         if not _settings(plan)
-        else "Plots need matplotlib: pip install 'lab7[plots]'",
+        else f"Plots need matplotlib: {how_to_install('matplotlib')}",
         headings=headings,
         means=means,
         method=METHOD,

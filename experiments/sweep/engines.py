@@ -19,6 +19,7 @@ from typing import Any
 from lab7.experiments.export.tables import ExtraMissingError
 from lab7.experiments.harness.clock import ClockWord
 from lab7.experiments.sweep.cell_run import Reasons, Task, run_task
+from lab7.services.packages import how_to_install
 from lab7.topologies.emulation.errors import EmulationError
 
 CONNECT_TIMEOUT = "10s"
@@ -117,4 +118,4 @@ def _import_distributed() -> Any:
     try:
         return importlib.import_module("distributed")
     except ImportError as error:
-        raise ExtraMissingError("the engine dask needs dask.distributed: pip install 'lab7[dask]'") from error
+        raise ExtraMissingError(f"the engine dask needs dask.distributed: {how_to_install('distributed')}") from error

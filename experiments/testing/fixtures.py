@@ -17,6 +17,7 @@ import click
 import pytest
 
 from lab7.experiments.harness.capture.capture import Capture, CaptureInterface
+from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.experiments.harness.cli.networks import make_topology
 from lab7.experiments.harness.discovery import TopologyEntry, UnknownNameError, find_topology
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
@@ -158,7 +159,9 @@ def _topology(item: pytest.Item, given: Mapping[str, Any]) -> Any:
     """Build the topology that a test's marker `lab7` gives as a name, class or function, or a file beside the test."""
     topology = given.get("topology")
     if topology is None:
-        _fail(f"the fixture testbed needs a topology: {EXAMPLE}, a class derived from Topo, or a file")
+        near = next((name for name in given if did_you_mean(name, ["topology"])), None)
+        typed = f" (the mark has {near}=: did you mean topology?)" if near else ""
+        _fail(f"the fixture testbed needs a topology{typed}: {EXAMPLE}, a class derived from Topo, or a file")
     if callable(topology):
         entry = TopologyEntry(getattr(topology, "__name__", "topology"), topology, inspect.getdoc(topology) or "", ())
     else:

@@ -13,6 +13,8 @@ from pathlib import Path
 from lab7.experiments.analysis.capture_claims import DECIDERS, LACKING, decide_claims
 from lab7.experiments.analysis.inspection import CHECKS, inspect
 from lab7.experiments.analysis.rules.rule import Violation
+from lab7.experiments.harness.catalogue.known_claims import known_claims
+from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 from lab7.experiments.harness.judge.verdict import Verdict
 
@@ -71,6 +73,10 @@ class Judge:
     ) -> Judgement:
         """Return the result of the checks, without failing. Raises ValueError for claims that no capture can decide."""
         for name in claims:
+            if name not in known_claims():
+                raise ValueError(
+                    f"there is no claim {name}{did_you_mean(name, known_claims())}: `lab7 claims` lists them"
+                )
             if name not in DECIDERS:
                 raise ValueError(f"claim {name} cannot be decided from a capture: {LACKING.get(name, 'it is unknown')}")
         if unknown := set(protocols) - set(CHECKS):

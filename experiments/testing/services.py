@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import signal
 import socket
 import subprocess
 import tempfile
@@ -14,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 from lab7 import services
-from lab7.topologies.emulation.errors import EmulationError
+from lab7.experiments.harness.catalogue.suggestion import did_you_mean
+from lab7.topologies.emulation.errors import ArgumentError, EmulationError
 from lab7.topologies.emulation.process.interpreter import module_command
 from lab7.topologies.emulation.process.launcher import READY, READY_TIMEOUT_S, readable
 
@@ -22,6 +24,10 @@ HOST = "127.0.0.1"
 PORT = "{port}"
 STOP_TIMEOUT_S = 5.0
 POLL_S = 0.02
+# Wait in s for the end of a process that seems to have ended, before it is said that it still runs.
+ENDING_TIMEOUT_S = 0.5
+# What the source of a module has that can be started.
+MAIN = "\ndef main("
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class RunningService:
 
     @property
     def output(self) -> str:
-        """Text that the service has written to standard error so far."""
+        """Text that the service has written to standard error so far; of a program also that to standard output."""
         return self.errors.read_text(errors="replace")
 
 
@@ -73,6 +79,7 @@ class ServiceStarter:
         errors = self._folder / f"{self._count}.err"
         if any(PORT in word for word in words):
             return self._program(words, errors, cwd)
+        _check_module(words)
         module = words[0] if words[0].startswith(f"{services.__name__}.") else f"{services.__name__}.{words[0]}"
         start = module_command(module, *words[1:], "--listen", HOST, "--port", "0")
         process = self._start(start, errors, cwd)
@@ -82,7 +89,9 @@ class ServiceStarter:
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             port = probe.getsockname()[1]
-        process = self._start([word.replace(PORT, str(port)) for word in words], errors, cwd)
+        words = [word.replace(PORT, str(port)) for word in words]
+        # Nothing reads a pipe of a program, which would stop when the pipe is full.
+        process = self._start(words, errors, cwd, output=subprocess.STDOUT)
         deadline_s = time.monotonic() + READY_TIMEOUT_S
         while True:
             with socket.socket() as client:
@@ -92,11 +101,17 @@ class ServiceStarter:
                 raise _not_ready(words, process, errors, f"accept connections to port {port}")
             time.sleep(POLL_S)
 
-    def _start(self, words: Sequence[str], errors: Path, cwd: str | Path | None) -> subprocess.Popen[bytes]:
+    def _start(
+        self, words: Sequence[str], errors: Path, cwd: str | Path | None, output: int = subprocess.PIPE
+    ) -> subprocess.Popen[bytes]:
         try:
             with errors.open("wb") as sink:
                 process = subprocess.Popen(
-                    words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=sink, cwd=cwd
+                    words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink if output == subprocess.STDOUT else output,
+                    stderr=sink,
+                    cwd=cwd,
                 )
         except OSError as error:
             raise EmulationError(f"`{shlex.join(words)}` cannot be started ({error.strerror})") from error
@@ -115,10 +130,33 @@ def _await_ready(words: Sequence[str], process: subprocess.Popen[bytes], errors:
 
 
 def _not_ready(words: Sequence[str], process: subprocess.Popen[bytes], errors: Path, what: str) -> EmulationError:
+    # A process that has ended is said to have ended; to wait for it does no harm, since its output has ended.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(ENDING_TIMEOUT_S)
+    status = process.returncode
     _stop(process)
     lines = errors.read_text(errors="replace").strip().splitlines()
     last = f": {lines[-1]}" if lines else ""
+    if status is not None:
+        how = f"ended with exit status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
+        return EmulationError(f"`{shlex.join(words)}` {how}, and did not {what}{last}")
     return EmulationError(f"`{shlex.join(words)}` did not {what} within {READY_TIMEOUT_S:g} s{last}")
+
+
+def _check_module(words: Sequence[str]) -> None:
+    """Raise ArgumentError if the first word is no service of lab7; a program must have the port in its words."""
+    name = words[0].removeprefix(f"{services.__name__}.") if words else ""
+    folder = Path(services.__path__[0])
+    known = {
+        ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__main__").removesuffix(".__init__")
+        for path in folder.rglob("*.py")
+        if MAIN in path.read_text(encoding="utf-8")
+    }
+    if name not in known:
+        raise ArgumentError(
+            f"lab7 has no service {name!r}{did_you_mean(name, known)}: give a module of {services.__name__}, such as "
+            f"http.origin or dns.authoritative, or a program whose command line has {PORT}"
+        )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -8,11 +8,12 @@ import click
 
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.results.result import RESULT_NAME
+from lab7.experiments.harness.results.run_folder import RunNotFoundError, load_run
 from lab7.experiments.validation.schemas import VERSIONS, UnknownKindError, kind_of, schema, violations
 
 
 @click.command("validate")
-@click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--as", "kind", type=click.Choice(tuple(VERSIONS)), help="kind of the files (default: by their content)")
 @click.option("--schema", "printed", type=click.Choice(tuple(VERSIONS)), help="print this JSON Schema, and end")
 @common.json_option
@@ -23,7 +24,8 @@ def validate_command(files: tuple[Path, ...], kind: str | None, printed: str | N
     lab7 validate results/http-versions/*       result.json of these runs
     lab7 validate --schema result               the schema, for other programs
 
-    FILE may be the folder of a run. Exits with 1 if a file does not fit its schema. Needs no rights.
+    FILE may be a run (its folder, or EXPERIMENT/latest). Exits with 1 if a file does not fit its schema. Needs no
+    rights.
     """
     if printed is not None:
         common.print_json(schema(printed))
@@ -32,6 +34,10 @@ def validate_command(files: tuple[Path, ...], kind: str | None, printed: str | N
         raise click.UsageError("give a FILE, or --schema with the name of a schema")
     found = {}
     for path in files:
+        if not path.exists():
+            path = _of_run(path)
+        if path.is_dir() and not (path / RESULT_NAME).is_file():
+            raise click.UsageError(f"the folder {path} has no {RESULT_NAME}: give a file, or the folder of a run")
         path = path / RESULT_NAME if path.is_dir() else path
         try:
             text = path.read_text(encoding="utf-8")
@@ -53,3 +59,11 @@ def validate_command(files: tuple[Path, ...], kind: str | None, printed: str | N
             if not some:
                 click.echo(f"{name}: valid ({chosen}, format {VERSIONS[chosen]})")
     raise click.exceptions.Exit(common.FAILED if any(some for _, some in found.values()) else common.SHOWN)
+
+
+def _of_run(path: Path) -> Path:
+    """Return the folder of the run that a path which does not exist names. Raises click.BadParameter."""
+    try:
+        return load_run(str(path), Path("results"))[0]
+    except RunNotFoundError as error:
+        raise click.BadParameter(f"there is no file {path}, and {error}", param_hint="'FILE...'") from error

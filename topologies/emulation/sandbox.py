@@ -33,6 +33,7 @@ first.
 """
 
 import contextlib
+import errno
 import getpass
 import os
 import select
@@ -60,8 +61,14 @@ CANNOT = 3
 UNFINISHED = Path("/run/lab7-unfinished")
 SUBUID_FILE = Path("/etc/subuid")
 SUBGID_FILE = Path("/etc/subgid")
-# AppArmor's switch of Ubuntu 23.10 and later, with which user namespaces have no capabilities.
-APPARMOR_SWITCH = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+# Switches that keep user namespaces from ordinary users, with the values that forbid and allow: AppArmor's of Ubuntu
+# 23.10 and later, with which user namespaces have no capabilities, and that of older Debian.
+SWITCHES = (
+    (Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"), "1", "0"),
+    (Path("/proc/sys/kernel/unprivileged_userns_clone"), "0", "1"),
+)
+# Limits of the numbers of namespaces (namespaces(7)).
+LIMITS = tuple(Path(f"/proc/sys/user/max_{kind}_namespaces") for kind in ("user", "net", "mnt", "pid", "uts", "ipc"))
 
 
 def inside() -> bool:
@@ -173,12 +180,22 @@ WITHOUT = "`lab7 run --time virtual` needs no namespaces"
 
 
 def _refusal(error: OSError) -> str:
-    if APPARMOR_SWITCH.exists() and APPARMOR_SWITCH.read_text().strip() == "1":
+    """Return a message about namespaces that cannot be created, with the switch of the kernel that forbids them."""
+    if error.errno == errno.ENOSPC:
+        # unshare(2): the limit of namespaces of some kind is reached, which is 0 where an administrator forbids them.
+        limits = [path for path in LIMITS if path.exists() and path.read_text().strip() == "0"]
+        named = " ".join(f"{path.parent.name}.{path.name}=10000" for path in limits) or "user.max_user_namespaces=10000"
         return (
-            "this machine does not allow user namespaces to ordinary users: run `sudo sysctl "
-            "kernel.apparmor_restrict_unprivileged_userns=0` once, or run lab7 with sudo; "
-        ) + WITHOUT
-    return f"lab7 cannot create namespaces on this machine ({error.strerror}): run lab7 with sudo; {WITHOUT}"
+            f"this machine does not allow more namespaces: run `sudo sysctl {named}` once"
+            f"{'' if limits else ', or end other programs that use namespaces'}; {WITHOUT}"
+        )
+    for switch, forbids, allows in SWITCHES:
+        if switch.exists() and switch.read_text().strip() == forbids:
+            return (
+                f"this machine does not allow user namespaces to ordinary users: run `sudo sysctl kernel.{switch.name}="
+                f"{allows}` once, or run lab7 with sudo; {WITHOUT}"
+            )
+    return f"namespaces cannot be created on this machine ({error.strerror}): run lab7 with sudo; {WITHOUT}"
 
 
 def _unshare_as_user(flags: int) -> None:

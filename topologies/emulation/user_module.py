@@ -20,6 +20,8 @@ from lab7.topologies.emulation.errors import EmulationError, MachineError, UserF
 SUFFIX = ".py"
 # Folders of the loaded user files; exceptions raised in files below them are reported as the user's errors.
 _folders: set[Path] = set()
+# Folders or files of plug-in packages, whose errors are explained as those of the user's own files.
+_plugins: set[Path] = set()
 _PACKAGE = Path(lab7.__file__).parent
 # Names of folders of installed packages (a virtual environment may be in the folder of a user file).
 _INSTALLED = frozenset(("site-packages", "dist-packages"))
@@ -139,6 +141,21 @@ def _execute(name: str, spec: ModuleSpec, module: ModuleType) -> None:
         raise UserFileError(explain(error) or _without_line(name, error)) from error
 
 
+def import_plugin(name: str) -> ModuleType:
+    """Import a module of another distribution (an entry point); errors in its package are then explained as the user's.
+
+    Raises UserFileError if it cannot be imported.
+    """
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:
+        raise UserFileError(f"the module {name} of an installed package cannot be imported: {_named(error)}") from error
+    if module.__file__ is not None:
+        file = Path(module.__file__)
+        _plugins.add(file.parent if "." in name or file.name == "__init__.py" else file)
+    return module
+
+
 def explain(error: BaseException) -> str | None:
     """Return a description of an error with its line in a user file; None if its traceback has no user file."""
     lines = _lines(error)
@@ -164,7 +181,7 @@ def _lines(error: BaseException) -> list[traceback.FrameSummary]:
 
 def _is_of_user(call: traceback.FrameSummary) -> bool:
     path = Path(call.filename)
-    return (
+    return any(path.is_relative_to(place) for place in _plugins) or (
         any(path.is_relative_to(folder) for folder in _folders)
         and not path.is_relative_to(_PACKAGE)
         and _INSTALLED.isdisjoint(path.parts)

@@ -137,7 +137,7 @@ def _command(stream: LineStream, line: Line) -> str:
     """Check a command line against the rules; return its verb in capitals."""
     parts = VERB.match(line.text)
     verb = parts[1].decode().upper() if parts is not None else ""
-    if parts is not None and verb in ARGUMENTS and not ARGUMENTS[verb].match(parts[2] or b""):
+    if parts is not None and verb in ARGUMENTS and not re.match(ARGUMENTS[verb], parts[2] or b""):
         stream.note(
             COMMAND, line.start, line.after, f"{as_text(line.text)} is not the syntax of {verb}", _example(verb)
         )

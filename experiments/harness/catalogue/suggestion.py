@@ -9,6 +9,8 @@ from collections.abc import Iterable
 SIMILAR = 0.6
 # The same for the first word of names with hyphens: one wrong letter in a word of three.
 SIMILAR_START = 0.65
+# A single letter is similar to too much.
+SHORTEST = 2
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -17,6 +19,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     If only the first word of names is similar (`htp` of http-versions), all names with this word are suggested.
     """
     by_lower = {name.lower(): name for name in known}
+    if len(word) < SHORTEST or word.lower() in by_lower:
+        return ""
     near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=SIMILAR)
     if not near:
         first_words = dict.fromkeys(name.partition("-")[0] for name in by_lower if "-" in name)

@@ -19,11 +19,8 @@ from lab7.experiments.harness.catalogue import entry_points
 from lab7.experiments.harness.catalogue.listing import ListedTopology, listing
 from lab7.experiments.harness.catalogue.suggestion import by_prefix, did_you_mean
 from lab7.experiments.harness.catalogue.topology_parameters import TopologyParameterError, make_topology, parameters_of
-from lab7.topologies.description.yaml_topology import is_yaml, load_yaml
 from lab7.topologies.emulation.errors import TopologyError
-from lab7.topologies.emulation.user_module import is_user_file
-from lab7.topologies.interchange.lab import LabTopo
-from lab7.topologies.interchange.reader import find_lab
+from lab7.topologies.emulation.user_module import import_plugin, is_user_file
 
 
 class UnknownNameError(ValueError):
@@ -111,6 +108,11 @@ def find_topology(name: str) -> TopologyEntry:
     A file may also be a lab of Kathara (lab.conf, or its folder) or of containerlab (*.clab.yml), or YAML of lab7.
     Raises UnknownNameError, UserFileError.
     """
+    # Imported late: `lab7 list` needs neither YAML nor other testbeds' formats.
+    from lab7.topologies.description.yaml_topology import is_yaml, load_yaml
+    from lab7.topologies.interchange.lab import LabTopo
+    from lab7.topologies.interchange.reader import find_lab
+
     file, _, chosen = name.partition(":")
     if is_user_file(file):
         return TopologyEntry(*user_files.load_topology(file, chosen), called=name)
@@ -127,7 +129,8 @@ def find_topology(name: str) -> TopologyEntry:
 
 def _load_topology(listed: ListedTopology) -> TopologyEntry:
     module_name, _, attribute = listed.module.partition(":")
-    module = importlib.import_module(module_name)
+    own = module_name.startswith(f"{topologies.__name__}.")
+    module = importlib.import_module(module_name) if own else import_plugin(module_name)
     text, tries = user_files.module_description(module)
     if not attribute:
         return TopologyEntry(listed.name, module.topos[listed.name], text, tries)

@@ -131,6 +131,9 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command of a command line. Raises click.UsageError, with a suggestion for an unknown name."""
+        if ctx.resilient_parsing:
+            # Completion of `lab7 help ru`: nothing may be printed, and the words are completed as commands.
+            return super().resolve_command(ctx, args)
         if args[:1] == ["help"]:
             # As in other programs, `lab7 help run` is the same as `lab7 run --help`.
             if len(args) == 1:
@@ -143,7 +146,7 @@ class LazyGroup(click.Group):
             near = did_you_mean(args[0], COMMANDS)
             ctx.fail(f"No such command {args[0]!r}{near}: `lab7 --help` lists the commands.")
         name, command, rest = super().resolve_command(ctx, args)
-        if name is not None and command is not None and not ctx.resilient_parsing:
+        if name is not None and command is not None:
             from lab7.experiments.harness.cli.interface.defaults import defaults_of
 
             ctx.default_map = {name: defaults_of(command, name, COMMANDS, Path.cwd())}
@@ -203,6 +206,7 @@ def main() -> None:
 
     An expected error is printed as one sentence, and determines the exit code.
     """
+    _open_closed_streams()
     tools.search_system_folders()
     _use_standard_distutils()
     if COMPLETE in os.environ:
@@ -255,6 +259,22 @@ def main() -> None:
     finally:
         # Skip the interpreter's last garbage collection, which takes half a second with scapy and mininet imported.
         gc.freeze()
+
+
+def _open_closed_streams() -> None:
+    """Open /dev/null for each standard stream that the caller has closed (`lab7 list >&-`, some schedulers).
+
+    Else a file or socket of lab7 would get the number of the stream, and what is printed would go into it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number, which is this one, since those below are open.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def _use_standard_distutils() -> None:

@@ -188,8 +188,42 @@ def settings(_context: click.Context, _option: click.Parameter, values: tuple[st
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not name or not value:
             raise click.BadParameter(f"{text!r} does not have the form NAME=VALUE, for example --set rtt=50ms")
+        if given.get(name, value) != value:
+            raise click.BadParameter(
+                f"{name} is set to {given[name]} and to {value}: give it once (`lab7 run` makes a run with each for "
+                f"--set {name}={given[name]},{value})"
+            )
         given[name] = value
     return given
+
+
+def existing_results(results: Path) -> None:
+    """Raise click.BadParameter if --results was typed and names no folder; the default folder need not exist."""
+    context = click.get_current_context()
+    typed = context.get_parameter_source("results") is click.core.ParameterSource.COMMANDLINE
+    if typed and not results.is_dir():
+        raise click.BadParameter(f"there is no folder {results}", context, param_hint="'--results'")
+
+
+def given_options() -> list[str]:
+    """Return the options of the command line of the running command, as words; none outside of a command."""
+    context = click.get_current_context(silent=True)
+    words: list[str] = []
+    for option in context.command.params if context is not None else ():
+        if not isinstance(option, click.Option) or context is None or option.name is None:
+            continue
+        if context.get_parameter_source(option.name) is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        value, flag = context.params[option.name], option.opts[-1]
+        if isinstance(value, bool):
+            words.append(flag if value or not option.secondary_opts else option.secondary_opts[-1])
+        elif isinstance(value, dict):
+            words += [word for name, text in value.items() for word in (flag, f"{name}={text}")]
+        elif isinstance(value, tuple):
+            words += [word for text in value for word in (flag, str(text))]
+        else:
+            words += [flag, str(value)]
+    return words
 
 
 set_option = click.option(

@@ -17,6 +17,8 @@ from lab7.experiments.harness.catalogue.suggestion import by_prefix, did_you_mea
 from lab7.experiments.harness.cli import common
 
 if TYPE_CHECKING:
+    from rich.padding import Padding
+
     from lab7.experiments.harness.catalogue.listing import Listing
     from lab7.experiments.harness.claims import Claim
     from lab7.experiments.harness.results.latest import Latest
@@ -40,14 +42,36 @@ def list_command(names: tuple[str, ...], as_json: bool) -> None:
         return
     console = common.out()
     for experiment in experiments.values():
-        console.print(f"[bold]{experiment.name}[/]  {experiment.question}  (claims {', '.join(experiment.claims)})")
+        claims = f"(claims {', '.join(experiment.claims)})" if experiment.claims else "(no claim)"
+        console.print(f"[bold]{experiment.name}[/]  {escape(experiment.question)}  {claims}")
         for parameter in experiment.parameters:
-            console.print(f"    --set {parameter.name}={parameter.default}  {parameter.meaning}")
+            console.print(_indented(f"--set {parameter.name}={parameter.default}  {parameter.meaning}"))
     if topologies:
         before = "\n" if experiments else ""
         console.print(f"{before}[bold]topologies[/]  (lab7 up NAME, lab7 shell NAME)")
     for topology in topologies.values():
-        console.print(f"    {topology.name}  {topology.text.strip().splitlines()[0]}")
+        console.print(_indented(f"{topology.name}  {next(iter(topology.text.strip().splitlines()), '')}"))
+        if names:
+            for name, value in _defaults(topology.name).items():
+                # On one line at any width, so that it can be copied.
+                console.print(escape(f"        --set {name}={value}"), soft_wrap=True)
+            console.print(_indented(f"hosts: {', '.join(topology.hosts)}", 8))
+
+
+def _indented(text: str, columns: int = 4) -> Padding:
+    """Return a text without markup whose lines, also those that a narrow terminal wraps, are indented."""
+    from rich.padding import Padding
+
+    return Padding(escape(text), (0, 0, 0, columns), expand=False)
+
+
+def _defaults(topology: str) -> dict[str, str]:
+    """Return the parameters of a topology of the list, with their default values as text."""
+    from lab7.experiments.harness.catalogue.topologies import find_topology
+    from lab7.experiments.harness.catalogue.topology_parameters import parameters_of
+
+    found = parameters_of(find_topology(topology).make)
+    return {name: "" if one.default in (one.empty, None) else str(one.default) for name, one in found.items()}
 
 
 def _listing_of_names(whole: Listing, names: Sequence[str]) -> Listing:
@@ -86,6 +110,7 @@ def claims_command(ids: tuple[str, ...], results: Path, as_json: bool) -> None:
     from lab7.experiments.harness.catalogue.known_claims import known_claims
     from lab7.experiments.harness.results.latest import find_latest_by_variant
 
+    common.existing_results(results)
     claims, latest = _claims_of(ids, known_claims()), find_latest_by_variant(results)
     if as_json:
         common.print_json([_claim_as_json(claim, latest) for claim in claims])
@@ -147,16 +172,19 @@ def _claim_as_json(claim: Claim, latest: Mapping[str, Mapping[str, Latest]]) -> 
 
 
 def _show_claims(claims: Sequence[Claim], latest: Mapping[str, Mapping[str, Latest]]) -> None:
+    from rich.padding import Padding
+
     from lab7.experiments.harness.judge.verdict import evidence_of
 
     console = common.out()
     for claim in claims:
         console.print(f"[bold]{claim.id}[/]  {escape(claim.statement)}")
-        console.print(f"    decided by: {escape(claim.check)}", style="dim")
+        console.print(_indented(f"decided by: {claim.check}"), style="dim")
         runs = [(name or "lab7", found[claim.id]) for name, found in latest.items() if claim.id in found]
         for name, last in runs:
             evidence = evidence_of(last.verdict, last.capture)
-            console.print(f"    {_word(last)} by {escape(name)} in {last.experiment}: {escape(evidence)}")
+            told = f"{_word(last)} by {escape(name)} in {last.experiment}: {escape(evidence)}"
+            console.print(Padding(told, (0, 0, 0, 4), expand=False))
             console.print(f"    {last.folder}/report.html", style="dim", soft_wrap=True)
         if not runs:
             console.print("    no run has judged it")

@@ -144,6 +144,9 @@ def exec_command(
     """
     # Remove the `--` before the command, which click leaves in `command`.
     words = list(command[1:] if command[0] == "--" else command)
+    if not words:
+        context = click.get_current_context()
+        raise click.MissingParameter(ctx=context, param=context.command.params[-1])
     if (running := running_network(topology, timed, new=new)) is not None:
         say_running(running)
         raise click.exceptions.Exit(session.run_in(running, "exec", host=host, words=words))

@@ -135,6 +135,11 @@ def run_command(
         _conclude(chosen, done.found, results, strict, as_json, done.different)
     if twice:
         raise click.UsageError("runs in real time are never identical: --twice needs virtual time (--time virtual)")
+    if jobs is not None:
+        raise click.UsageError(
+            "in real time experiments run one after another, so that they do not disturb each other: leave --jobs "
+            "out, or use --time virtual"
+        )
     common.into_sandbox(sandboxed)
     # Import late, so that a usage error is reported without importing scapy.
     from lab7.experiments.harness.runner import run_experiment
@@ -402,7 +407,7 @@ def _say_where(found: Sequence[tuple[Path, Result]], report: Path) -> None:
     for folder, result in found:
         click.echo(f"{result.experiment}: {folder}/{result.files.report}")
     click.echo(f"report: {report}")
-    for line in summary(found):
+    for line in summary(found, shlex.join(common.given_options())):
         click.echo(line)
 
 

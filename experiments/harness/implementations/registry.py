@@ -215,6 +215,12 @@ def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implement
     Raises ReplacementError.
     """
     role, equals, what = text.partition("=")
+    names = [OURS, *(implementation.name for implementation in of_role(role))] if role in roles else []
+    if names and not what.strip():
+        raise ReplacementError(
+            f"--replace {text!r} names no program: write {role}=NAME, with one of {', '.join(names)}, or "
+            f"'{role}=COMMAND LINE'"
+        )
     if not equals or role not in roles:
         known = f"the roles are {', '.join(roles)}, as in {roles[0]}=NAME" if roles else "there is no role to replace"
         raise ReplacementError(f"--replace {text!r}{did_you_mean(role, roles)}: {known}")
@@ -224,8 +230,16 @@ def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implement
     if (role, what) in implementations():
         return role, implementations()[role, what]
     words = _words(what)
+    if len(words) < 2 and "/" in what:
+        path = Path(words[0]).expanduser()
+        problem = "is no program" if path.is_dir() else "is no file"
+        if path.is_file():
+            problem = "is a file alone"
+        raise ReplacementError(
+            f"--replace {text!r}: {what} {problem}: give a command line, such as "
+            f"'{role}=python3 my_{role}.py {HINTS.get(role, '--port {port}')}'"
+        )
     if len(words) < 2:
-        names = [OURS, *(implementation.name for implementation in of_role(role))]
         raise ReplacementError(
             f"--replace {text!r}{did_you_mean(what, names)}: there is no {role} of that name; use one of "
             f"{', '.join(names)}, or a command line such "
@@ -248,14 +262,6 @@ def _as_template(text: str) -> str:
     A value that is a list becomes several words.
     """
     return re.sub(r"\{(\w+)\}", r"{{ \1 | words }}", text)
-
-
-def _as_words(value: Any) -> str:
-    """Return a template value as words of a command line; a list becomes one word per element."""
-    return shlex.join(value) if isinstance(value, list | tuple) else str(value)
-
-
-environment().filters["words"] = _as_words
 
 
 def as_files(known: Mapping[str, Any], folder: Path) -> dict[str, str]:

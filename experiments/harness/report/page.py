@@ -31,7 +31,8 @@ from lab7.experiments.harness.results.latest import OWN, Latest, find_latest_by_
 from lab7.experiments.harness.results.result import Comparison, Result, furthest_term, read_results
 from lab7.experiments.harness.results.run_folder import SWEEPS
 from lab7.experiments.harness.results.terms import IN_OTHERS, only_theory, term_meaning, terms_of
-from lab7.experiments.harness.template_engine import environment, render
+from lab7.experiments.harness.template_engine import declare, render
+from lab7.services.packages import how_to_install
 
 REPORT_NAME = "report.html"
 # Module of the ladders in a report; imported by name, because its readers of protocols are above this layer.
@@ -83,7 +84,7 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise PlotUnavailable("The plot needs matplotlib: pip install matplotlib") from error
+        raise PlotUnavailable(f"The plot needs matplotlib: {how_to_install('matplotlib')}") from error
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size_inches, layout="constrained")
         paint(figure)
@@ -400,8 +401,15 @@ def _cited(verdict: Verdict, main: str | None, pictures: Any = None) -> str:
     return Markup("; ").join(parts)
 
 
-environment().filters.update(ms=_milliseconds, frames=_frames, term=_term, exact=_exact, cited=_cited, counted=counted)
-environment().globals.update(
+declare(
+    filters={
+        "ms": _milliseconds,
+        "frames": _frames,
+        "term": _term,
+        "exact": _exact,
+        "cited": _cited,
+        "counted": counted,
+    },
     legend=legend,
     meanings=meanings,
     in_others=IN_OTHERS,

@@ -44,21 +44,22 @@ _PATH = rb"<" + _ROUTE + _MAILBOX + rb">"
 _PARAMETER = rb"[A-Za-z0-9][A-Za-z0-9-]*(?:=[!-<>-~]+)?"
 _PARAMETERS = rb"(?: " + _PARAMETER + rb"(?: " + _PARAMETER + rb")*)?"
 _STRING = rb"[!-~](?:[ -~]*[!-~])?"
-# Verb -> form of the argument (RFC 5321 section 4.1.1, RFC 4954 section 4, RFC 3207 section 4).
-ARGUMENTS: dict[str, re.Pattern[bytes]] = {
-    "EHLO": re.compile(rb"(?:" + _DOMAIN + rb"|" + _LITERAL + rb")\Z"),
-    "HELO": re.compile(rb"(?:" + _DOMAIN + rb"|" + _LITERAL + rb")\Z"),
-    "MAIL": re.compile(rb"(?i:FROM):(?:<>|" + _PATH + rb")" + _PARAMETERS + rb"\Z"),
-    "RCPT": re.compile(rb"(?i:TO):(?:<(?i:postmaster)>|" + _PATH + rb")" + _PARAMETERS + rb"\Z"),
-    "DATA": re.compile(rb"\Z"),
-    "RSET": re.compile(rb"\Z"),
-    "VRFY": re.compile(_STRING + rb"\Z"),
-    "EXPN": re.compile(_STRING + rb"\Z"),
-    "HELP": re.compile(rb"(?:" + _STRING + rb")?\Z"),
-    "NOOP": re.compile(rb"(?:" + _STRING + rb")?\Z"),
-    "QUIT": re.compile(rb"\Z"),
-    "AUTH": re.compile(rb"[A-Za-z0-9_-]{1,20}(?: (?:=|[A-Za-z0-9+/]+={0,2}))?\Z"),
-    "STARTTLS": re.compile(rb"\Z"),
+# Verb -> regular expression of the argument (RFC 5321 section 4.1.1, RFC 4954 section 4, RFC 3207 section 4). They are
+# compiled at their first use, and then cached by `re`: together they take 40 ms.
+ARGUMENTS: dict[str, bytes] = {
+    "EHLO": rb"(?:" + _DOMAIN + rb"|" + _LITERAL + rb")\Z",
+    "HELO": rb"(?:" + _DOMAIN + rb"|" + _LITERAL + rb")\Z",
+    "MAIL": rb"(?i:FROM):(?:<>|" + _PATH + rb")" + _PARAMETERS + rb"\Z",
+    "RCPT": rb"(?i:TO):(?:<(?i:postmaster)>|" + _PATH + rb")" + _PARAMETERS + rb"\Z",
+    "DATA": rb"\Z",
+    "RSET": rb"\Z",
+    "VRFY": _STRING + rb"\Z",
+    "EXPN": _STRING + rb"\Z",
+    "HELP": rb"(?:" + _STRING + rb")?\Z",
+    "NOOP": rb"(?:" + _STRING + rb")?\Z",
+    "QUIT": rb"\Z",
+    "AUTH": rb"[A-Za-z0-9_-]{1,20}(?: (?:=|[A-Za-z0-9+/]+={0,2}))?\Z",
+    "STARTTLS": rb"\Z",
 }
 # Verbs defined in other RFCs: 821 (SEND SOML SAML TURN), 1985 (ETRN), 2645 (ATRN), 3030 (BDAT), 4468 (BURL).
 OTHER_VERBS = frozenset(("SEND", "SOML", "SAML", "TURN", "ETRN", "ATRN", "BDAT", "BURL"))
@@ -81,7 +82,7 @@ class Command(Request):
             return f"no RFC defines the command {self.verb or self.text!r}"
         if len(self.octets) > COMMAND_OCTETS:
             return f"the line of {self.verb} has {len(self.octets)} octets"
-        if ARGUMENTS[self.verb].match(self.argument) is None:
+        if re.match(ARGUMENTS[self.verb], self.argument) is None:
             return f"{self.text!r} does not have the syntax of {self.verb}"
         return None
 

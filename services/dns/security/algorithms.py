@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from lab7.services.errors import ServiceError
+from lab7.services.packages import how_to_install
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurve
@@ -120,9 +121,7 @@ def require_library() -> None:
     try:
         from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa, utils  # noqa: F401
     except ImportError as error:
-        raise ServiceError(
-            "DNSSEC needs the library cryptography: install it with pip install 'lab7[crypto]'"
-        ) from error
+        raise ServiceError(f"DNSSEC needs the package cryptography: {how_to_install('cryptography')}") from error
 
 
 # Verification.

@@ -30,6 +30,50 @@ def load(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
+def act(folder: Path, lab7: str = LAB7, **inputs: str) -> subprocess.CompletedProcess[str]:
+    """Run the action's script in `folder`, with a stand-in for lab7."""
+    (folder / "lab7").write_text(lab7)
+    (folder / "lab7").chmod(0o755)
+    environment = {"PATH": "/usr/bin:/bin", "LAB7_BIN": "./lab7", "INPUT_RESULTS": "out"}
+    environment |= {"GITHUB_STEP_SUMMARY": "summary.md", **inputs}
+    return subprocess.run(
+        [str(ACTION / "run.sh")], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("inputs", [{}, {"INPUT_EXPERIMENTS": " \n"}])
+def test_the_action_does_not_run_every_experiment_by_mistake(tmp_path: Path, inputs: dict[str, str]) -> None:
+    done = act(tmp_path, **inputs)
+    assert (done.returncode, (tmp_path / "calls").exists()) == (2, False)
+    assert done.stderr.startswith("lab7: the input experiments is empty")
+    act(tmp_path, INPUT_EXPERIMENTS="all")
+    assert (tmp_path / "calls").read_text().splitlines()[0] == "run --results out --seed 1"
+
+
+def test_the_action_takes_files_written_on_windows(tmp_path: Path) -> None:
+    act(
+        tmp_path,
+        INPUT_EXPERIMENTS="http-versions\r\n",
+        INPUT_REPLACE="  origin=nginx \r\n\r\n",
+        INPUT_SET="rtt=5ms\r\n",
+    )
+    assert (tmp_path / "calls").read_text().splitlines()[0] == (
+        "run --results out --seed 1 --replace origin=nginx --set rtt=5ms http-versions"
+    )
+
+
+def test_the_action_says_in_the_summary_that_there_is_no_result(tmp_path: Path) -> None:
+    done = act(tmp_path, "#!/bin/sh\nexit 4\n", INPUT_EXPERIMENTS="http-versions")
+    assert (done.returncode, done.stderr) == (4, "")
+    assert "lab7 run ended with exit code 4" in (tmp_path / "summary.md").read_text()
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_the_exit_code(tmp_path: Path) -> None:
+    done = act(tmp_path, LAB7.replace("export) ", "export) exit 3; "), INPUT_EXPERIMENTS="http-versions")
+    assert done.returncode == 1
+    assert "no JUnit file of out/http-versions/new" in done.stderr
+
+
 def test_the_action_runs_and_reports_only_new_runs(tmp_path: Path) -> None:
     (tmp_path / "lab7").write_text(LAB7)
     (tmp_path / "lab7").chmod(0o755)

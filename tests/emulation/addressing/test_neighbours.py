@@ -76,7 +76,7 @@ def test_hosts_have_both_families(bed: Testbed) -> None:
 
 
 def test_a_wrong_value_is_one_sentence(tmp_path: Path) -> None:
-    assert "'--arp': 'on' is not one of" in one_sentence(
+    assert "'--arp': 'on' is not static or dynamic" in one_sentence(
         lab7("exec", "--arp", "on", "web", "client", "id", cwd=tmp_path)
     )
 

@@ -98,7 +98,9 @@ def test_a_folder_that_is_a_link_is_refused(folder: Path, tmp_path: Path) -> Non
 
 
 def test_a_network_that_is_not_up_is_told_with_what_to_do() -> None:
-    with pytest.raises(NotUpError, match="no network web is up: `lab7 ps` lists"):
+    with pytest.raises(
+        NotUpError, match="no network web is up: `lab7 ps` lists the networks that are up, and `lab7 up web` starts one"
+    ):
         connected("web")
 
 

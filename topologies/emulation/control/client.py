@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from lab7 import topologies
 from lab7.topologies.emulation.control import registry
 from lab7.topologies.emulation.control.channel import Channel, ClosedError, close_all
 from lab7.topologies.emulation.control.protocol import REPLY_MAX_BYTES, VERSION
@@ -27,9 +29,10 @@ def connected(name: str) -> Channel:
     if connection is None:
         up = registry.names()
         others = f", but {', '.join(up)}" if up else ""
-        raise NotUpError(
-            f"no network {name} is up{others}: {CONTROL_NAME_HINT}, and `lab7 up TOPOLOGY --name {name}` starts one"
-        )
+        # A topology of lab7 has its own name by default.
+        known = name.isidentifier() and (Path(topologies.__path__[0]) / f"{name}.py").is_file()
+        start = f"lab7 up {name}" if known else f"lab7 up TOPOLOGY --name {name}"
+        raise NotUpError(f"no network {name} is up{others}: {CONTROL_NAME_HINT}, and `{start}` starts one")
     return Channel(connection, REPLY_MAX_BYTES)
 
 

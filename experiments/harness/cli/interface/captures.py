@@ -28,7 +28,8 @@ class CapturePath(click.Path):
         try:
             folder, result = load_run(str(path.parent if of_latest else path), RESULTS)
         except RunNotFoundError as error:
-            self.fail(f"there is no file {path}, and {error}", param, ctx)
+            kind = f"{path} is a folder without a run" if path.is_dir() else f"there is no file {path}"
+            self.fail(f"{kind}, and {error}", param, ctx)
         name = path.name if of_latest else result.files.capture
         if name is None:
             self.fail(f"the run in {folder} has no capture", param, ctx)

@@ -7,6 +7,7 @@ because bash splits words at `=`.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,8 +17,16 @@ import click
 from click.shell_completion import BashComplete, CompletionItem, ZshComplete, add_completion_class, get_completion_class
 
 from lab7.experiments.harness.catalogue.listing import ListedExperiment, listing
+from lab7.experiments.harness.cli.interface.usage import NETWORK_COMMANDS
 
 VARIABLE = "_LAB7_COMPLETE"
+# Wait in s for the answer of a network that is up.
+ANSWER_TIMEOUT_S = 1.0
+# The words of `lab7 export`, whose module takes long to import.
+EXPORT_TOOLS = ("kathara", "containerlab", "shadow")
+EXPORT_FORMS = ("har", "csv", "parquet", "junit", "markdown", "zip")
+# Commands of `lab7 assignment` with an assignment, as argument or option.
+ASSIGNMENT_COMMANDS = ("build", "handout", "bundle", "check", "grade", "verify")
 SHELLS = ("bash", "zsh", "fish")
 BASH = r"""
 %(complete_func)s() {
@@ -157,8 +166,74 @@ def _matrices(_context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _hosts(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    topology = listing().topologies.get(context.params.get("topology") or "")
+    """Return the hosts of the network that is up by the name given before, else those of the topology of that name."""
+    named = str(_first(context, "topology", "name", "what"))
+    if (described := _described(named)) is not None:
+        return _starting(incomplete, ((host["name"], "") for host in described["hosts"]))
+    topology = listing().topologies.get(named)
     return _starting(incomplete, ((name, "") for name in topology.hosts)) if topology else []
+
+
+def _first(context: click.Context, *names: str) -> Any:
+    """Return the value of the first of these parameters that has one, or else the first word; an empty text without."""
+    return next((found for name in names if (found := context.params.get(name))), next(iter(context.args), ""))
+
+
+def _described(network: str) -> dict[str, Any] | None:
+    """Return the description of a network that is up; None if none of that name answers at once."""
+    from lab7.topologies.emulation.control import client, registry
+    from lab7.topologies.emulation.errors import EmulationError
+
+    try:
+        return client.ask(network, "info", ANSWER_TIMEOUT_S) if network in registry.names() else None
+    except (EmulationError, OSError):
+        return None
+
+
+def _networks(_context: click.Context, incomplete: str) -> list[CompletionItem]:
+    from lab7.topologies.emulation.control import registry
+
+    return _starting(incomplete, ((name, "network that is up") for name in registry.names()))
+
+
+def _links(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    described = _described(str(_first(context, "name"))) or {"links": []}
+    return _starting(incomplete, (("-".join(link["nodes"]), "") for link in described["links"]))
+
+
+def _link_settings(_context: click.Context, incomplete: str) -> list[CompletionItem]:
+    return _starting(incomplete, ((f"{name}=", "") for name in ("delay", "jitter", "loss", "bw")))
+
+
+def _assignments(_context: click.Context, incomplete: str) -> list[CompletionItem]:
+    # By name, since assignments are above this layer.
+    catalogue = importlib.import_module("lab7.experiments.assignments.definition").catalogue
+    return _or_files(_starting(incomplete, catalogue().items()), incomplete)
+
+
+def _listed_names(_context: click.Context, incomplete: str) -> list[CompletionItem]:
+    whole = listing()
+    return _starting(incomplete, ((name, "") for name in (*whole.experiments, *whole.topologies, *whole.matrices)))
+
+
+def _exported(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return the runs, and the tools for which a topology is exported."""
+    tools = [CompletionItem(name) for name in EXPORT_TOOLS if incomplete and name.startswith(incomplete)]
+    return tools or _runs(context, incomplete)
+
+
+def _export_forms(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    if _first(context, "run") in EXPORT_TOOLS:
+        return _topologies(context, incomplete)
+    return _starting(incomplete, ((name, "") for name in EXPORT_FORMS))
+
+
+def _opened(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    return [*_networks(context, incomplete), *_runs(context, incomplete)]
+
+
+def _protocols(_context: click.Context, incomplete: str) -> list[CompletionItem]:
+    return _starting(incomplete, ((name, "") for name in ("dns", "http", "ftp", "smtp", "pop3", "imap")))
 
 
 def _programs(_context: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -198,7 +273,7 @@ def _settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
             return _starting(incomplete, [(f"{name}={known[name].default}", "default")] if name in known else [])
         return _starting(incomplete, ((f"{one.name}=", one.meaning) for one in known.values()))
     topologies = listing().topologies
-    chosen = topologies.get(context.params.get("topology") or "")
+    chosen = topologies.get(str(_first(context, "topology", "form")))
     names = chosen.parameters if chosen else {name for one in topologies.values() for name in one.parameters}
     return _starting(incomplete, ((f"{name}=", "") for name in names))
 
@@ -229,14 +304,25 @@ def _faults(_context: click.Context, incomplete: str) -> list[CompletionItem]:
 # Parameter of commands -> function that returns its values; for one command only: (command, parameter).
 COMPLETERS: dict[str | tuple[str, str], Completer] = {
     ("run", "names"): _experiments,
+    ("list", "names"): _listed_names,
     ("matrix", "name"): _matrices,
     ("claims", "ids"): _claims,
-    ("open", "what"): _runs,
-    ("export", "run"): _runs,
+    ("open", "what"): _opened,
+    ("open", "from_host"): _hosts,
+    ("export", "run"): _exported,
+    ("export", "form"): _export_forms,
     ("wireshark", "run"): _runs,
     ("diff", "first"): _runs,
     ("diff", "second"): _runs,
+    ("judge", "capture"): _runs,
+    ("ladder", "capture"): _runs,
+    ("ladder", "protocol"): _protocols,
     ("exec", "command"): _programs,
+    **{(f"assignment {each}", "name"): _assignments for each in ASSIGNMENT_COMMANDS},
+    **{(each, "name"): _networks for each in ("attach", "ps", *NETWORK_COMMANDS)},
+    ("down", "names"): _networks,
+    **{(f"link {each}", "link"): _links for each in ("set", "down", "up")},
+    ("link set", "settings"): _link_settings,
     "topology": _topologies,
     "host": _hosts,
     "given": _settings,
@@ -245,10 +331,16 @@ COMPLETERS: dict[str | tuple[str, str], Completer] = {
 }
 
 
-def complete_values(command: click.Command) -> click.Command:
-    """Equip the parameters of a command with functions that complete their values; return the command."""
+def complete_values(command: click.Command, group: str = "") -> click.Command:
+    """Equip the parameters of a command with functions that complete their values; return the command.
+
+    `group`: name of the group that has the command, such as `link `.
+    """
+    called = f"{group}{command.name}"
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        complete_values(each, f"{called} ")
     for parameter in command.params:
-        completer = COMPLETERS.get((command.name or "", parameter.name or "")) or COMPLETERS.get(parameter.name or "")
+        completer = COMPLETERS.get((called, parameter.name or "")) or COMPLETERS.get(parameter.name or "")
         if completer is not None:
             # An attribute of the instance takes precedence over the method of click's class.
             vars(parameter)["shell_complete"] = _listed(completer)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lab7.services.errors import ServiceError
 from lab7.services.mail.authentication.dkim.signature_field import ED25519, RSA, KeyRecordError
+from lab7.services.packages import how_to_install
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -31,7 +32,7 @@ def require_cryptography() -> None:
     try:
         import cryptography  # noqa: F401
     except ImportError as error:
-        raise ServiceError("DKIM needs the package cryptography: pip install 'lab7[crypto]'") from error
+        raise ServiceError(f"DKIM needs the package cryptography: {how_to_install('cryptography')}") from error
 
 
 @dataclass(frozen=True, slots=True)

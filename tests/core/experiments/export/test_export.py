@@ -21,6 +21,7 @@ from lab7.experiments.harness.judge.frame_number import FrameNumber
 from lab7.experiments.harness.judge.verdict import Verdict, shown
 from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Result, ResultError, Timing
 from lab7.experiments.harness.results.schema import result_schema
+from lab7.services.packages import how_to_install
 from tests.core.experiments.export.har_schema import HAR
 from tests.core.experiments.harness.samples import TIMINGS, sample_result, sample_run
 from tests.core.experiments.harness.wire import MS, Tcp, Wire, request
@@ -103,7 +104,7 @@ def test_parquet_has_the_same_table_as_csv(tmp_path: Path) -> None:
 def test_parquet_without_pyarrow_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     done = export(sample_run(tmp_path / "run", persistent(Wire())), "parquet", "-o", tmp_path / "x")
-    assert (done.exit_code, done.output) == (3, "lab7: Parquet needs pyarrow: pip install 'lab7[parquet]'\n")
+    assert (done.exit_code, done.output) == (3, f"lab7: Parquet needs pyarrow: {how_to_install('pyarrow')}\n")
 
 
 def test_junit_has_a_case_per_claim(tmp_path: Path) -> None:

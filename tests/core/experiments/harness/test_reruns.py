@@ -59,7 +59,7 @@ def test_each_open_claim_has_a_line_that_says_what_to_do() -> None:
 
 def test_a_suspect_run_names_its_checks() -> None:
     assert summary([(FOLDER, SUSPECT)]) == [
-        "1 of 1 claims shown; not shown:",
+        "1 of 1 claims shown; suspect:",
         "  http_versions fidelity suspect: scheduler lag",
         "stop other programs, then run again what they may have disturbed:",
         "    lab7 run http_versions",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -101,8 +102,13 @@ def test_a_service_needs_no_network(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("http.origin", "--root", "/no/such/folder"), "did not print READY"),
-        (("sh -c 'echo broken >&2; exit 1' {port}",), "did not accept connections to port .*: broken"),
+        (("http.origin", "--root", "/no/such/folder"), "ended with exit status .*, and did not print READY"),
+        (("http.orgin",), r"no service 'http.orgin' \(did you mean http.origin\?\)"),
+        (("python3 my_server.py",), r"or a program whose command line has \{port\}"),
+        (
+            ("sh -c 'echo broken >&2; exit 1' {port}",),
+            "status 1, and did not accept connections to port .*: broken",
+        ),
         (("/no/such/program {port}",), "cannot be started .No such file"),
     ],
 )
@@ -163,3 +169,23 @@ def test_a_failed_test_leaves_the_files_that_its_report_names(
     assert all(text in report for text in texts)
     # A ladder with a header and no arrow is no ladder.
     assert ("sent, ms" in report) == (kind != "nothing")
+
+
+def test_a_program_that_writes_much_is_not_stopped_by_a_full_pipe() -> None:
+    chatty = (
+        "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "while True:\n    c, _ = s.accept(); print('x' * 200000, flush=True); c.sendall(b'done'); c.close()"
+    )
+    with ServiceStarter() as start:
+        service = start([sys.executable, "-c", chatty, "{port}"])
+        with socket.create_connection((service.host, service.port), timeout=20) as client:
+            assert client.recv(4) == b"done"
+        assert "xxx" in service.output
+
+
+def test_an_unknown_claim_is_told_apart_from_one_that_no_capture_decides() -> None:
+    judge = Judge(lambda: pytest.fail("not reached"))
+    with pytest.raises(ValueError, match=r"there is no claim H99 \(did you mean H9\?\): `lab7 claims` lists them"):
+        judge.examine("H99")
+    with pytest.raises(ValueError, match="claim H5 cannot be decided from a capture: needs"):
+        judge.examine("H5")

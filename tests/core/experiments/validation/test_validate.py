@@ -100,5 +100,5 @@ def test_what_is_none_of_the_kinds_is_refused_in_one_sentence(tmp_path: Path) ->
     assert validate("--as", "result", path).exit_code == 1
     path.write_bytes(b"\xff\xfe")
     assert "is not text in UTF-8" in validate(path).output
-    assert "result.json cannot be read (No such file or directory)" in validate(tmp_path).output
+    assert "has no result.json: give a file, or the folder of a run" in validate(tmp_path).output
     assert validate().exit_code == 2

@@ -79,7 +79,10 @@ def test_stages_of_lab7_can_be_left_out_and_a_grade_depends_on_both_folders(cour
 
 
 WRONG = {
-    'extends = "http-server"': ('extends = "http-nothing"', "there is no assignment 'http-nothing'"),
+    'extends = "http-server"': (
+        'extends = "http-nothing"',
+        "there is no assignment 'http-nothing' (did you mean http-timing?)",
+    ),
     "[[stages]]": ('without = ["nothing"]\n[[stages]]', "without must be a list of stages of http-server: get, "),
 }
 

@@ -25,15 +25,15 @@ from lab7.experiments.harness.implementations.registry import Implementation
 from lab7.experiments.harness.parameters import seconds
 
 def run(run):
-    raise AssertionError("only listed")
+    raise LookupError("no pigeon")
 
 class LoftTopo(Topo):
     def build(self, birds=2):
         self.addLink(self.addHost("loft"), self.addSwitch("s1"))
 
 EXPERIMENT = Experiment(
-    name="pigeons", question="How fast is a pigeon?", claims=(), run=run,
-    parameters={"rtt": Parameter("1s", seconds, "the time of flight")},
+    name="pigeons", question="How fast [really] is a pigeon?", claims=(), run=run,
+    parameters={"rtt": Parameter("1s", seconds, "the time [of flight]")},
 )
 PIGEOND = Implementation("pigeond", "origin", "pigeond", command="pigeond {{ port }}")
 '''
@@ -81,7 +81,7 @@ def test_another_distribution_adds_names_and_its_faults_are_reported(distributio
     done = command("-m", "lab7.experiments.harness.cli", "list", "--json", folder=distribution)
     found = json.loads(done.stdout)
     (pigeons,) = [one for one in found["experiments"] if one["name"] == "pigeons"]
-    assert pigeons["parameters"] == {"rtt": {"default": "1s", "meaning": "the time of flight"}}
+    assert pigeons["parameters"] == {"rtt": {"default": "1s", "meaning": "the time [of flight]"}}
     assert {"loft", "web"} <= {one["name"] for one in found["topologies"]}
     told = done.stderr.splitlines()
     assert len(told) == 3
@@ -89,8 +89,24 @@ def test_another_distribution_adds_names_and_its_faults_are_reported(distributio
     assert "web of pigeons (lab7.topologies) is left out: there is another topology of the name web" in done.stderr
     assert "number of pigeons (lab7.topologies) is left out: it is of type str" in done.stderr
     again = command("-c", SHOW, folder=distribution)
-    assert json.loads(again.stdout) == ["How fast is a pigeon?", ["loft"], "pigeond {{ port }}"]
+    assert json.loads(again.stdout) == ["How fast [really] is a pigeon?", ["loft"], "pigeond {{ port }}"]
     assert again.stderr == ""
+    # Texts of others may have square brackets, which are no markup.
+    shown = command("-m", "lab7.experiments.harness.cli", "list", "pigeons", folder=distribution)
+    assert "How fast [really] is a pigeon?  (no claim)\n    --set rtt=1s  the time [of flight]\n" in shown.stdout
+
+
+def test_an_error_of_another_distribution_is_a_sentence_with_its_line(distribution: Path) -> None:
+    """A run of its experiment ended with a traceback of lab7."""
+    script = (
+        "from lab7.experiments.harness.cli.runs import _user_file_errors\n"
+        "from lab7.experiments.harness.discovery import find_experiments\n"
+        "from lab7.topologies.emulation.errors import UserFileError\n"
+        "try:\n    with _user_file_errors():\n        find_experiments(['pigeons'])[0].run(None)\n"
+        "except UserFileError as error:\n    print(error)"
+    )
+    done = command("-c", script, folder=distribution)
+    assert done.stdout == "pigeons.py, line 8, fails: LookupError: no pigeon\n", done.stderr
 
 
 def test_the_listing_is_what_the_modules_declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +144,37 @@ def test_the_cache_is_read_until_a_file_changes(tmp_path: Path, monkeypatch: pyt
     listings.listing.cache_clear()
     assert (listings.listing(), calls) == (made, [1, 1, 1])
     listings.listing.cache_clear()
+
+
+def test_the_listing_of_a_wheel_is_used_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
+    monkeypatch.setattr(listings, "SHIPPED", tmp_path / "listing.json")
+    listings.listing.cache_clear()
+    made = listings.listing()
+    monkeypatch.setattr(listings, "_make", lambda: made)
+    listings.ship()
+
+    def imported() -> listings.Listing:
+        raise AssertionError("the experiments were imported")
+
+    monkeypatch.setattr(listings, "_make", imported)
+    listings.listing.cache_clear()
+    assert listings.listing() == made
+    monkeypatch.setattr(listings, "_content_hash", lambda: "of other files")
+    listings.listing.cache_clear()
+    with pytest.raises(AssertionError, match="were imported"):
+        listings.listing()
+    listings.listing.cache_clear()
+
+
+def test_the_listing_imports_neither_yaml_nor_the_formats_of_other_testbeds(tmp_path: Path) -> None:
+    slow = ("yaml", "lab7.topologies.interchange.reader")
+    script = (
+        "import sys; from lab7.experiments.harness.catalogue import listing; listing.listing(); "
+        f"print([name for name in {slow!r} if name in sys.modules])"
+    )
+    done = command("-c", script, folder=tmp_path)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_the_start_of_names_stands_for_all_of_them() -> None:

@@ -12,10 +12,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
+from click.shell_completion import BashComplete
 
 from lab7.experiments.harness.cli import COMMANDS, lab7
-from lab7.experiments.harness.cli.interface.completion import script
+from lab7.experiments.harness.cli.interface.completion import VARIABLE, script
+from lab7.topologies.emulation.control import client, registry
 
 FOLDER = Path(sys.executable).parent
 PATIENCE_S = 60.0
@@ -37,6 +40,10 @@ LINES = {
     "lab7 matrix f": {"ftp"},
     "lab7 run --time v": {"virtual"},
     "lab7 run --stri": {"--strict"},
+    "lab7 assignment build http-b": {"http-basics"},
+    "lab7 export kathara we": {"web"},
+    "lab7 link s": {"set"},
+    "lab7 sweep --engine d": {"dask"},
 }
 
 
@@ -124,6 +131,64 @@ def test_every_parameter_that_names_something_has_values() -> None:
     from lab7.experiments.harness.cli.interface.completion import COMPLETERS
 
     specific = {key for key in COMPLETERS if isinstance(key, tuple)}
-    for command, parameter in specific:
-        assert command in COMMANDS
-        assert parameter in {one.name for one in load_command(command).params}
+    for path, parameter in specific:
+        name, _, inner = path.partition(" ")
+        assert name in COMMANDS
+        command = load_command(name)
+        if inner:
+            assert isinstance(command, click.Group)
+            command = command.commands[inner]
+        assert parameter in {one.name for one in command.params}
+
+
+def completed(line: str) -> list[str]:
+    """Return the completions of the last word of a line, computed in this process."""
+    *words, incomplete = line.split(" ")[1:]
+    return [item.value for item in BashComplete(lab7, {}, "lab7", VARIABLE).get_completions(words, incomplete)]
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("lab7 assignment build http-", ["http-basics"]),
+        ("lab7 assignment grade in --assignment http-b", ["http-basics"]),
+        ("lab7 export kath", ["kathara"]),
+        ("lab7 export kathara we", ["web"]),
+        ("lab7 export http-versions/latest ju", ["junit"]),
+        ("lab7 diff http", ["http-versions/latest"]),
+        ("lab7 judge http", ["http-versions/latest"]),
+        ("lab7 ladder http", ["http-versions/latest"]),
+        ("lab7 ladder x --protocol sm", ["smtp"]),
+        ("lab7 list inter", ["internet"]),
+        ("lab7 draw web --set de", ["delay="]),
+        ("lab7 link set lab h", ["h1-s1"]),
+        ("lab7 link set lab h1-s1 de", ["delay="]),
+        ("lab7 link d", ["down"]),
+        ("lab7 help ru", ["run"]),
+        ("lab7 capture ", ["lab"]),
+        ("lab7 capture lab ", ["h1", "h2"]),
+        ("lab7 service kill lab h2", ["h2"]),
+        ("lab7 open lab --from h", ["h1", "h2"]),
+        ("lab7 events l", ["lab"]),
+        ("lab7 down l", ["lab"]),
+        ("lab7 sweep x --engine d", ["dask"]),
+    ],
+)
+def test_every_command_completes_its_values(
+    line: str,
+    values: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = tmp_path / "results" / "http-versions" / "20300102T030405Z-9f01ab"
+    run.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, "bash_complete")
+    described = {"hosts": [{"name": "h1"}, {"name": "h2"}], "links": [{"nodes": ["h1", "s1"]}, {"nodes": ["s1", "h2"]}]}
+    monkeypatch.setattr(registry, "names", lambda: ["lab"])
+    monkeypatch.setattr(client, "ask", lambda *_: described)
+    found = completed(line)
+    assert capsys.readouterr().out == ""
+    assert found[: len(values)] == values
+    assert all(one in values or one.startswith(("results/", "http-")) for one in found)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from hypothesis import example, given
@@ -95,6 +97,26 @@ def test_the_last_lines_of_a_run_are_short_and_its_command_has_one_line() -> Non
     lines = summary([(Path("results/http_versions/20300102T030405Z-9f01ab"), suspect)])
     assert max(len(line) for line in lines) <= 80
     assert lines[-1] == "    lab7 run http_versions"
+
+
+def test_the_command_to_run_again_has_the_options_of_the_first() -> None:
+    suspect = sample_result(fidelity=Fidelity("suspect", (Check("lag", "at most 5 ms", "9.10 ms", "suspect"),)))
+
+    @click.command("run")
+    @click.argument("names", nargs=-1)
+    @common.set_option
+    @common.sandbox_option
+    @common.seed_option
+    @click.option("--replace", multiple=True)
+    @click.option("--full", is_flag=True)
+    def command(**_options: Any) -> None:
+        click.echo(summary([(Path("results/http_versions/1"), suspect)], shlex.join(common.given_options()))[-1])
+
+    words = ["http_versions", "--set", "rtt=50ms", "--no-sandbox", "--replace", "origin=python3 a.py", "--full"]
+    done = CliRunner().invoke(command, words)
+    assert done.output == (
+        "    lab7 run http_versions --set rtt=50ms --no-sandbox --replace 'origin=python3 a.py' --full\n"
+    )
 
 
 def test_a_command_to_try_has_one_line_at_any_width(

@@ -1,0 +1,20 @@
+"""Python packages that lab7 uses only where they are installed: the command that installs one beside this lab7."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+
+def how_to_install(package: str) -> str:
+    """Return the command that installs a package into the environment of this interpreter.
+
+    A plain `pip` may install into another one where lab7 came by pipx or uv, or where the environment is not active.
+    """
+    parts = Path(sys.prefix).parts
+    if parts[-3:-1] == ("pipx", "venvs"):
+        return f"pipx inject {shlex.quote(parts[-1])} {package}"
+    if parts[-3:-1] == ("uv", "tools"):
+        return f"uv pip install --python {shlex.quote(sys.executable)} {package}"
+    return f"{shlex.quote(sys.executable)} -m pip install {package}"
