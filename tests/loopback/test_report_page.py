@@ -14,7 +14,7 @@ from lab7.experiments.harness.report.page import render_report, write_report
 from lab7.experiments.harness.results.network import Direction, LinkDescription, NetworkDescription
 from lab7.experiments.harness.results.result import Files
 from lab7.experiments.ladder.ladder import Ladder
-from lab7.experiments.ladder.run_pictures import Picture, RunPictures
+from lab7.experiments.ladder.run_pictures import MessageRow, Picture, RunPictures
 from lab7.experiments.ladder.svg import Drawing, render_svg
 from lab7.experiments.waterfall.run_waterfall import Waterfall
 from lab7.experiments.waterfall.svg import PAGE, PHONE, render_terms, term_bars
@@ -106,6 +106,7 @@ def test_the_report_is_whole_readable_and_fits(
     assert top < height * 0.75
 
 
+ROW = MessageRow("DNS", "eu-user", "eu-edge", "www.example.com. A?", "0.000", "10.000", "10.000", 40, ((1, None),))
 HOSTS = ("eu-user", "eu-edge", "origin", "ns-cdn", "ns-net", "eu-dns", "ns-root", "ns-com", "ns-example")
 # Scrolling elements whose content is cut off, of those that are shown.
 CUT = """[...document.querySelectorAll(".scroll")]
@@ -123,7 +124,7 @@ def wide_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = sample_result()
     comparison = replace(result.comparisons[0], name="one by one, apart", formula="DNS + (m+c) RTT origin + " * 3 + "X")
     name = "capture.pcapng"
-    pictures = RunPictures(name, (name,), (Picture(svg, ()),), {"H9": (Picture(svg, ("a sentence",)),)}, ())
+    pictures = RunPictures(name, (name,), (Picture(svg, ()),), {"H9": (Picture(svg, (ROW,)),)}, ())
     bars = render_terms("Terms", term_bars({"dns": 0.3}, {"dns": 0.3}, True), PAGE)
     bars += render_terms("Terms", term_bars({"dns": 0.3}, {"dns": 0.3}, True), PHONE)
     page = render_report(
