@@ -4,7 +4,8 @@
         print(wait.host, wait.length_ns, wait.cause)        # "origin", 40_000_000, "delayed acknowledgement"
 
 A packet leaves a host because another one has arrived there, or by a timer or program of the host itself. The time from
-the last event at the host (a message that arrived or left) until the packet leaves is therefore the host's own. Its
+the last event at the host (a message that arrived or left) until the packet leaves is therefore the host's own. This holds
+at the host's own interface only: of hosts that were not captured themselves, only segments sent again are named. The
 cause follows from the packets:
 
     segment sent again          retransmission time-out, or fast retransmission after three duplicate acknowledgements
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field
 
 from lab7.experiments.harness.judge import layers
 from lab7.experiments.harness.judge.frames import FIN, RST, SYN, CaptureFile, Frame
-from lab7.experiments.ladder.journeys import Journeys
+from lab7.experiments.ladder.journeys import Journeys, host_of
 from lab7.experiments.ladder.selection import Key, conversation_of
 
 # Shorter times are no waits: in real time, hosts take up to so long by themselves.
@@ -97,12 +98,14 @@ def waits_of(captured: CaptureFile, journeys: Journeys, responses: Collection[in
     found: list[Wait] = []
     delayed: dict[int, Wait] = {}
     readers = {host: _Host(host, events, full, responses) for host, events in hosts.items()}
+    captured_hosts = {host_of(interface) for interface in captured.counts}
     for reader in readers.values():
         delayed |= {wait.frame: wait for wait in reader.delayed_acknowledgements()}
     for reader in readers.values():
         for wait, released_by in reader.waits():
-            found.append(wait)
-            if released_by in delayed:
+            if reader.name in captured_hosts or wait.cause in (TIME_OUT, FAST):
+                found.append(wait)
+            if released_by in delayed and delayed[released_by].host in captured_hosts:
                 found.append(delayed[released_by])
     return tuple(sorted(dict.fromkeys(found), key=lambda wait: (wait.end_ns, wait.frame)))
 

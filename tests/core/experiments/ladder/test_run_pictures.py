@@ -275,6 +275,62 @@ def test_a_run_without_samples_opens_with_its_evidence_in_each_capture(tmp_path:
     assert "<b>Evidence of S5</b>: the cited messages of capture-service.pcapng" in page
 
 
+def three_times(folder: Path) -> RunPictures:
+    """Return the pictures of a run with a page of three objects one by one, in parallel, and in another capture."""
+    spans = {}
+    for name, targets in (("capture", ("/a", "/b", "/c")), ("other", ("/d",))):
+        path = Path2()
+        page_load(path, targets)
+        spans[name] = CaptureSpan(f"{name}.pcapng", 0, round(path.now_ms * 1e6))
+        path.write(folder / f"{name}.pcapng")
+    one = sample_result().comparisons[0]
+    compared = tuple(
+        replace(one, name=name, raw_s=raw_s, span=spans[capture])
+        for name, raw_s, capture in (("middle", 0.2, "capture"), ("slow", 0.3, "capture"), ("fast", 0.1, "other"))
+    )
+    found = run_pictures(folder, sample_result(claims=(), files=FILES, comparisons=compared))
+    assert found is not None
+    return found
+
+
+def test_the_slowest_and_the_fastest_are_compared_and_a_sample_of_another_capture_is_drawn(tmp_path: Path) -> None:
+    found = three_times(tmp_path)
+    assert [(part.name, part.capture) for part in found.compared] == [
+        ("slow", "capture.pcapng"),
+        ("fast", "other.pcapng"),
+    ]
+    assert [part.name for part in found.parts] == ["middle"]
+    assert "GET /d" in [row.words for row in found.compared[1].rows]
+    assert found.undrawn == {}
+
+
+def test_compared_ladders_have_one_scale(tmp_path: Path) -> None:
+    heights = []
+    for part in three_times(tmp_path).compared:
+        lines = re.findall(r'x1="\d[^"]*" y1="([^"]+)" x2="\d[^"]*" y2="([^"]+)" stroke=', part.svg)
+        # The SYN, whose delay is the same in both.
+        heights.append(float(lines[0][1]) - float(lines[0][0]))
+    assert heights[0] == pytest.approx(heights[1], abs=0.2)
+
+
+def test_the_table_behind_a_ladder_has_departure_arrival_and_the_waits_between(tmp_path: Path) -> None:
+    path = Path2()
+    connection = page_load(path)
+    path.after(500)
+    connection.client("PA", request("/again"))
+    path.write(tmp_path / "capture.pcapng")
+    result = sample_result(claims=(), files=FILES, comparisons=())
+    found = run_pictures(tmp_path, result)
+    assert found is not None
+    row = next(row for row in found.parts[0].rows if row.words == "GET /")
+    assert (row.source, row.target) == ("client", "server")
+    assert float(row.arrived) - float(row.sent) == pytest.approx(float(row.took)) == pytest.approx(10)
+    assert row.frames[0][1] == f"frame-{row.frames[0][0]}"
+    assert any("ms idle" in wait for one in found.parts[0].rows for wait in one.waits)
+    page = render_report(result, load_claims(), None, found)
+    assert '<tr class="waits">' in page
+
+
 def test_a_rest_of_messages_is_inside_of_the_part_that_it_follows(tmp_path: Path) -> None:
     path = Path2()
     page_load(path, tuple(f"/{number}" for number in range(FIRST_MESSAGES)))

@@ -9,7 +9,7 @@ import pytest
 from lab7.experiments.ladder.ladder import Ladder, ladder_of
 from lab7.experiments.ladder.svg import render_svg
 from lab7.experiments.ladder.text import render_mermaid, render_text
-from tests.core.experiments.harness.wire import Tcp, request, response
+from tests.core.experiments.harness.wire import SERVER, Tcp, request, response
 from tests.core.experiments.ladder.wire import DELAY_MS, Path2, page_load
 
 RTT_MS = 2 * DELAY_MS
@@ -112,6 +112,17 @@ def test_a_segment_sent_again_has_its_cause(tmp_path: Path, duplicates: int, cau
     path.after(DELAY_MS)
     connection.server("PA", response())
     assert waits(drawn(tmp_path, path)) == [("client", 200 + DELAY_MS, cause)]
+
+
+def test_a_host_that_was_not_captured_has_no_waits_but_those_of_segments_sent_again(tmp_path: Path) -> None:
+    path = Path2(interfaces=("eth0",))
+    connection = opened(path).client("PA", request("/"))
+    path.after(DELAY_MS + 40)
+    connection.server("PA", response())
+    path.after(300)
+    connection.received -= len(response())
+    connection.server("PA", response())
+    assert waits(drawn(tmp_path, path)) == [(SERVER, 300.0, "retransmission time-out")]
 
 
 def test_waits_are_in_every_form_of_the_ladder(tmp_path: Path) -> None:
