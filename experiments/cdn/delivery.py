@@ -416,6 +416,7 @@ def _regions(through: Measured) -> list[Region]:
             dns_exchanges(through.captured, first_interface(host_name("user", region))),
             through.loads[region],
             through.legs[region],
+            {replica_address(region): host_name("edge", region), local_address(region): host_name("dns", region)},
         )
         for region in REGIONS
     ]

@@ -18,12 +18,13 @@ cell (server, client, protocol); its methods make the cell from the result.
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lab7.experiments.harness import clock
 from lab7.experiments.harness.implementations.registry import OURS, Implementation
@@ -35,6 +36,8 @@ from lab7.experiments.harness.template_engine import render
 CellWord = Literal["pass", "fail", "unused", "unsupported", "not installed"]
 FORMAT = 1
 MATRIX_NAME = "matrix.json"
+# Imported when a matrix is written, since pictures are made from results and not the other way round.
+PICTURES = "lab7.experiments.ladder.run_pictures"
 JUDGED = ("pass", "fail", "unused")
 VERDICT_WORDS: Mapping[Word, CellWord] = {"shown": "pass", "failed": "fail", "undecided": "fail"}
 
@@ -185,12 +188,22 @@ def run_matrix(
         cell_numbers={cell: number for number, cell in enumerate(cells, 1)},
         levels=level_counts(cells),
         failing=[cell for cell in cells if cell.verdict == "fail"],
+        pictures=pictures_of(folder, cells),
     )
     with writing(folder):
         write_atomically(folder / "matrix.html", page)
         write_atomically(folder / MATRIX_NAME, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
         complete(folder)
     return folder, cells
+
+
+def pictures_of(folder: Path, cells: Sequence[Cell]) -> Mapping[int, Any]:
+    """Return number of a cell, from 1 -> its messages and frames (CellPictures), for cells that cite frames."""
+    cited = {
+        number: (cell.capture, cell.frames) for number, cell in enumerate(cells, 1) if cell.capture and cell.frames
+    }
+    found: Mapping[int, Any] = importlib.import_module(PICTURES).cell_pictures(folder, cited)
+    return found
 
 
 def axes(cells: Sequence[Cell]) -> tuple[list[str], list[str]]:

@@ -18,11 +18,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lab7.experiments.harness.judge.frames import ACK, FIN, RST, SYN, CaptureFile, Endpoint, TcpSegment
+from lab7.experiments.ladder.closing import closings
 from lab7.experiments.ladder.journeys import Journeys, host_of
 from lab7.experiments.ladder.messages import WireMessage, messages_at, printable
+from lab7.experiments.ladder.waits import Wait, waits_of
 
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 Level = Literal["message", "tcp"]
+# Waits that are shorter than this share of a ladder's time are not shown.
+WAIT_SHARE = 0.01
 # A message as read at its sender, and at its receiver (None: read at one interface only).
 _Readings = tuple[WireMessage, WireMessage | None]
 
@@ -32,7 +36,8 @@ class Arrow:
     """Arrow of a ladder diagram: columns of sender and receiver, label, and times of its first and last octet in ns.
 
     `received_ns` and `received_end_ns` are None if the message was lost, or if the receiver was not captured (`lost` is
-    then False). `frames` are the numbers of the message's frames at the sender, `arrivals` at the receiver.
+    then False). `frames` are the numbers of the message's frames at the sender, `arrivals` at the receiver. `closing`:
+    what the message does to its TCP connection (see closing), with FIN or RST in a ladder of all segments.
     """
 
     source: int
@@ -49,6 +54,17 @@ class Arrow:
     response: bool = False
     lost: bool = False
     level: Level = "message"
+    closing: str = ""
+
+    @property
+    def words(self) -> str:
+        """The label, and what the message does to its connection: `FIN ACK, closes first`."""
+        return f"{self.label}, {self.closing}" if self.closing else self.label
+
+    @property
+    def flight_ns(self) -> int | None:
+        """Time in ns from the departure of the first octet to the arrival of the last; None without an arrival."""
+        return None if self.received_end_ns is None else self.received_end_ns - self.sent_ns
 
     @property
     def end_ns(self) -> int:
@@ -61,19 +77,23 @@ class Arrow:
         Characters are cut off at the end; for a DNS response, at the start, so that the data after the name remain.
         """
         label = printable(self.label)
-        if len(label) <= characters:
-            return label
+        behind = f", {self.closing}" if self.closing else ""
+        if len(label + behind) <= characters:
+            return label + behind
         if self.response and self.protocol == "dns" and label.partition(" ")[0].endswith("."):
             return ELLIPSIS + label[len(label) - characters + 1 :]
+        if len(behind) < characters // 2:
+            return label[: characters - len(behind) - 1] + ELLIPSIS + behind
         return label[: characters - 1] + ELLIPSIS
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """Ladder diagram: names of the columns from left to right, and the arrows in the order of departure."""
+    """Ladder diagram: names of the columns from left to right, arrows in the order of departure, waits of the hosts."""
 
     columns: tuple[str, ...]
     arrows: tuple[Arrow, ...]
+    waits: tuple[Wait, ...] = ()
 
     def between(self, start_ns: int, end_ns: int) -> Ladder:
         """Return the ladder with only the arrows that depart within [start_ns, end_ns], and the columns they use."""
@@ -90,12 +110,36 @@ class Ladder:
         )
 
     def with_arrows(self, arrows: Iterable[Arrow]) -> Ladder:
-        """Return the ladder with only these arrows; columns that none of them uses are removed."""
+        """Return the ladder with only these arrows and their waits; columns that none of them uses are removed."""
         kept = tuple(arrows)
+        frames = {frame for arrow in kept for frame in arrow.frames}
         used = sorted({column for arrow in kept for column in (arrow.source, arrow.target)})
         place = {column: index for index, column in enumerate(used)}
         moved = (replace(arrow, source=place[arrow.source], target=place[arrow.target]) for arrow in kept)
-        return Ladder(tuple(self.columns[column] for column in used), tuple(moved))
+        waits = tuple(wait for wait in self.waits if wait.frame in frames)
+        return Ladder(tuple(self.columns[column] for column in used), tuple(moved), waits)
+
+    def noticeable_waits(self) -> dict[int, list[Wait]]:
+        """Return place of an arrow -> the waits that its departure ends, as far as they are a noticeable share."""
+        if not self.arrows:
+            return {}
+        span_ns = max(arrow.end_ns for arrow in self.arrows) - self.arrows[0].sent_ns
+        places = {frame: place for place, arrow in enumerate(self.arrows) for frame in arrow.frames}
+        found: dict[int, list[Wait]] = defaultdict(list)
+        for wait in self.waits:
+            within = wait.frame in places and wait.start_ns >= self.arrows[0].sent_ns and wait.host in self.columns
+            if within and wait.length_ns >= WAIT_SHARE * span_ns and not (wait.is_idle and self._is_busy(wait)):
+                found[places[wait.frame]].append(wait)
+        return found
+
+    def _is_busy(self, wait: Wait) -> bool:
+        """Return True if messages are on their way in more than half of a wait: its host is then not idle."""
+        busy_ns, until_ns = 0, wait.start_ns
+        for arrow in self.arrows:
+            start_ns, end_ns = max(arrow.sent_ns, until_ns), min(arrow.end_ns, wait.end_ns)
+            if start_ns < end_ns:
+                busy_ns, until_ns = busy_ns + end_ns - start_ns, end_ns
+        return 2 * busy_ns > wait.length_ns
 
 
 def ladder_of(captured: CaptureFile, *, with_tcp: bool = False) -> Ladder:
@@ -117,8 +161,16 @@ def ladder_of(captured: CaptureFile, *, with_tcp: bool = False) -> Ladder:
     arrows = [_arrow(journeys, one, column) for one in readings]
     if with_tcp:
         arrows += _segments(captured, journeys, {number for arrow in arrows for number in arrow.frames}, column)
+        closing = closings(captured, journeys)
+        arrows = [
+            replace(arrow, closing=next((closing[frame] for frame in arrow.frames if frame in closing), ""))
+            for arrow in arrows
+        ]
     arrows.sort(key=lambda arrow: (arrow.sent_ns, arrow.frames[0]))
-    return in_order(Ladder(tuple(names), tuple(arrows)))
+    responses = {frame for arrow in arrows if arrow.response for frame in arrow.frames}
+    frames = {frame for arrow in arrows for frame in arrow.frames}
+    waits = tuple(wait for wait in waits_of(captured, journeys, responses) if wait.frame in frames)
+    return in_order(Ladder(tuple(names), tuple(arrows), waits))
 
 
 def _readings(captured: CaptureFile, journeys: Journeys) -> Iterator[_Readings]:
@@ -247,7 +299,7 @@ def in_order(ladder: Ladder) -> Ladder:
     order = _shortest(order, Counter((arrow.source, arrow.target) for arrow in ladder.arrows))
     place = {column: index for index, column in enumerate(order)}
     moved = (replace(arrow, source=place[arrow.source], target=place[arrow.target]) for arrow in ladder.arrows)
-    return Ladder(tuple(ladder.columns[column] for column in order), tuple(moved))
+    return replace(ladder, columns=tuple(ladder.columns[column] for column in order), arrows=tuple(moved))
 
 
 def _shortest(order: list[int], traffic: Mapping[tuple[int, int], int]) -> list[int]:

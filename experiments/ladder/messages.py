@@ -164,17 +164,28 @@ def _http(connection: Connection) -> Iterator[WireMessage]:
         if exchange.response is not None:
             _, status, reason = exchange.response.start_line
             size = f", {len(exchange.response.body):,} octets" if exchange.response.body else ""
-            cached = " from a cache" if _is_from_cache(exchange.response) else ""
+            cached = _cache_words(exchange.response)
             label = f"{_decoded(status)} {_decoded(reason)}".rstrip() + f"{cached}{size}{stream}"
             yield _http_message(connection, exchange.response, label, response=True, from_client=False)
 
 
-def _is_from_cache(response: HttpMessage) -> bool:
-    """Return True if a response came from a cache: by Cache-Status (RFC 9211), else by Age (RFC 9111)."""
+def _cache_words(response: HttpMessage) -> str:
+    """Return words for a response that came from a cache: by Cache-Status (RFC 9211), else by Age (RFC 9111)."""
     told = response.values(b"cache-status")
-    if told:
-        return any(parameter.strip() == b"hit" for value in told for parameter in re.split(b"[;,]", value))
-    return bool(response.values(b"age"))
+    if not told:
+        return " from a cache" if response.values(b"age") else ""
+    for member in _CACHE_STATUS.findall(b", ".join(told)):
+        name, *parameters = (part.strip() for part in _CACHE_PARTS.findall(member))
+        if b"hit" in parameters:
+            return f" from cache {_decoded(name.strip(CACHE_QUOTE))}"
+    return ""
+
+
+CACHE_QUOTE = b'"'
+# Members of a list of structured fields, and the parts of a member (RFC 9651 sections 3.1 and 3.1.2). Text in quotes
+# may have the separators.
+_CACHE_STATUS = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,"])+')
+_CACHE_PARTS = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^;"])+')
 
 
 def _http2_control(connection: Connection, conversation: Http2Conversation) -> Iterator[WireMessage]:

@@ -2,8 +2,7 @@
 
 A run may have several captures, and a frame number counts through one of them. Only parts of the captures are drawn:
 
-- for each measured time, one of its samples (repetitions) in the capture that the result names; warm-ups and checks
-  before the measurement are left out;
+- for each measured time, one of its samples (repetitions); warm-ups and checks before the measurement are left out;
 - the messages that evidence cites outside of these samples, with their neighbours in the same connections;
 - for a run without samples and without such evidence, the first messages of that capture;
 - for each claim (statement of the course), and each capture that its evidence cites, the messages in the first frames
@@ -22,39 +21,66 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from lab7.experiments.harness.judge.frames import CaptureFile, Frame
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.judge.frames import CaptureFile, Frame, read_capture
 from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Result
 from lab7.experiments.ladder.ladder import Arrow, Ladder, in_order, ladder_of
 from lab7.experiments.ladder.messages import printable
 from lab7.experiments.ladder.named_capture import read_frames
 from lab7.experiments.ladder.selection import Key, conversation_of, conversations_with
-from lab7.experiments.ladder.svg import Drawing, describe, render_svg
+from lab7.experiments.ladder.svg import Drawing, effective_delay_ns, milliseconds, render_svg
 
 # Limits of a report's diagrams: arrows of the first ladder and of a claim's, frames cited per claim, frames read for
 # the first ladder, frames shown, octets and lines of text shown of a frame, characters of a decoded layer.
 FIRST_MESSAGES, CLAIM_MESSAGES, CLAIM_FRAMES, FIRST_FRAMES, FRAMES_MAX = 30, 12, 12, 600, 150
 OCTETS_MAX, TEXT_LINES_MAX, LAYER_MAX = 256, 12, 400
+# Frames listed for a cell of a matrix.
+CELL_FRAMES = 6
 # Samples that are drawn: one of each of the first comparisons. Messages before and behind a cited one.
 PARTS_MAX, NEIGHBOURS_MAX = 12, 6
+# Two ladders are side by side if they have at most so many columns, on one scale if their delays differ by less than
+# this factor.
+SIDE_BY_SIDE_COLUMNS, SAME_SCALE = 3, 4
 # Parameter of a run with the round-trip time in s, which is the distance of the grid's lines.
 RTT_PARAMETER = "rtt"
 
 
 @dataclass(frozen=True)
+class MessageRow:
+    """Row of the table behind a ladder: one message, or the wait of a host before it (only `waits` and the times).
+
+    Times are in ms, as text; an arrival says "lost" or "not captured". `frames`: (number, anchor or None) at the sender
+    and at the receiver.
+    """
+
+    protocol: str
+    source: str
+    target: str
+    words: str
+    sent: str
+    arrived: str
+    took: str
+    octets: int
+    frames: tuple[tuple[int, str | None], ...]
+    waits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Picture:
-    """Ladder diagram as SVG, one sentence per arrow for readers without the image, and the number of omitted messages.
+    """Ladder diagram as SVG, the table of its messages for readers without the image, number of omitted messages.
 
     `svg` has two elements, of which the style of the report shows one: for a page, and for the screen of a phone.
     `name`: the part of the run that is drawn, such as the name of the measured time, or the ids of claims. `kind`: what
-    the part is. `capture`: its capture.
+    the part is. `capture`: its capture. `half`: True for one of two ladders side by side.
     """
 
     svg: str
-    sentences: tuple[str, ...]
+    rows: tuple[MessageRow, ...]
     left_out: int = 0
     name: str = ""
     kind: Literal["sample", "evidence", "first"] = "first"
     capture: str = ""
+    half: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,9 +109,10 @@ class RunPictures:
     `capture`: the capture of the parts. `captures`: this one, and the others that evidence cites. A claim has one
     picture for each capture that its evidence cites, with the capture as its name. `parts`: one measured sample of each
     comparison, and the cited messages that no sample shows; these are first if the samples show the whole evidence
-    of no claim. Without either, the first messages (empty without a message). `grid`: True if the parts
-    have grid lines one round-trip time apart. `elsewhere`: comparison -> capture, for the comparisons whose samples are
-    in other captures.
+    of no claim. Without either, the first messages (empty without a message). `compared`: the slowest and the fastest
+    of the samples, in the order of the result, which are not among `parts` then. `grid`: True if the parts have grid
+    lines one round-trip time apart. `undrawn`: comparison -> capture, for samples beyond the number that is drawn, or
+    in captures that are not readable.
     """
 
     capture: str
@@ -94,12 +121,13 @@ class RunPictures:
     by_claim: dict[str, tuple[Picture, ...]]
     frames: tuple[CitedFrame, ...]
     grid: bool = False
-    elsewhere: dict[str, str] = field(default_factory=dict)
+    undrawn: dict[str, str] = field(default_factory=dict)
+    compared: tuple[Picture, ...] = ()
 
     @property
     def kinds(self) -> set[str]:
         """Return the kinds of the parts."""
-        return {part.kind for part in self.parts}
+        return {part.kind for part in (*self.compared, *self.parts)}
 
     @cached_property
     def anchors(self) -> dict[tuple[str, int], str]:
@@ -119,7 +147,9 @@ def run_pictures(folder: Path, result: Result) -> RunPictures | None:
     main = result.files.capture
     if main is None:
         return None
-    names = dict.fromkeys([main, *(name for claim in result.claims for name in claim.cited(main))])
+    cited_names = [name for claim in result.claims for name in claim.cited(main)]
+    sampled = [span.capture for one in result.comparisons[:PARTS_MAX] for span in _spans(one)[:1]]
+    names = dict.fromkeys([main, *cited_names, *sampled])
     read = {name: captured for name in names if (captured := read_frames(folder / Path(name).name, result)) is not None}
     if main not in read:
         return None
@@ -142,17 +172,52 @@ def run_pictures(folder: Path, result: Result) -> RunPictures | None:
         )
         if found := tuple(picture for picture in pictures if picture is not None):
             by_claim[claim.id] = found
+    pair = _compared(drawn, result)
+    options = _side_by_side(pair, Drawing(grid_ns=grid_ns))
+    compared = [picture for part in pair if (picture := _part_picture(part, cited[part.capture], anchors, options))]
     parts = [
         picture
         for part in drawn
-        if (picture := _part_picture(part, cited[part.capture], anchors[part.capture], grid_ns))
+        if part not in pair and (picture := _part_picture(part, cited[part.capture], anchors, Drawing(grid_ns=grid_ns)))
     ]
     frames = (
         _frame(read[name], name, number, anchors[name][number], claims)
         for (name, number), claims in sorted(shown.items(), key=lambda one: (list(read).index(one[0][0]), one[0][1]))
     )
-    elsewhere = {one.name: one.span.capture for one in result.comparisons if one.span and one.span.capture != main}
-    return RunPictures(main, tuple(read), tuple(parts), by_claim, tuple(frames), grid_ns > 0, elsewhere)
+    seen = {part.name for part in drawn if part.kind == "sample"}
+    undrawn = {one.name: one.span.capture for one in result.comparisons if one.span and one.name not in seen}
+    return RunPictures(main, tuple(read), tuple(parts), by_claim, tuple(frames), grid_ns > 0, undrawn, tuple(compared))
+
+
+@dataclass(frozen=True)
+class CellPictures:
+    """Evidence of one cell of a matrix: the ladder of its messages (None without one), and its cited frames."""
+
+    ladder: Picture | None
+    frames: tuple[CitedFrame, ...]
+
+
+def cell_pictures(folder: Path, cited: Mapping[int, tuple[str, Sequence[int]]]) -> dict[int, CellPictures]:
+    """Return the evidence of the cells of a matrix; `cited`: number of a cell -> (capture in `folder`, frame numbers).
+
+    Cells whose capture is not readable are left out.
+    """
+    found: dict[int, CellPictures] = {}
+    for name in dict.fromkeys(capture for capture, _ in cited.values()):
+        try:
+            captured = read_capture(folder / Path(name).name)
+        except (CaptureReadError, OSError):
+            continue
+        for cell, (capture, frames) in cited.items():
+            numbers = _cited(frames, captured)
+            if capture != name or not numbers:
+                continue
+            anchors = {number: f"cell-{cell}-frame-{number}" for number in numbers[:CELL_FRAMES]}
+            ladder = _ladder_with(captured, {"": numbers})
+            picture = _claim_picture(ladder, "", numbers, name, anchors) if ladder.arrows else None
+            shown = (_frame(captured, name, number, anchors[number], ()) for number in numbers[:CELL_FRAMES])
+            found[cell] = CellPictures(picture, tuple(shown))
+    return found
 
 
 @dataclass(frozen=True)
@@ -173,9 +238,9 @@ def _parts(
     ladders: Mapping[str, Ladder],
 ) -> list[_Part]:
     """Return the parts of a run to draw, in order (see RunPictures)."""
-    samples = [_Part(name, "sample", main, part) for name, part in _samples(read[main], result, cited[main]).items()]
+    samples = _samples(read, result, cited)
     seen = {
-        number
+        (part.capture, number)
         for part in samples
         for arrow in part.ladder.arrows[:FIRST_MESSAGES]
         for number in (*arrow.frames, *arrow.arrivals)
@@ -184,7 +249,7 @@ def _parts(
         name: {
             claim: numbers
             for claim, numbers in claims.items()
-            if numbers and (name != main or not seen.issuperset(numbers))
+            if numbers and not seen.issuperset((name, number) for number in numbers)
         }
         for name, claims in cited.items()
     }
@@ -229,11 +294,38 @@ def _evidence(captured: CaptureFile, ladder: Ladder, cited: _Cited) -> Ladder:
     return in_order(ladder.with_arrows(arrow for arrow in ladder.arrows if arrow in found))
 
 
-def _part_picture(part: _Part, cited: _Cited, anchors: Mapping[int, str], grid_ns: int) -> Picture | None:
+def _compared(drawn: Sequence[_Part], result: Result) -> list[_Part]:
+    """Return the samples of the slowest and of the fastest measured time, in the order of the result.
+
+    Empty without two samples, and if the evidence comes first.
+    """
+    times_s = {one.name: one.raw_s for one in result.comparisons}
+    samples = [part for part in drawn if part.kind == "sample"]
+    if len(samples) < 2 or drawn[0].kind == "evidence":
+        return []
+    slowest = max(samples, key=lambda part: times_s[part.name])
+    fastest = min((part for part in samples if part is not slowest), key=lambda part: times_s[part.name])
+    return [part for part in samples if part in (slowest, fastest)]
+
+
+def _side_by_side(pair: Sequence[_Part], options: Drawing) -> Drawing:
+    """Return the options for two compared ladders: narrow if they fit beside each other, on one scale if similar."""
+    if len(pair) < 2:
+        return options
+    shown = [part.ladder.with_arrows(part.ladder.arrows[:FIRST_MESSAGES]) for part in pair]
+    delays = [effective_delay_ns(ladder) for ladder in shown]
+    is_one_scale = max(delays) < SAME_SCALE * min(delays)
+    half = all(len(ladder.columns) <= SIDE_BY_SIDE_COLUMNS for ladder in shown)
+    return replace(options, half=half, delay_ns=max(delays) if is_one_scale else None)
+
+
+def _part_picture(
+    part: _Part, cited: _Cited, anchors: Mapping[str, Mapping[int, str]], options: Drawing
+) -> Picture | None:
     marks = {number: claim for claim, numbers in reversed(cited.items()) for number in numbers}
-    title = f"Evidence of {part.name}" if part.kind == "evidence" else part.name
-    picture = _picture(part.ladder, FIRST_MESSAGES, title, lambda one: _marks(one, marks), anchors, grid_ns)
-    return picture and replace(picture, name=part.name, kind=part.kind, capture=part.capture)
+    options = replace(options, title=f"Evidence of {part.name}" if part.kind == "evidence" else part.name)
+    picture = _picture(part.ladder, FIRST_MESSAGES, lambda one: _marks(one, marks), anchors[part.capture], options)
+    return picture and replace(picture, name=part.name, kind=part.kind, capture=part.capture, half=options.half)
 
 
 def _ladder_with(captured: CaptureFile, cited: _Cited) -> Ladder:
@@ -247,30 +339,47 @@ def _anchor(capture: str, number: int, main: str) -> str:
     return f"frame-{number}" if capture == main else f"frame-{number}-{Path(capture).stem}"
 
 
-def _samples(captured: CaptureFile, result: Result, cited: _Cited) -> dict[str, Ladder]:
-    """Return measured time -> ladder of one of its samples: that with most of the cited frames, else the first."""
-    first_ns = captured.frames[0].time_ns
-    times_ns = [captured.frames[number - 1].time_ns - first_ns for numbers in cited.values() for number in numbers]
-    found: dict[str, Ladder] = {}
+def _samples(read: Mapping[str, CaptureFile], result: Result, cited: Mapping[str, _Cited]) -> list[_Part]:
+    """Return one sample of each measured time: that with most of the cited frames, else the first.
+
+    Columns are in the order of the sample, not of what its connections carried before.
+    """
+    times_ns = {
+        name: [
+            captured.frames[number - 1].time_ns - captured.frames[0].time_ns
+            for numbers in cited[name].values()
+            for number in numbers
+        ]
+        for name, captured in read.items()
+    }
+
+    def cited_in(span: CaptureSpan) -> int:
+        return sum(span.start_ns <= time_ns <= span.end_ns for time_ns in times_ns[span.capture])
+
+    found: list[_Part] = []
     for comparison in result.comparisons:
-        spans = [span for span in _spans(comparison) if span.capture == result.files.capture]
+        spans = [span for span in _spans(comparison) if span.capture in read]
         if not spans or len(found) == PARTS_MAX:
             continue
-        best = max(spans, key=lambda span: sum(span.start_ns <= time_ns <= span.end_ns for time_ns in times_ns))
-        start_ns, end_ns = first_ns + best.start_ns, first_ns + best.end_ns
-        within = {frame.number for frame in captured.frames if start_ns <= frame.time_ns <= end_ns}
-        messages = ladder_of(conversations_with(captured, within)).between(start_ns, end_ns)
-        # Connections without a message in the sample, such as those that are still closing, are not part of it.
-        frames = [captured.frames[number - 1] for number in within]
-        numbers = {number for arrow in messages.arrows for number in arrow.frames}
-        keys = {conversation_of(frame.data) for frame in frames if frame.number in numbers}
-        carrying = {frame.number for frame in frames if conversation_of(frame.data) in keys}
-        whole = ladder_of(conversations_with(captured, carrying), with_tcp=True).between(start_ns, end_ns)
-        # The columns are in the order of the sample, not of what its connections carried before.
-        part = in_order(_without_acknowledgements(whole))
+        best = max(spans, key=cited_in)
+        part = in_order(_without_acknowledgements(_ladder_within(read[best.capture], best)))
         if part.arrows:
-            found[comparison.name] = part
+            found.append(_Part(comparison.name, "sample", best.capture, part))
     return found
+
+
+def _ladder_within(captured: CaptureFile, span: CaptureSpan) -> Ladder:
+    """Return the ladder of all segments of the connections that carry a message within a time span."""
+    first_ns = captured.frames[0].time_ns
+    start_ns, end_ns = first_ns + span.start_ns, first_ns + span.end_ns
+    within = {frame.number for frame in captured.frames if start_ns <= frame.time_ns <= end_ns}
+    messages = ladder_of(conversations_with(captured, within)).between(start_ns, end_ns)
+    # Connections without a message in the sample, such as those that are still closing, are not part of it.
+    frames = [captured.frames[number - 1] for number in within]
+    numbers = {number for arrow in messages.arrows for number in arrow.frames}
+    keys = {conversation_of(frame.data) for frame in frames if frame.number in numbers}
+    carrying = {frame.number for frame in frames if conversation_of(frame.data) in keys}
+    return ladder_of(conversations_with(captured, carrying), with_tcp=True).between(start_ns, end_ns)
 
 
 def _spans(comparison: Comparison) -> tuple[CaptureSpan, ...]:
@@ -290,8 +399,16 @@ def _head(captured: CaptureFile) -> Ladder:
 
 
 def _without_acknowledgements(ladder: Ladder) -> Ladder:
-    """Return the ladder without bare acknowledgements, but with segments that open, close or reset a connection."""
-    return ladder.with_arrows(arrow for arrow in ladder.arrows if arrow.level == "message" or arrow.label != "ACK")
+    """Return the ladder without bare acknowledgements, but with segments that open, close or reset a connection.
+
+    An acknowledgement that another message waits for stays.
+    """
+    waited_for = {wait.frame for wait in ladder.waits}
+    return ladder.with_arrows(
+        arrow
+        for arrow in ladder.arrows
+        if arrow.level == "message" or arrow.label != "ACK" or not waited_for.isdisjoint(arrow.frames)
+    )
 
 
 def _grid_ns(result: Result) -> int:
@@ -342,9 +459,9 @@ def _claim_picture(
     picture = _picture(
         shown,
         CLAIM_MESSAGES,
-        f"Messages of the evidence for {claim}",
-        lambda arrow: [claim] if wanted & {*arrow.frames, *arrow.arrivals} and shown is around else [],
+        lambda arrow: [claim] if claim and wanted & {*arrow.frames, *arrow.arrivals} and shown is around else [],
         anchors,
+        Drawing(title=f"Messages of the evidence for {claim}" if claim else "Messages of the evidence"),
     )
     return picture and replace(picture, name=capture)
 
@@ -354,30 +471,42 @@ def _marks(arrow: Arrow, marks: dict[int, str]) -> list[str]:
 
 
 def _picture(
-    ladder: Ladder,
-    most: int,
-    title: str,
-    marked: Callable[[Arrow], list[str]],
-    anchors: Mapping[int, str],
-    grid_ns: int = 0,
+    ladder: Ladder, most: int, marked: Callable[[Arrow], list[str]], anchors: Mapping[int, str], options: Drawing
 ) -> Picture | None:
     if not ladder.arrows:
         return None
     part = ladder.with_arrows(ladder.arrows[:most])
     marks = {place: words for place, arrow in enumerate(part.arrows) if (words := marked(arrow))}
-    start_ns = part.arrows[0].sent_ns
 
     def link(arrow: Arrow) -> str | None:
         number = next((number for number in (*arrow.frames, *arrow.arrivals) if number in anchors), None)
         return None if number is None else f"#{anchors[number]}"
 
-    drawing = Drawing(title=title, marks=marks, link=link, grid_ns=grid_ns, words="on-page")
+    drawing = replace(options, marks=marks, link=link, words="on-page")
     svg = render_svg(part, drawing) + render_svg(part, replace(drawing, phone=True, words="on-phone"))
-    return Picture(
-        svg,
-        tuple(describe(part, arrow, start_ns) for arrow in part.arrows),
-        len(ladder.arrows) - len(part.arrows),
-    )
+    return Picture(svg, tuple(_rows(part, anchors)), len(ladder.arrows) - len(part.arrows))
+
+
+def _rows(ladder: Ladder, anchors: Mapping[int, str]) -> Iterator[MessageRow]:
+    """Yield the rows of the table behind a ladder."""
+    waits, start_ns = ladder.noticeable_waits(), ladder.arrows[0].sent_ns
+    for place, arrow in enumerate(ladder.arrows):
+        arrived = "lost" if arrow.lost else "not captured"
+        if arrow.received_end_ns is not None:
+            arrived = milliseconds(arrow.received_end_ns - start_ns)
+        ends = dict.fromkeys([*arrow.frames[:1], *arrow.frames[-1:], *arrow.arrivals[:1], *arrow.arrivals[-1:]])
+        yield MessageRow(
+            arrow.protocol.upper(),
+            ladder.columns[arrow.source],
+            ladder.columns[arrow.target],
+            printable(arrow.words),
+            milliseconds(arrow.sent_ns - start_ns),
+            arrived,
+            "" if arrow.flight_ns is None else milliseconds(arrow.flight_ns),
+            arrow.octets,
+            tuple((number, anchors.get(number)) for number in ends),
+            tuple(f"{wait.host} {milliseconds(wait.length_ns)} ms {wait.cause}" for wait in waits.get(place, ())),
+        )
 
 
 def _frame(captured: CaptureFile, capture: str, number: int, anchor: str, claims: tuple[str, ...]) -> CitedFrame:

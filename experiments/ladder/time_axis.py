@@ -23,10 +23,11 @@ HEIGHT_MAX_PX = 12_000.0
 
 @dataclass(frozen=True)
 class Cut:
-    """Shortened idle interval of a time axis: position of its middle in pixels, and its real length in ns."""
+    """Shortened idle interval of a time axis: position of its middle in pixels, its real length and start in ns."""
 
     y: float
     length_ns: int
+    start_ns: int
 
 
 class TimeAxis:
@@ -62,7 +63,7 @@ class TimeAxis:
                 height = max(height, NEXT_PX, LABEL_PX * labels.get(later, 0) + 3)
                 if (earlier, later) not in busy and height > max(CUT_PX, LABEL_PX * labels.get(later, 0) + 3):
                     height = CUT_PX / 2
-                    self.cuts.append(Cut(self._places[-1] + height / 2, later - earlier))
+                    self.cuts.append(Cut(self._places[-1] + height / 2, later - earlier, earlier))
             self._places.append(self._places[-1] + height)
 
     @property

@@ -54,6 +54,7 @@ svg.waterfall { font: 12px/1 system-ui, "Segoe UI", Roboto, Arial, sans-serif; b
 .waterfall text { fill: var(--ink, #1d2126); font-variant-numeric: tabular-nums; }
 .waterfall .soft { fill: var(--soft, #565e68); font-size: 10.5px; }
 .waterfall .grid { stroke: var(--line, #dfe3e7); stroke-width: 1; }
+.waterfall .mark { fill: var(--ink, #1d2126); }
 .waterfall .theory { fill: none; stroke: var(--soft, #565e68); stroke-width: 1; }
 .waterfall .off { fill: var(--failed, #a3211b); font-weight: 700; }
 .waterfall .furthest { font-weight: 700; }
@@ -122,8 +123,9 @@ def render_terms(title: str, rows: Sequence[TermBar], layout: Layout = PAGE) -> 
     if not rows:
         raise ValueError("a waterfall needs at least one term")
     ends = [edge for row in rows for edge in (row.start_s + row.length_s, row.theory_start_s + row.theory_s)]
-    axis = _Axis(max(ends), layout)
-    parts = [*_opened(title, len(rows), layout), *axis.grid(len(rows))]
+    axis = Axis(max(ends), layout)
+    names = [row.name for row in rows]
+    parts = [*opened(title, len(rows), layout), *axis.grid(len(rows))]
     for place, row in enumerate(rows):
         y = TOP_PX + layout.row * place
         bar = y + layout.bar_top
@@ -132,7 +134,7 @@ def render_terms(title: str, rows: Sequence[TermBar], layout: Layout = PAGE) -> 
         if row.only_theory:
             difference = f"theory {_signed(row.theory_s)}"
             text = f"{row.name}: {difference} ms, measured within the other terms"
-        fill = f'fill="{_colour(row.name, rows)}"'
+        fill = f'fill="{colour_of(row.name, names)}"'
         words = {"off": " \N{BLACK UP-POINTING TRIANGLE} off", "furthest": " furthest"}.get(row.mark, "")
         parts += [
             f"<g><title>{escape(text)}</title>",
@@ -150,10 +152,10 @@ def render_bars(title: str, bars: Sequence[Bar], start_ns: int, end_ns: int, lay
     """Return the waterfall diagram of requests and responses as an <svg> element. Raises ValueError without bars."""
     if not bars:
         raise ValueError("a waterfall needs at least one bar")
-    axis = _Axis((max(end_ns, *(bar.end_ns for bar in bars)) - start_ns) / 1e9, layout)
+    axis = Axis((max(end_ns, *(bar.end_ns for bar in bars)) - start_ns) / 1e9, layout)
     names = {phase.name for bar in bars for phase in bar.phases}
     legend = list(_legend(names, TOP_PX + layout.row * len(bars) + 12, layout))
-    parts = [*_opened(title, len(bars), layout, len(legend)), *axis.grid(len(bars))]
+    parts = [*opened(title, len(bars), layout, len(legend)), *axis.grid(len(bars))]
     for place, bar in enumerate(bars):
         y = TOP_PX + layout.row * place
         parts += [
@@ -184,7 +186,7 @@ def describe(bar: Bar, start_ns: int) -> str:
     return f"{bar.label} ({bar.lane}): {phases}; {in_frames(bar.frames, FRAMES_MAX)}"
 
 
-class _Axis:
+class Axis:
     """Linear time axis from 0 to `end_s`, drawn between the spaces on the left and on the right."""
 
     def __init__(self, end_s: float, layout: Layout) -> None:
@@ -192,6 +194,7 @@ class _Axis:
         self._scale = (layout.width - layout.left - layout.right) / self._end_s
 
     def bar(self, start_s: float, length_s: float, y: float, height: float, paint: str) -> str:
+        """Return SVG for a time on the axis; `paint`: its attributes for colour."""
         # The bar of a negative term runs backwards from its start.
         left, right = sorted((start_s, start_s + length_s))
         width = max((right - left) * self._scale, THIN_PX)
@@ -199,6 +202,7 @@ class _Axis:
         return f'<rect x="{x:.2f}" y="{y:.1f}" width="{width:.2f}" height="{height}" {paint}/>'
 
     def grid(self, rows: int) -> Iterator[str]:
+        """Yield the lines of the axis and their times as SVG, over so many rows."""
         layout = self._layout
         step_s = _round_step(self._end_s / layout.ticks)
         for tick in range(int(self._end_s / step_s) + 1):
@@ -219,7 +223,8 @@ def _round_step(step_s: float) -> float:
     return next((factor * power for factor in (1, 2, 5) if factor * power >= step_s), 10 * power)
 
 
-def _opened(title: str, rows: int, layout: Layout, legend_lines: int = 0) -> list[str]:
+def opened(title: str, rows: int, layout: Layout, legend_lines: int = 0) -> list[str]:
+    """Return the head of an <svg> element for so many rows of a diagram and lines of its legend."""
     height = TOP_PX + layout.row * rows + ROW_PX * legend_lines + BOTTOM_PX
     return [
         f'<svg class="waterfall {layout.words}" xmlns="http://www.w3.org/2000/svg" '
@@ -249,11 +254,14 @@ def _legend(used: set[str], y: float, layout: Layout) -> Iterator[str]:
     yield "".join(row)
 
 
-def _colour(name: str, rows: Sequence[TermBar]) -> str:
+def colour_of(name: str, names: Sequence[str]) -> str:
+    """Return the colour of a term among all terms of a diagram; two have the same only if there are too many."""
     if name in COLOURS:
         return COLOURS[name]
-    others = [row.name for row in rows if row.name not in COLOURS]
-    return OTHER_COLOURS[others.index(name) % len(OTHER_COLOURS)]
+    others = [one for one in names if one not in COLOURS]
+    taken = {COLOURS[one] for one in names if one in COLOURS}
+    free = [colour for colour in OTHER_COLOURS if colour not in taken]
+    return free[others.index(name) % len(free)]
 
 
 def _cut(text: str, layout: Layout) -> str:

@@ -12,9 +12,9 @@ from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.report.page import render_report, write_report
 from lab7.experiments.harness.results.network import Direction, LinkDescription, NetworkDescription
-from lab7.experiments.harness.results.result import Files
+from lab7.experiments.harness.results.result import CaptureSpan, Files
 from lab7.experiments.ladder.ladder import Ladder
-from lab7.experiments.ladder.run_pictures import Picture, RunPictures
+from lab7.experiments.ladder.run_pictures import MessageRow, Picture, RunPictures
 from lab7.experiments.ladder.svg import Drawing, render_svg
 from lab7.experiments.waterfall.run_waterfall import Waterfall
 from lab7.experiments.waterfall.svg import PAGE, PHONE, render_terms, term_bars
@@ -102,10 +102,51 @@ def test_the_report_is_whole_readable_and_fits(
     assert browser.value("document.documentElement.scrollWidth <= innerWidth")
     assert browser.value(OVERFLOWING) == []
     assert browser.value(FAINT) == []
-    top = browser.value("document.querySelector('svg.ladder').getBoundingClientRect().top")
-    assert top < height * 0.75
+    first = "document.querySelector('{}').getBoundingClientRect().{}"
+    assert browser.value(first.format("div.overview", "top")) < height * 0.75
+    # On a page the ladder begins on the first screen, too.
+    assert width < 600 or browser.value(first.format("svg.ladder", "top")) < height * 0.75
 
 
+@pytest.fixture(scope="module")
+def compared_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the report of a run that compares two times, each with a sample in the capture."""
+    folder = tmp_path_factory.mktemp("compared")
+    path, spans = Path2(), []
+    for targets in (("/", "/a", "/b"), ("/",)):
+        start_ns = round(path.now_ms * 1e6)
+        page_load(path, targets, port=40000 + len(spans))
+        spans.append(CaptureSpan("capture.pcapng", start_ns, round(path.now_ms * 1e6)))
+        path.after(100)
+    path.write(folder / "capture.pcapng")
+    one = sample_result().comparisons[0]
+    compared = (
+        replace(one, name="three", raw_s=0.31, span=spans[0]),
+        replace(one, name="one", raw_s=0.12, span=spans[1], terms={"tcp_handshake": 0.1, "request": 0.02}),
+    )
+    files = Files("capture.pcapng", "timings.csv", "report.html")
+    return write_report(folder, sample_result(claims=(), files=files, comparisons=compared), load_claims())
+
+
+def test_two_compared_ladders_are_side_by_side_and_the_answer_is_above_them(
+    compared_report: Path, browser: Browser
+) -> None:
+    browser.show_as(1440, 900)
+    browser.open(compared_report.as_uri())
+    places = browser.value(
+        "[...document.querySelectorAll('.pair svg.ladder.on-page')].map(one => one.getBoundingClientRect().toJSON())"
+    )
+    assert len(places) == 2
+    assert places[0]["top"] == places[1]["top"] < 900
+    assert places[0]["right"] <= places[1]["left"]
+    assert browser.value("document.querySelector('p.answer').getBoundingClientRect().bottom") < 450
+    assert browser.value("document.querySelector('p.answer').textContent").strip().startswith("three takes 2.6 times")
+    browser.show_as(375, 800)
+    assert browser.value("document.documentElement.scrollWidth <= innerWidth")
+    assert browser.value(OVERFLOWING) == []
+
+
+ROW = MessageRow("DNS", "eu-user", "eu-edge", "www.example.com. A?", "0.000", "10.000", "10.000", 40, ((1, None),))
 HOSTS = ("eu-user", "eu-edge", "origin", "ns-cdn", "ns-net", "eu-dns", "ns-root", "ns-com", "ns-example")
 # Scrolling elements whose content is cut off, of those that are shown.
 CUT = """[...document.querySelectorAll(".scroll")]
@@ -123,7 +164,7 @@ def wide_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = sample_result()
     comparison = replace(result.comparisons[0], name="one by one, apart", formula="DNS + (m+c) RTT origin + " * 3 + "X")
     name = "capture.pcapng"
-    pictures = RunPictures(name, (name,), (Picture(svg, ()),), {"H9": (Picture(svg, ("a sentence",)),)}, ())
+    pictures = RunPictures(name, (name,), (Picture(svg, ()),), {"H9": (Picture(svg, (ROW,)),)}, ())
     bars = render_terms("Terms", term_bars({"dns": 0.3}, {"dns": 0.3}, True), PAGE)
     bars += render_terms("Terms", term_bars({"dns": 0.3}, {"dns": 0.3}, True), PHONE)
     page = render_report(

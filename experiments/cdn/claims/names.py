@@ -59,7 +59,8 @@ def decide_regional_answers(
             frames += [where[0], *_follows_answers(region, answered)]
             asked = {exchange.query.target for exchange, _ in answered_queries([region.dns], name, "A")}
             told.append(
-                f"{region.name} gets {words(set().union(*answered.values()))} from its name server {words(asked)} "
+                f"{region.name} gets {region.named(set().union(*answered.values()))} from its name server "
+                f"{region.named(asked)} "
                 f"(frame {where[0]})"
             )
         reason, queries = ("", []) if steering is None else _reason(regions, steering)
@@ -119,7 +120,10 @@ def _reason(regions: Sequence[Region], steering: Steering) -> tuple[str, list[in
             source = exchange.query.source
             if source in resolvers and given and given <= region.replicas and ipaddress.ip_address(source) in network:
                 frames.append(exchange.query.frame)
-                found.append(f"{source} (frame {exchange.query.frame}) is in {network}, region {region.name}")
+                found.append(
+                    f"{region.named([source])} (frame {exchange.query.frame}) is in {network}, region {region.name}, "
+                    f"whose replica is {region.named(given)}"
+                )
                 break
     if not found:
         return "", []

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from lab7.experiments.cache.claims.versions import Objects, require
 from lab7.experiments.cache.wire.legs import CONDITIONS, Legs, Served, Span, path_of, status_of, text
+from lab7.experiments.dns.claims.evidence import words
 from lab7.experiments.dns.wire.traffic import DnsTraffic
 from lab7.experiments.harness.judge.verdict import (
     Contradiction,
@@ -34,7 +35,8 @@ from lab7.experiments.http.wire.page_load import PageLoad
 class Region:
     """Region of a CDN: the replicas' addresses, the users' DNS lookups and page loads, and the replicas' connections.
 
-    `legs` has the replicas' connections with users and with the origin separately.
+    `legs` has the replicas' connections with users and with the origin separately. `hosts`: address -> name, for the
+    hosts of the region that evidence names.
     """
 
     name: str
@@ -42,6 +44,11 @@ class Region:
     dns: DnsTraffic
     load: PageLoad
     legs: Legs
+    hosts: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, addresses: Iterable[str]) -> str:
+        """Return addresses as text, each with the name of its host if that is known."""
+        return words(f"{one} ({self.hosts[one]})" if one in self.hosts else one for one in addresses)
 
     @cached_property
     def objects(self) -> frozenset[bytes]:

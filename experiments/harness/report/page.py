@@ -38,6 +38,7 @@ REPORT_NAME = "report.html"
 # Module of the ladders in a report; imported by name, because its readers of protocols are above this layer.
 PICTURES = "lab7.experiments.ladder.run_pictures"
 WATERFALLS = "lab7.experiments.waterfall.run_waterfall"
+OVERVIEW = "lab7.experiments.waterfall.overview"
 NETWORK = "lab7.experiments.network.run_network"
 MOST_FRAMES = 12
 # Heading of the index section for claims that no installed experiment declares, such as those of a user's file.
@@ -222,6 +223,7 @@ def render_report(
         pictures=pictures,
         waterfalls=waterfalls,
         network=network,
+        overview=importlib.import_module(OVERVIEW).overview_of(result),
     )
 
 
@@ -350,7 +352,8 @@ def _counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
     return counts
 
 
-def _term(name: str) -> str:
+def term_words(name: str) -> str:
+    """Return the name of a term in words: `tcp_handshake` is "TCP handshake"."""
     return name.replace("tcp_", "TCP ").replace("dns", "DNS").replace("_", " ")
 
 
@@ -358,6 +361,11 @@ def _milliseconds(seconds: float) -> str:
     value = seconds * 1e3
     # Write the minus sign as U+2212, which is as wide as a digit.
     return f"{value:z,.1f}".replace(",", "\u202f").replace("-", "\u2212")
+
+
+def _signed(seconds: float) -> str:
+    """Return a difference of times in ms with its sign, as for _milliseconds."""
+    return ("+" if seconds >= 0 else "") + _milliseconds(seconds)
 
 
 def _exact(seconds: float) -> str:
@@ -404,8 +412,9 @@ def _cited(verdict: Verdict, main: str | None, pictures: Any = None) -> str:
 declare(
     filters={
         "ms": _milliseconds,
+        "signed": _signed,
         "frames": _frames,
-        "term": _term,
+        "term": term_words,
         "exact": _exact,
         "cited": _cited,
         "counted": counted,

@@ -25,10 +25,15 @@ class Networks:
         if self.description is None:
             self.description = new
             return
-        hosts = dict(self.description.hosts)
+        known = self.description
+        hosts = dict(known.hosts)
         for name, addresses in new.hosts.items():
             hosts[name] = tuple(dict.fromkeys((*hosts.get(name, ()), *addresses)))
-        self.description = NetworkDescription(hosts, self.description.switches, self.description.links)
+        # A run may start several networks; a link between the same two nodes keeps the shape of the first one.
+        joined = {frozenset((link.first, link.second)) for link in known.links}
+        links = [link for link in new.links if frozenset((link.first, link.second)) not in joined]
+        switches = tuple(dict.fromkeys((*known.switches, *new.switches)))
+        self.description = NetworkDescription(hosts, switches, (*known.links, *links))
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lab7.experiments.harness.matrix import FORMAT, Cell, CellWord, Matrix, MatrixRun, axes, level_counts, run_matrix
+from tests.core.experiments.ladder.wire import Path2, page_load
 
 HOSTILE = "<script>alert('x')</script>&\"]]>"
 CELLS = (
@@ -155,6 +156,25 @@ def test_the_page_of_checks_says_what_each_of_them_is(tmp_path: Path) -> None:
     assert "Every server against every check" in text
     assert '<th title="What age is.">age 9111 4 <span class="soft small">required</span></th>' in text
     assert "<tr><th>required: passed</th><td>1/2</td><td>1/2</td><td></td></tr>" in text
+
+
+def test_a_cell_shows_its_messages_and_decoded_frames(tmp_path: Path) -> None:
+    path = Path2()
+    page_load(path, ("/", "/picture.png"))
+    number = 6
+
+    def fill(run: MatrixRun) -> list[Cell]:
+        path.write(run.folder / "nginx.pcapng")
+        return [dataclasses.replace(CELLS[0], frames=(number, 999)), *CELLS[2:]]
+
+    folder, _ = run_matrix(Matrix("sample", "Why?", fill), tmp_path, "wire", True, lambda *_: None)
+    text = page(folder)
+    assert f'id="cell-1-frame-{number}"' in text
+    assert f"frame.number == {number}" in text
+    assert 'class="ladder on-page"' in text
+    links = set(re.findall(r'href="#([^"]+)"', text))
+    assert f"cell-1-frame-{number}" in links
+    assert links <= set(re.findall(r'id="([^"]+)"', text))
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import pairwise
 from xml.etree import ElementTree
@@ -197,6 +198,35 @@ def test_marks_are_bold_words_before_the_label() -> None:
 def test_links_lead_from_arrows_to_their_targets() -> None:
     svg = render_svg(TWO, Drawing(link=lambda one: f"#frame-{one.frames[0]}" if one.frames[0] == 3 else None))
     assert [link["href"] for link in shapes(svg, "a")] == ["#frame-3"]
+
+
+def test_labels_are_above_all_arrows_and_lie_along_theirs() -> None:
+    one = Ladder(("client", "server"), (arrow(0, 1, 0, "GET /a"), arrow(0, 1, 1, "GET /b"), arrow(1, 0, 11, "200 OK")))
+    svg = render_svg(one)
+    assert svg.rindex("<line") < svg.index('class="label"')
+    labels = [text for text in shapes(svg, "text") if text["class"] == "label"]
+    lines = [line for line in shapes(svg, "line") if "stroke-width" in line]
+    for label, line in zip(labels, lines, strict=True):
+        x1, y1, x2, y2 = (float(line[name]) for name in ("x1", "y1", "x2", "y2"))
+        angle = float(label["transform"].removeprefix("rotate(").split()[0])
+        assert angle == pytest.approx(math.degrees(math.atan((y2 - y1) / (x2 - x1))), abs=0.6)
+
+
+def test_times_of_arrival_are_on_the_right_where_they_do_not_overlap() -> None:
+    one = Ladder(("client", "server"), (arrow(0, 1, 0), arrow(0, 1, 0.01), arrow(1, 0, 40)))
+    arrived = [(float(text["y"]), text) for text in shapes(render_svg(one), "text") if text.get("class") == "arrived"]
+    assert [place for place, _ in arrived] == sorted(place for place, _ in arrived)
+    assert all(later - earlier >= 11 for (earlier, _), (later, _) in pairwise(arrived))
+    assert {"arrived, ms", "10.000", "50.000"} <= set(texts(render_svg(one)))
+    # A phone has no room for them.
+    assert "arrived, ms" not in texts(render_svg(one, Drawing(phone=True)))
+
+
+def test_a_time_that_is_cut_has_no_grid_lines() -> None:
+    one = Ladder(("a", "b"), (arrow(0, 1, 0), arrow(0, 1, 2000)))
+    svg = render_svg(one, Drawing(grid_ns=20 * MS))
+    places = [float(line["y1"]) for line in shapes(svg, "line") if line.get("class") == "grid"]
+    assert len(places) < 5
 
 
 def test_grid_lines_are_one_round_trip_apart() -> None:

@@ -317,7 +317,8 @@ def test_hosts_with_much_traffic_are_side_by_side_and_the_first_client_is_on_the
     [
         (b"", "200 OK, 5 octets"),
         (b"Age: 7\r\n", "200 OK from a cache, 5 octets"),
-        (b"Cache-Status: proxy; hit; ttl=5\r\nAge: 7\r\n", "200 OK from a cache, 5 octets"),
+        (b"Cache-Status: proxy; hit; ttl=5\r\nAge: 7\r\n", "200 OK from cache proxy, 5 octets"),
+        (b'Cache-Status: far; fwd=uri-miss, "near; by"; hit\r\n', "200 OK from cache near; by, 5 octets"),
         (b'Cache-Status: "a; hit b"; fwd=uri-miss\r\n', "200 OK, 5 octets"),
         (b"Cache-Status: proxy; fwd=stale; fwd-status=304\r\nAge: 0\r\n", "200 OK, 5 octets"),
     ],

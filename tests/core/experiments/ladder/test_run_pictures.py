@@ -40,9 +40,9 @@ def pictures(folder: Path, *claims: Verdict, parameters: dict[str, object] | Non
 
 def test_the_first_ladder_shows_handshake_messages_and_close_without_bare_acknowledgements(tmp_path: Path) -> None:
     _, found = pictures(tmp_path)
-    words = [sentence.partition(";")[0].partition(": ")[2] for sentence in found.parts[0].sentences]
+    words = [row.words for row in found.parts[0].rows]
     assert words[:4] == ["SYN", "SYN ACK", "GET /", "200 OK, 4,000 octets"]
-    assert "FIN ACK" in words
+    assert "FIN ACK, closes first" in words
     assert "ACK" not in words
 
 
@@ -93,13 +93,13 @@ def test_arrows_of_evidence_are_marked_with_the_claim(tmp_path: Path) -> None:
 def test_the_grid_is_that_of_the_round_trip_time(tmp_path: Path, parameters: dict[str, object], grid: bool) -> None:
     page, found = pictures(tmp_path, parameters=parameters)
     assert found.grid is grid
-    assert ('class="grid"' in page) is grid
+    assert any('class="grid"' in part.svg for part in found.parts) is grid
     assert ("one round-trip time apart" in page) is grid
 
 
 def test_the_ladder_of_a_claim_about_the_handshake_shows_its_segments(tmp_path: Path) -> None:
     _, found = pictures(tmp_path, Verdict("H1", "shown", "Shown.", (1, 3, 4, 5)))
-    words = [sentence.partition(";")[0].partition(": ")[2] for sentence in found.by_claim["H1"][0].sentences]
+    words = [row.words for row in found.by_claim["H1"][0].rows]
     assert words == ["SYN", "SYN ACK", "ACK", "GET /"]
 
 
@@ -114,7 +114,7 @@ def test_a_report_without_a_readable_capture_has_no_pictures(tmp_path: Path) -> 
     (tmp_path / "capture.pcapng").write_bytes(b"damaged")
     assert run_pictures(tmp_path, sample_result(files=FILES)) is None
     page = write_report(tmp_path, sample_result(files=FILES), load_claims()).read_text()
-    assert "What happened" not in page
+    assert 'class="ladder' not in page
     assert "[frames 5, 6, 7]" in page
 
 
@@ -152,7 +152,8 @@ def with_warm_up(folder: Path, *claims: Verdict, spanned: bool = True) -> RunPic
 
 
 def requests(found: RunPictures) -> list[str]:
-    return [part.partition(";")[0] for picture in found.parts for part in picture.sentences if "GET" in part]
+    rows = (row for picture in found.parts for row in picture.rows)
+    return [f"{row.source} to {row.target}: {row.words}" for row in rows if "GET" in row.words]
 
 
 def frames_of(folder: Path, target: bytes) -> int:
@@ -163,7 +164,7 @@ def frames_of(folder: Path, target: bytes) -> int:
 def test_the_main_ladder_is_of_measured_samples_and_names_their_comparison(tmp_path: Path) -> None:
     found = with_warm_up(tmp_path)
     assert [part.name for part in found.parts] == ["1.1-pipelined"]
-    assert set(requests(found)) == {"HTTP, client to server: GET /load-1"}
+    assert set(requests(found)) == {"client to server: GET /load-1"}
 
 
 def test_the_columns_are_in_the_order_of_the_sample(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_the_columns_are_in_the_order_of_the_sample(tmp_path: Path) -> None:
     comparison = replace(sample_result().comparisons[0], span=span)
     found = run_pictures(tmp_path, sample_result(claims=(), files=FILES, comparisons=(comparison,)))
     assert found is not None
-    assert len([sentence for sentence in found.parts[0].sentences if "check.example" in sentence]) == 1
+    assert len([row for row in found.parts[0].rows if "check.example" in row.words]) == 1
     assert re.findall('class="host"[^>]*>([^<]*)', found.parts[0].svg) == 2 * ["client", "server"]
 
 
@@ -189,7 +190,7 @@ def test_the_main_ladder_has_the_messages_that_evidence_cites(tmp_path: Path, sp
     with_warm_up(tmp_path)
     number = frames_of(tmp_path, b"GET /load-2")
     found = with_warm_up(tmp_path, Verdict("H9", "shown", "Shown.", (number,)), spanned=spanned)
-    assert "HTTP, client to server: GET /load-2" in requests(found)
+    assert "client to server: GET /load-2" in requests(found)
     assert any('<tspan class="mark mark-0">H9 </tspan>' in part.svg for part in found.parts)
 
 
@@ -213,7 +214,7 @@ def test_the_frames_of_each_capture_are_shown_from_that_capture(tmp_path: Path) 
     result = sample_result(claims=claims, files=replace(FILES, capture=closed), comparisons=())
     found = run_pictures(tmp_path, result)
     assert found is not None
-    texts = {claim: [part.sentences[0] for part in pictures] for claim, pictures in found.by_claim.items()}
+    texts = {claim: [part.rows[0].words for part in pictures] for claim, pictures in found.by_claim.items()}
     assert ["GET /kept" in text for text in texts["K1"]] == [True]
     assert sorted("GET /kept" in text for text in texts["K2"]) == [False, True]
     assert ["GET /closed" in text for text in texts["K3"]] == [True]
@@ -242,7 +243,7 @@ def test_evidence_that_no_sample_shows_has_a_ladder_of_its_own(tmp_path: Path) -
     )
     assert [(part.kind, part.name) for part in found.parts] == [("sample", "1.1-pipelined"), ("evidence", "H4")]
     # Neighbours in the same connection stand beside the cited message.
-    words = [sentence.partition(";")[0].partition(": ")[2] for sentence in found.parts[1].sentences]
+    words = [row.words for row in found.parts[1].rows]
     assert words[:4] == ["SYN", "SYN ACK", "GET /load-0", "200 OK, 4,000 octets"]
     assert {part.capture for part in found.parts} == {"capture.pcapng"}
     # It opens the report if samples show the whole evidence of no claim.
@@ -272,6 +273,62 @@ def test_a_run_without_samples_opens_with_its_evidence_in_each_capture(tmp_path:
     assert all("S5 </tspan>" in part.svg and not part.left_out for part in found.parts)
     page = render_report(result, load_claims(), None, found)
     assert "<b>Evidence of S5</b>: the cited messages of capture-service.pcapng" in page
+
+
+def three_times(folder: Path) -> RunPictures:
+    """Return the pictures of a run with a page of three objects one by one, in parallel, and in another capture."""
+    spans = {}
+    for name, targets in (("capture", ("/a", "/b", "/c")), ("other", ("/d",))):
+        path = Path2()
+        page_load(path, targets)
+        spans[name] = CaptureSpan(f"{name}.pcapng", 0, round(path.now_ms * 1e6))
+        path.write(folder / f"{name}.pcapng")
+    one = sample_result().comparisons[0]
+    compared = tuple(
+        replace(one, name=name, raw_s=raw_s, span=spans[capture])
+        for name, raw_s, capture in (("middle", 0.2, "capture"), ("slow", 0.3, "capture"), ("fast", 0.1, "other"))
+    )
+    found = run_pictures(folder, sample_result(claims=(), files=FILES, comparisons=compared))
+    assert found is not None
+    return found
+
+
+def test_the_slowest_and_the_fastest_are_compared_and_a_sample_of_another_capture_is_drawn(tmp_path: Path) -> None:
+    found = three_times(tmp_path)
+    assert [(part.name, part.capture) for part in found.compared] == [
+        ("slow", "capture.pcapng"),
+        ("fast", "other.pcapng"),
+    ]
+    assert [part.name for part in found.parts] == ["middle"]
+    assert "GET /d" in [row.words for row in found.compared[1].rows]
+    assert found.undrawn == {}
+
+
+def test_compared_ladders_have_one_scale(tmp_path: Path) -> None:
+    heights = []
+    for part in three_times(tmp_path).compared:
+        lines = re.findall(r'x1="\d[^"]*" y1="([^"]+)" x2="\d[^"]*" y2="([^"]+)" stroke=', part.svg)
+        # The SYN, whose delay is the same in both.
+        heights.append(float(lines[0][1]) - float(lines[0][0]))
+    assert heights[0] == pytest.approx(heights[1], abs=0.2)
+
+
+def test_the_table_behind_a_ladder_has_departure_arrival_and_the_waits_between(tmp_path: Path) -> None:
+    path = Path2()
+    connection = page_load(path)
+    path.after(500)
+    connection.client("PA", request("/again"))
+    path.write(tmp_path / "capture.pcapng")
+    result = sample_result(claims=(), files=FILES, comparisons=())
+    found = run_pictures(tmp_path, result)
+    assert found is not None
+    row = next(row for row in found.parts[0].rows if row.words == "GET /")
+    assert (row.source, row.target) == ("client", "server")
+    assert float(row.arrived) - float(row.sent) == pytest.approx(float(row.took)) == pytest.approx(10)
+    assert row.frames[0][1] == f"frame-{row.frames[0][0]}"
+    assert any("ms idle" in wait for one in found.parts[0].rows for wait in one.waits)
+    page = render_report(result, load_claims(), None, found)
+    assert '<tr class="waits">' in page
 
 
 def test_a_rest_of_messages_is_inside_of_the_part_that_it_follows(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,23 @@ def test_the_evidence_of_c3_says_by_which_address_the_cdn_chose_a_replica(tmp_pa
     # No query from the network of ap reached the CDN's name server: no reason is given for its replica.
     assert "region ap" not in verdict.evidence
     assert 6 in verdict.frames
+
+
+def test_the_evidence_of_c3_names_the_hosts_of_its_addresses(tmp_path: Path) -> None:
+    regions = [
+        replace(sent_to(tmp_path, name, own, own, own), hosts={own: f"{name}-edge", ADDRESSES["local"]: f"{name}-dns"})
+        for name, own in (("eu", EU), ("ap", AP))
+    ]
+    net = Net()
+    net.ask("local", "provider", ALIAS, answer=[a(ALIAS, EU)], aa=1)
+    networks = {"eu": str(ipaddress.ip_network(f"{ADDRESSES['local']}/24", strict=False)), "ap": "192.0.2.0/24"}
+    said(
+        decide_regional_answers(regions, NAME, Steering(net.at("provider"), ALIAS, networks)),
+        "shown",
+        f"eu gets {EU} (eu-edge) from its name server {ADDRESSES['local']} (eu-dns)",
+        f"ap gets {AP} (ap-edge)",
+        f"region eu, whose replica is {EU} (eu-edge)",
+    )
 
 
 def test_another_regions_replica_contradicts_c3(tmp_path: Path) -> None:
