@@ -22,7 +22,6 @@ REVIEWED = {
     "services.connections": "admission, deadlines and shutdown decide about the same connections",
     "services.dns.recursion.iterator": "the algorithm of RFC 1034 section 5.3.3, which is read as a whole",
     "services.http.http2.server_connection": "each frame may change the streams, windows and limits of a connection",
-    "services.http.server.server": "the server, and its connections from accept to close",
     "services.http.storage.store": "the store, and the writers and readers of its responses",
 }
 
@@ -73,7 +72,8 @@ SHELLS = {
     "services.http.page_load.http2_strategies": "concurrent connections of HTTP/2",
     "services.http.origin": "program: origin server",
     "services.http.page_load.load_state": "concurrent tasks of a page load",
-    "services.http.server.server": "the HTTP/1 server: its connections, and their deadlines",
+    "services.http.server.http1_connection": "HTTP/1 connection of the server, and its deadlines",
+    "services.http.server.server": "the HTTP server: admission, and shutdown",
     "services.http.proxy": "program: caching proxy",
     "services.http.intermediary.caching_proxy": "requests under way through a cache",
     "services.http.intermediary.pool": "connections to origins",
