@@ -184,6 +184,7 @@ def describe_shape(fields: dict[str, Any] | None) -> str:
     """Describe a link shape, given as a JSON object, in words: `10 Mbit/s, delay 50 ms, loss 1 %`."""
     shape = Shape(**fields) if fields is not None else Shape()
     words = [f"{shape.rate_bps / 1e6:g} Mbit/s"] if shape.rate_bps is not None else []
+    words += [f"rate of {shape.trace}"] if shape.trace is not None else []
     words += [f"delay {shape.delay_s * 1e3:g} ms"] if shape.delay_s else []
     words += [f"jitter {shape.jitter_s * 1e3:g} ms"] if shape.jitter_s else []
     words += [f"loss {shape.loss * 100:g} %"] if shape.loss else []
