@@ -104,6 +104,8 @@ class RunResult:
         title = f"Messages of {self.experiment}"
         if claim is not None:
             title = f"Messages of the evidence for {claim}"
+            if claim not in self.claims:
+                raise KeyError(f"the run judged no claim {claim}, only {', '.join(self.claims) or 'none'}")
             cited = self.claims[claim].cited(self.result.files.capture)
             capture = capture or next(iter(cited), None)
             if cited and capture not in cited:

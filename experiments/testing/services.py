@@ -24,8 +24,6 @@ HOST = "127.0.0.1"
 PORT = "{port}"
 STOP_TIMEOUT_S = 5.0
 POLL_S = 0.02
-# Wait in s for the end of a process that seems to have ended, before it is said that it still runs.
-ENDING_TIMEOUT_S = 0.5
 # What the source of a module has that can be started.
 MAIN = "\ndef main("
 
@@ -122,7 +120,12 @@ class ServiceStarter:
 def _await_ready(words: Sequence[str], process: subprocess.Popen[bytes], errors: Path) -> tuple[int, ...]:
     """Return the ports in a service's first line of output, `READY ADDRESS:PORT ...`."""
     assert process.stdout is not None
-    line = process.stdout.readline() if readable(process.stdout, READY_TIMEOUT_S) else b""
+    answered = readable(process.stdout, READY_TIMEOUT_S)
+    line = process.stdout.readline() if answered else b""
+    if answered and not line:
+        # The process has closed its output, as one does that ends: its exit status follows.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT_S)
     if not line.startswith(READY):
         raise _not_ready(words, process, errors, "print READY")
     addresses = [word for word in line.decode(errors="replace").split()[1:] if ":" in word]
@@ -130,10 +133,7 @@ def _await_ready(words: Sequence[str], process: subprocess.Popen[bytes], errors:
 
 
 def _not_ready(words: Sequence[str], process: subprocess.Popen[bytes], errors: Path, what: str) -> EmulationError:
-    # A process that has ended is said to have ended; to wait for it does no harm, since its output has ended.
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(ENDING_TIMEOUT_S)
-    status = process.returncode
+    status = process.poll()
     _stop(process)
     lines = errors.read_text(errors="replace").strip().splitlines()
     last = f": {lines[-1]}" if lines else ""

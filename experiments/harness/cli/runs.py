@@ -286,6 +286,11 @@ def _conclude(
             common.out().print(f"\n[bold]{name}[/]", shown, sep="\n")
         _say_where(found, report)
     code = _exit_code([result for _, result in found], strict)
+    for one, (_, result) in zip(chosen, found, strict=True):
+        if one.experiment.claims and not result.claims:
+            sentence = "judged no claim: the programs and parameters leave nothing to measure"
+            click.echo(f"lab7: {result.experiment} {sentence}", err=True)
+            code = common.FAILED
     raise click.exceptions.Exit(common.FAILED if different else code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
@@ -106,7 +107,7 @@ def _missing(error: click.MissingParameter, context: click.Context) -> click.Cli
     name = error.param.name if error.param is not None else None
     command = context.command_path.partition(" ")[2]
     kind = error.param.type if error.param is not None else None
-    if isinstance(kind, click.Choice) and not error.message:
+    if error.param is not None and isinstance(kind, click.Choice) and not error.message:
         given = f"{error.param_type or error.param.param_type_name} {error.param_hint or repr((name or '').upper())}"
         return click.UsageError(f"Missing {given}. Give {_values(kind)}.", context)
     hint = HINTS.get((command, str(name))) or HINTS.get(str(name))
@@ -128,7 +129,7 @@ def _bad_value(error: click.BadParameter, context: click.Context) -> click.Click
     return click.BadParameter(message, context, error.param, error.param_hint) if message else error
 
 
-def _values(kind: click.ParamType) -> str:
+def _values(kind: Any) -> str:
     """Return the values of an option's type in words; an empty text for a type without a list or range."""
     if isinstance(kind, click.Choice):
         return f"{', '.join(kind.choices[:-1])} or {kind.choices[-1]}" if len(kind.choices) > 1 else kind.choices[0]

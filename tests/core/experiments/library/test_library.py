@@ -79,6 +79,11 @@ def test_a_ladder_is_of_the_run_or_of_a_claims_frames(result: library.RunResult)
     assert result.ladder(protocols=("dns",))._repr_html_() == "<p>no message</p>"
 
 
+def test_a_ladder_of_an_unknown_claim_names_those_there_are(result: library.RunResult) -> None:
+    with pytest.raises(KeyError, match="the run judged no claim H99, only "):
+        result.ladder("H99")
+
+
 def test_a_ladder_of_a_claim_is_of_the_captures_that_its_evidence_cites(result: library.RunResult) -> None:
     kept, closed, main = "capture-kept.pcapng", "capture-closed.pcapng", "capture.pcapng"
     for name in (kept, closed):

@@ -17,8 +17,9 @@ from rich.console import Console
 
 from lab7.experiments.harness.catalogue.topologies import TopologyEntry
 from lab7.experiments.harness.cli import common, load_command, networks
-from lab7.experiments.harness.cli.runs import _Finished, show
+from lab7.experiments.harness.cli.runs import Chosen, _conclude, _Finished, show
 from lab7.experiments.harness.cli.tables import Table
+from lab7.experiments.harness.discovery import find_experiments
 from lab7.experiments.harness.doctor import examination
 from lab7.experiments.harness.reruns import summary
 from lab7.experiments.harness.results.result import Check, Comparison, Fidelity, Timing
@@ -168,3 +169,16 @@ def test_the_terms_of_a_run_add_up_and_are_explained() -> None:
     assert "\N{EN DASH}/0.70" in written.getvalue()
     for line in (f"acknowledgements: {MEANINGS['acknowledgements']}", IN_OTHERS):
         assert line in written.getvalue()
+
+
+def test_a_run_that_judged_nothing_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A replaced origin that supports none of the chosen strategies left nothing to measure, and exit code 0."""
+    result = sample_result(claims=(), comparisons=())
+    folder = tmp_path / result.experiment / "20300102T030405Z-9f01ab"
+    folder.mkdir(parents=True)
+    result.save(folder)
+    chosen = Chosen(result.experiment, find_experiments(["http-versions"])[0], {})
+    with pytest.raises(click.exceptions.Exit) as ended:
+        _conclude([chosen], [(folder, result)], tmp_path, False, False)
+    assert ended.value.exit_code == common.FAILED
+    assert "judged no claim: the programs and parameters leave nothing to measure" in capsys.readouterr().err
