@@ -80,7 +80,7 @@ _BY_HAND = (
 )
 
 
-def _network_classes() -> set[type]:
+def _network_classes() -> set[Any]:
     """Return Mininet's classes of networks and nodes, imported late: `lab7 list` needs none of their 40 ms."""
     from mininet.net import Mininet
     from mininet.node import Node

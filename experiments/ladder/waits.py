@@ -4,9 +4,9 @@
         print(wait.host, wait.length_ns, wait.cause)        # "origin", 40_000_000, "delayed acknowledgement"
 
 A packet leaves a host because another one has arrived there, or by a timer or program of the host itself. The time from
-the last event at the host (a message that arrived or left) until the packet leaves is therefore the host's own. This holds
-at the host's own interface only: of hosts that were not captured themselves, only segments sent again are named. The
-cause follows from the packets:
+the last event at the host (a message that arrived or left) until the packet leaves is therefore the host's own. This
+holds at the host's own interface only: of hosts that were not captured themselves, only segments sent again are named.
+The cause follows from the packets:
 
     segment sent again          retransmission time-out, or fast retransmission after three duplicate acknowledgements
     data sent on an ACK         Nagle's algorithm if neither the segment nor the one before is full (RFC 9293 section

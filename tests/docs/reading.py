@@ -61,8 +61,10 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        """Its words, without what a shell does with its output."""
+        """Its words, without variables set before it and what a shell does with its output."""
         words = shlex.split(self.text)
+        while re.match(r"[A-Z_0-9]+=", words[0]):
+            words = words[1:]
         return words[: next((place for place, word in enumerate(words) if word in (">", "|")), None)]
 
 

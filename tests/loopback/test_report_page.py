@@ -112,7 +112,7 @@ def test_the_report_is_whole_readable_and_fits(
 def compared_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the report of a run that compares two times, each with a sample in the capture."""
     folder = tmp_path_factory.mktemp("compared")
-    path, spans = Path2(), []
+    path, spans = Path2(), list[CaptureSpan]()
     for targets in (("/", "/a", "/b"), ("/",)):
         start_ns = round(path.now_ms * 1e6)
         page_load(path, targets, port=40000 + len(spans))

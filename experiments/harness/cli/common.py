@@ -183,7 +183,7 @@ def progress(name: str, *, announced: bool = False) -> Iterator[Step]:
 
 def settings(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     """Parse repeated options --set NAME=VALUE into a dictionary. Raises click.BadParameter."""
-    given = {}
+    given: dict[str, str] = {}
     for text in values:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not name or not value:

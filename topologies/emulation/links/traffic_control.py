@@ -96,7 +96,7 @@ def _put(program: Path, folders: Iterable[Path]) -> None:
             namespaces.unmount(program)
     _folders[:] = folders
     for folder in _folders:
-        namespaces.bind_file(folder / "tc", program)
+        namespaces.bind_file(os.fspath(folder / "tc"), os.fspath(program))
         tools.PROGRAMS["tc"] = str(folder / tc_client.REAL)
     if not _folders:
         tools.PROGRAMS.pop("tc", None)

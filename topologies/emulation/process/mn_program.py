@@ -32,7 +32,7 @@ def replaced(workdir: Path) -> Iterator[None]:
         stand_in.write_text(TEXT)
         stand_in.chmod(0o755)
     for place in places:
-        namespaces.bind_file(stand_in, place)
+        namespaces.bind_file(os.fspath(stand_in), os.fspath(place))
     try:
         yield
     finally:

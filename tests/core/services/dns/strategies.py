@@ -1,6 +1,7 @@
 """Hypothesis strategies for names, rdata, records and messages."""
 
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -80,7 +81,7 @@ EDNSES = st.builds(EDNS, U16, st.just(0), st.booleans(), st.lists(OPTIONS, max_s
 def messages(draw: st.DrawFn) -> Message:
     edns = draw(st.none() | EDNSES)
     section = st.lists(records(), max_size=4).map(tuple)
-    flags = {name: draw(st.booleans()) for name in ("qr", "aa", "tc", "rd", "ra", "ad", "cd")}
+    flags: dict[str, Any] = {name: draw(st.booleans()) for name in ("qr", "aa", "tc", "rd", "ra", "ad", "cd")}
     return Message(
         id=draw(U16),
         rcode=draw(st.integers(0, 15 if edns is None else 4095)),

@@ -16,7 +16,8 @@ from lab7.experiments.export.cli import export_command
 from lab7.experiments.harness.discovery import all_topologies, find_topology
 from lab7.topologies.emulation.errors import TopologyError
 from lab7.topologies.emulation.shape import Shape
-from lab7.topologies.interchange.commands import parse_rate_bps, read_lines
+from lab7.topologies.emulation.shape import parse_rate_bps
+from lab7.topologies.interchange.commands import read_lines
 from lab7.topologies.interchange.containerlab import containerlab_lab, read_containerlab
 from lab7.topologies.interchange.kathara import kathara_lab, read_kathara
 from lab7.topologies.interchange.lab import Lab, LabTopo, lab_of
