@@ -15,8 +15,7 @@ from mininet.topo import Topo
 from lab7.experiments.export.cli import export_command
 from lab7.experiments.harness.discovery import all_topologies, find_topology
 from lab7.topologies.emulation.errors import TopologyError
-from lab7.topologies.emulation.shape import Shape
-from lab7.topologies.emulation.shape import parse_rate_bps
+from lab7.topologies.emulation.shape import Shape, parse_rate_bps
 from lab7.topologies.interchange.commands import read_lines
 from lab7.topologies.interchange.containerlab import containerlab_lab, read_containerlab
 from lab7.topologies.interchange.kathara import kathara_lab, read_kathara
