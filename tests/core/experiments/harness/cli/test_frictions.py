@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,7 +99,8 @@ def test_list_takes_the_start_of_names() -> None:
     done = run("list", "http-v", "web")
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines if line and not line.startswith(" ")] == ["http-versions", "topologies"]
-    assert [line.split()[0] for line in lines if line.startswith("    ") and "--set" not in line] == ["web"]
+    # Parameters and hosts are indented further, and wrapped lines belong to the line before them.
+    assert [line.split()[0] for line in lines if re.match(r" {4}\S", line) and "--set" not in line] == ["web"]
 
 
 @pytest.mark.parametrize("words", ["list", "claims", "list --json"])
