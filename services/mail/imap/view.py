@@ -13,7 +13,7 @@ from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
 from lab7.services.mail.maildir.errors import MessageGoneError, NoFolderError
 from lab7.services.mail.maildir.folder import SYSTEM_FLAGS, Folder
 from lab7.services.mail.maildir.limits import STEP_MESSAGES
-from lab7.services.mail.maildir.steps import batches
+from lab7.services.mail.maildir.steps import batches, with_pauses
 
 RECENT = "\\Recent"
 REV2 = "IMAP4rev2"
@@ -21,17 +21,11 @@ _Result = TypeVar("_Result")
 
 
 def pauses(steps: Generator[None, None, _Result]) -> Generator[bytes, None, _Result]:
-    """Run the generator `steps`; yield b"" after each of its steps, and return its result.
+    """Return a generator that runs `steps`, yields b"" after each step, and returns their result.
 
     Whenever b"" (no octets to send) is yielded, the connection may let other sessions run.
     """
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            result: _Result = done.value
-            return result
-        yield b""
+    return with_pauses(steps, b"")
 
 
 class View:

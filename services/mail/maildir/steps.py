@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
+_Pause = TypeVar("_Pause")
 _Result = TypeVar("_Result")
 
 
@@ -18,6 +19,17 @@ def run_steps(steps: Generator[None, None, _Result]) -> _Result:
         except StopIteration as done:
             result: _Result = done.value
             return result
+
+
+def with_pauses(steps: Generator[None, None, _Result], pause: _Pause) -> Generator[_Pause, None, _Result]:
+    """Run a generator and return its result; after each step, yield `pause`, on which the caller lets others run."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: _Result = done.value
+            return result
+        yield pause
 
 
 def batches(items: Sequence[_Item], count: int) -> Iterator[Sequence[_Item]]:

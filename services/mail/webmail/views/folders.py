@@ -12,6 +12,7 @@ from lab7.services.mail.maildir import folder_names
 from lab7.services.mail.maildir.errors import FolderNameError, MaildirError, NoFolderError
 from lab7.services.mail.maildir.folder import Folder
 from lab7.services.mail.maildir.folder_names import INBOX
+from lab7.services.mail.maildir.steps import with_pauses
 from lab7.services.mail.maildir.store import Maildir
 from lab7.services.mail.webmail.limits import FOLDERS_COUNTED_MAX, FOLDERS_SHOWN_MAX
 from lab7.services.mail.webmail.requests import IoRequest, PageError, YieldControl
@@ -111,14 +112,8 @@ def move_steps(maildir: Maildir, folder: Folder, uids: Sequence[int], target: st
 
 
 def paced(steps: Generator[None, None, _Result]) -> Generator[IoRequest, None, _Result]:
-    """Run the generator `steps`, letting other HTTP requests run after each step; return its result."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            result: _Result = done.value
-            return result
-        yield YieldControl()
+    """Return a generator that runs `steps`, lets other HTTP requests run after each step, and returns their result."""
+    return with_pauses(steps, YieldControl())
 
 
 def change_flag(folder: Folder, uid: int, flag: str, is_set: bool) -> None:
