@@ -182,8 +182,8 @@ def test_wide_ladders_and_tables_take_the_width_of_the_window(wide_report: Path,
     assert browser.value(CUT) == []
     assert browser.value("document.documentElement.scrollWidth <= innerWidth")
     assert browser.value("document.querySelector('svg.ladder').getBoundingClientRect().width") > 1200
-    # Sentences have the width of the card, not that of a claim's id.
-    assert browser.value("document.querySelector('.picture li').getBoundingClientRect().width") > 400
+    # The table of messages has the width of the card, not that of a claim's id.
+    assert browser.value("document.querySelector('.picture table').getBoundingClientRect().width") > 400
     # Text keeps lines that can be read.
     assert browser.value("document.querySelector('h1').getBoundingClientRect().width") < 1000
 
