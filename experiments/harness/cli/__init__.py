@@ -224,7 +224,7 @@ def main() -> None:
     except click.ClickException as error:
         from lab7.experiments.harness.cli.interface.usage import explained
 
-        explained(error).show()
+        explained(error, lab7).show()
         sys.exit(USAGE)
     except ArgumentError as error:
         click.echo(f"lab7: {error}", err=True)

@@ -78,14 +78,16 @@ HINTS: dict[str | tuple[str, str], Callable[[click.Context], str]] = {
 }
 
 
-def explained(error: click.ClickException, arguments: Sequence[str] | None = None) -> click.ClickException:
+def explained(
+    error: click.ClickException, program: click.Command, arguments: Sequence[str] | None = None
+) -> click.ClickException:
     """Return a usage error, with a hint added for a missing argument or an unknown option.
 
-    `arguments` is the command line (default: that of this process).
+    `program` is the command `lab7`, `arguments` the command line (default: that of this process).
     """
     context = getattr(error, "ctx", None)
     if context is None and isinstance(error, click.BadOptionUsage):
-        context = _context_of(sys.argv[1:] if arguments is None else arguments)
+        context = _context_of(program, sys.argv[1:] if arguments is None else arguments)
     if context is None:
         return error
     if isinstance(error, click.MissingParameter):
@@ -141,11 +143,9 @@ def _values(kind: Any) -> str:
     return ""
 
 
-def _context_of(arguments: Sequence[str]) -> click.Context:
+def _context_of(program: click.Command, arguments: Sequence[str]) -> click.Context:
     """Return the context of the command that a command line names: click's parser of options gives none."""
-    from lab7.experiments.harness.cli import lab7
-
-    context = click.Context(lab7, info_name="lab7")
+    context = click.Context(program, info_name="lab7")
     for word in arguments:
         inner = context.command.get_command(context, word) if isinstance(context.command, click.Group) else None
         if inner is not None:

@@ -372,7 +372,7 @@ def test_the_command_writes_a_new_folder(tool: str, tmp_path: Path, monkeypatch:
         (("kathara",), "give a topology, as in `lab7 export kathara web`"),
         (("kathara", "nothing"), "unknown topology 'nothing'"),
         (("run", "csv", "--set", "a=b"), "--set is for a topology"),
-        (("run", "cvs"), "there is no format 'cvs': give one of har, csv"),
+        (("run", "cvs"), "there is no format 'cvs' (did you mean csv?): give one of har, csv"),
         (("run", "csv", "-o", "."), ". is a folder: give the name of a file"),
     ],
 )

@@ -25,7 +25,7 @@ def error_of(*words: str) -> str:
     with pytest.raises(click.ClickException) as raised:
         lab7.main(list(words), prog_name="lab7", standalone_mode=False)
     assert raised.value.exit_code == 2
-    return explained(raised.value, words).format_message()
+    return explained(raised.value, lab7, words).format_message()
 
 
 WRONG = {
