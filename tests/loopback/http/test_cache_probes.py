@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.loopback.http.cache_probes.forwarding import OF_HTTP_1, OF_HTTP_2
 from tests.loopback.http.cache_probes.over_http2 import is_expressible
 from tests.loopback.http.cache_probes.probes import PROBES
 from tests.loopback.http.cache_probes.probing import Probe
 from tests.loopback.http.cache_probes.running import Laboratory
 from tests.loopback.http.proxied import proxy_process, raw_origin
 
-OVER_HTTP_2 = [probe for probe in PROBES if is_expressible(probe)]
+OVER_HTTP_2 = [probe for probe in (*PROBES, *OF_HTTP_2) if is_expressible(probe) and probe not in OF_HTTP_1]
 
 
 @pytest.fixture(scope="module")

@@ -122,6 +122,9 @@ async def _listen(port: int, connect: Callable[[Streams], Awaitable[Streams]]) -
                     far[1].close()
         except (EmulationError, OSError, socks.SocksError, asyncio.IncompleteReadError, TimeoutError):
             pass
+        except asyncio.CancelledError:
+            # At the end of the command; asyncio's streams print a traceback for a handler that was cancelled.
+            pass
         finally:
             writer.close()
 

@@ -152,7 +152,7 @@ def test_another_link_or_interface_is_named_with_its_class() -> None:
 
 @pytest.mark.parametrize("kind", [5, "Host", partial(node.Host, "name")])
 def test_what_is_no_class_is_said(kind: Any) -> None:
-    assert complaint(pair(host=kind)).startswith("the host anna has cls=")
+    assert complaint(pair(host=kind)).startswith(f"the host anna is made by {kind!r}, which is not a class: ")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,30 @@ HOUR = "Cache-Control: max-age=3600"
 FRESH = Reply(200, (HOUR,))
 
 
+def _via(received: str, client: str) -> tuple[Probe, Probe]:
+    """Expect Via with the protocol version received from the client (RFC 9110 section 7.6.3)."""
+    own = f"{received} lab7"
+    sent = "1.0 a, 1.1 b"
+
+    def check(outcome: Outcome) -> str | None:
+        values = outcome.seen[0].values("Via")
+        return None if ", ".join(values) == f"{sent}, {own}" else f"the origin saw Via {values}"
+
+    return (
+        required(
+            "9110 7.6.3",
+            f"Via on both, {client}",
+            first(HOUR, checks=(has("Via", "1.1 lab7"), sees("Via", own))),
+            get(checks=(has("Via", "1.1 lab7"),)),
+        ),
+        required("9110 7.6.3", f"Via after Via, {client}", get(f"Via: {sent}", asked=True, checks=(check,))),
+    )
+
+
+OF_HTTP_1 = _via("1.1", "HTTP/1.1")
+OF_HTTP_2 = _via("2", "HTTP/2")
+
+
 def _kept(name: str, *lines: str) -> Probe:
     """Expect these lines of one field in the first response and in the one from storage."""
     field = lines[0].partition(":")[0]
@@ -142,27 +166,7 @@ FIELDS = [
             ("Forwarded", "for=a"),
         )
     ),
-    required(
-        "9110 7.6.3",
-        "Via on both",
-        first(HOUR, checks=(has("Via", "1.1 lab7"), sees("Via", "1.1 lab7"))),
-        get(checks=(has("Via", "1.1 lab7"),)),
-    ),
-    required(
-        "9110 7.6.3",
-        "Via after Via",
-        get(
-            "Via: 1.0 a, 1.1 b",
-            asked=True,
-            checks=(
-                lambda o: (
-                    None
-                    if ", ".join(o.seen[0].values("Via")) == "1.0 a, 1.1 b, 1.1 lab7"
-                    else f"{o.seen[0].values('Via')}"
-                ),
-            ),
-        ),
-    ),
+    *OF_HTTP_1,
     required("9110 7.6.3", "Via names HTTP/1.0", get(version="1.0", asked=True, checks=(sees("Via", "1.0 lab7"),))),
     required(
         "9110 7.6.2",

@@ -21,9 +21,9 @@ from tests.loopback.http.raw_http2 import (
 )
 from tests.loopback.http.support import HOST, PATIENCE_S
 
-# RFC 9113 section 8.2.2: a request with any of these is malformed, so a probe that sends one is for HTTP/1 alone.
 # RFC 9113 section 4.2: the largest frame without a setting of the server.
 FRAME_OCTETS = 16_384
+# RFC 9113 section 8.2.2: a request with any of these is malformed, so a probe that sends one is for HTTP/1 alone.
 _OF_HTTP_1 = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
 
 

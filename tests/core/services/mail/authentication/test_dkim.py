@@ -327,7 +327,7 @@ def test_private_keys_come_from_pem() -> None:
 def test_without_the_library_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     require_cryptography()
     monkeypatch.setitem(sys.modules, "cryptography", None)
-    with pytest.raises(ServiceError, match=r"DKIM needs the package cryptography: pip install 'lab7\[crypto\]'"):
+    with pytest.raises(ServiceError, match=r"DKIM needs the package cryptography: .*install.* cryptography"):
         require_cryptography()
 
 
