@@ -254,8 +254,10 @@ def rehearse() -> None:
     """Run a service that listens on a free loopback port, and stop it at once.
 
     A process that forks services calls this before the first fork: what Python allocates and records when code runs for
-    the first time (inline caches, method caches, keys of instances) is then in pages that the services share.
+    the first time (inline caches, method caches, keys of instances) is then in pages that the services share. Signal
+    handlers are restored: a program forked later that sets none must end on SIGTERM.
     """
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         async def finish() -> None:
@@ -266,6 +268,8 @@ def rehearse() -> None:
         return finish
 
     run_service("rehearsal", argparse.Namespace(listen=[DEFAULT_LISTEN[0]], port=0, log=None), start)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _raise_file_limit() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -107,3 +108,19 @@ def test_tcp_and_udp_share_a_port() -> None:
         return shell.addresses
 
     assert len(asyncio.run(open_both())) == 1
+
+
+def test_a_process_that_was_forked_after_a_rehearsal_ends_on_sigterm() -> None:
+    script = (
+        "import os, time; from lab7.services.shell import rehearse; rehearse(); print(os.getpid(), flush=True); "
+        "os.fork() or time.sleep(60); os.wait()"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True) as parent:
+        assert parent.stdout is not None
+        while not (line := parent.stdout.readline()).strip().isdigit():
+            assert line
+        # The signal goes to the process and its child.
+        os.killpg(parent.pid, signal.SIGTERM)
+        assert parent.wait(PATIENCE_S) == -signal.SIGTERM
+        # The end of the pipe is the end of the child.
+        assert parent.stdout.read() == b""
