@@ -272,9 +272,11 @@ def send_and_wait(net: Any) -> Any:
     host.sendCmd("echo first; sleep 0.2; echo second")
     waiting = host.waiting
     text = said(host.waitOutput())
-    host.sendCmd("sleep 60; echo $?")
+    host.sendCmd("echo begun; sleep 60; echo $?")
+    # Not before the shell has read the line: the terminal drops what is not read at an interrupt.
+    begun = said(host.monitor())
     host.sendInt()
-    return [waiting, text, host.waiting, "^C" in host.waitOutput(), host.waiting]
+    return [waiting, text, begun, host.waiting, "^C" in host.waitOutput(), host.waiting]
 
 
 @statement
