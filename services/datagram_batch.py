@@ -98,10 +98,10 @@ class DatagramBatch:
         self._buffer_fields = memoryview(self._reply_buffers).cast("B").cast("P")
         self._reply_fields = memoryview(self._reply_messages).cast("B").cast("P")
 
-    def receive(self, fileno: int, shortcut: Callable[[bytes], bytes | None]) -> list[int]:
-        """Receive the datagrams that have arrived, and prepare the replies that `shortcut` returns.
+    def receive(self, fileno: int, fast_path: Callable[[bytes], bytes | None]) -> list[int]:
+        """Receive the datagrams that have arrived, and prepare the replies that `fast_path` returns.
 
-        Returns the numbers of the datagrams without a reply, because `shortcut` returned None or the batch has no room
+        Returns the numbers of the datagrams without a reply, because `fast_path` returned None or the batch has no room
         for the reply. Raises BlockingIOError if no datagram has arrived, and OSError.
         """
         count = _checked(_libc.recvmmsg(fileno, self._receive_messages, self._count, socket.MSG_DONTWAIT, None))
@@ -113,7 +113,7 @@ class DatagramBatch:
         begin, place = 0, 0
         for number in range(count):
             at = number * _RECEIVE_OCTETS
-            reply = shortcut(received[at : at + sizes[number]])
+            reply = fast_path(received[at : at + sizes[number]])
             if reply is None or begin + len(reply) > room:
                 unanswered.append(number)
                 continue

@@ -5,8 +5,8 @@
 Each time the socket becomes readable, the endpoint receives up to BATCH_DATAGRAMS datagrams, whereas asyncio's own
 transport receives one per iteration of the event loop. The protocol's datagrams are sent at once. While the socket's
 send buffer is full, up to UNSENT_MAX datagrams are queued; further datagrams are dropped, as a full router queue drops
-them. A protocol with a shortcut (DatagramProtocol) has batches received and answered by one system call each, where the
-system has these calls. Left out: connected sockets.
+them. A protocol with a fast path (DatagramProtocol) has batches received and answered by one system call each, where
+the system has these calls. Left out: connected sockets.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Any
 
 from lab7.services.datagram_batch import DATAGRAM_OCTETS_MAX, DatagramBatch, has_batches
 
-Shortcut = Callable[[bytes], bytes | None]
+FastPath = Callable[[bytes], bytes | None]
 
 # Maximum number of datagrams received before the event loop serves other sockets; libuv's limit is 32.
 BATCH_DATAGRAMS = 64
@@ -26,14 +26,14 @@ UNSENT_MAX = 4_096
 
 
 class DatagramProtocol(asyncio.DatagramProtocol):
-    """Datagram protocol that may have a shortcut: a function from a datagram to its reply, such as a response cache.
+    """Datagram protocol that may have a fast path: a function from a datagram to its reply, such as a response cache.
 
-    A datagram for which the shortcut returns None is passed to datagram_received().
+    A datagram for which the fast path returns None is passed to datagram_received().
     """
 
     @property
-    def shortcut(self) -> Shortcut | None:
-        """The shortcut for the next batch of datagrams; None without one."""
+    def fast_path(self) -> FastPath | None:
+        """The fast path for the next batch of datagrams; None without one."""
         return None
 
 
@@ -51,7 +51,7 @@ class DatagramEndpoint(asyncio.DatagramTransport):
         self._unsent: deque[tuple[bytes, Any]] = deque()
         self._is_closing = False
         self._batch: DatagramBatch | None = None
-        self._shortcuts = protocol if isinstance(protocol, DatagramProtocol) and has_batches(bound) else None
+        self._fast_paths = protocol if isinstance(protocol, DatagramProtocol) and has_batches(bound) else None
         protocol.connection_made(self)
         loop.add_reader(bound.fileno(), self._receive)
 
@@ -91,30 +91,37 @@ class DatagramEndpoint(asyncio.DatagramTransport):
         self.close()
 
     def _receive(self) -> None:
-        shortcut = None if self._shortcuts is None else self._shortcuts.shortcut
-        try:
-            if shortcut is None:
-                self._receive_singly()
-            else:
-                self._receive_batch(shortcut)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._protocol.error_received(error)
+        fast_path = None if self._fast_paths is None else self._fast_paths.fast_path
+        if fast_path is None:
+            self._receive_singly()
+        else:
+            self._receive_batch(fast_path)
 
     def _receive_singly(self) -> None:
         receive, received = self._socket.recvfrom, self._protocol.datagram_received
         for _ in range(BATCH_DATAGRAMS):
-            data, address = receive(DATAGRAM_OCTETS_MAX)
+            try:
+                data, address = receive(DATAGRAM_OCTETS_MAX)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._protocol.error_received(error)
+                return
             received(data, address)
             if self._is_closing:
                 return
 
-    def _receive_batch(self, shortcut: Shortcut) -> None:
+    def _receive_batch(self, fast_path: FastPath) -> None:
         if self._batch is None:
             self._batch = DatagramBatch(BATCH_DATAGRAMS)
         batch, fileno = self._batch, self._socket.fileno()
-        unanswered = batch.receive(fileno, shortcut)
+        try:
+            unanswered = batch.receive(fileno, fast_path)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._protocol.error_received(error)
+            return
         for reply, address in batch.send(fileno, self._protocol.error_received):
             self.sendto(reply, address)
         for number in unanswered:

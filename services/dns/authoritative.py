@@ -136,7 +136,7 @@ def main(argv: list[str] | None = None) -> int:
                 return
             server.transfer = transfers = Transfers(zones, options.allow_transfer)
             respond = responder(zones, transfers)
-            server.respond, server.shortcut = respond, respond.cached
+            server.respond, server.fast_path = respond, respond.cached
             workers.reload()
             shell.log.write("reloaded")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lab7.services import datagram_batch
-from lab7.services.datagrams import BATCH_DATAGRAMS, UNSENT_MAX, DatagramEndpoint, DatagramProtocol, Shortcut
+from lab7.services.datagrams import BATCH_DATAGRAMS, UNSENT_MAX, DatagramEndpoint, DatagramProtocol, FastPath
 
 HOST = "127.0.0.1"
 COUNT = 3 * BATCH_DATAGRAMS
@@ -40,15 +40,15 @@ class Echo(asyncio.DatagramProtocol):
         self.is_lost = exc is None
 
 
-class Shortcutting(Echo, DatagramProtocol):
-    """Protocol whose shortcut replies in upper case to what begins with "s", and with 70,000 octets to "long"."""
+class Answering(Echo, DatagramProtocol):
+    """Protocol whose fast path replies in upper case to what begins with "s", and with 70,000 octets to "long"."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sources: list[Any] = []
 
     @property
-    def shortcut(self) -> Shortcut:
+    def fast_path(self) -> FastPath:
         return lambda data: bytes(70_000) if data == b"long" else data.upper() if data.startswith(b"s") else None
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
@@ -56,11 +56,11 @@ class Shortcutting(Echo, DatagramProtocol):
         super().datagram_received(data, addr)
 
 
-def exchange(bound: socket.socket, datagrams: list[bytes], replies: int) -> tuple[Shortcutting, list[bytes], Any]:
+def exchange(bound: socket.socket, datagrams: list[bytes], replies: int) -> tuple[Answering, list[bytes], Any]:
     """Send datagrams before the endpoint receives; return its protocol, the replies and the client's address."""
 
-    async def run() -> tuple[Shortcutting, list[bytes], Any]:
-        protocol = Shortcutting()
+    async def run() -> tuple[Answering, list[bytes], Any]:
+        protocol = Answering()
         with socket.socket(bound.family, socket.SOCK_DGRAM) as client:
             client.connect(bound.getsockname())
             client.setblocking(False)
@@ -201,21 +201,21 @@ def test_a_closed_endpoint_neither_receives_nor_sends(bound: socket.socket) -> N
     asyncio.run(run())
 
 
-def test_a_shortcut_answers_whole_batches(bound: socket.socket) -> None:
+def test_a_fast_path_answers_whole_batches(bound: socket.socket) -> None:
     datagrams = [b"s%d" % number for number in range(COUNT)]
     protocol, replies, _ = exchange(bound, datagrams, COUNT)
     assert replies == [datagram.upper() for datagram in datagrams]
     assert protocol.received == []
 
 
-def test_what_the_shortcut_does_not_answer_is_received_with_its_address(bound: socket.socket) -> None:
+def test_what_the_fast_path_does_not_answer_is_received_with_its_address(bound: socket.socket) -> None:
     protocol, replies, client = exchange(bound, [b"s", b"x", b"", b"s2", b"x" * 60], 5)
     assert sorted(replies) == sorted([b"S", b"S2", b"x", b"", b"x" * 60])
     assert protocol.received == [b"x", b"", b"x" * 60]
     assert protocol.sources == [client] * 3
 
 
-def test_a_shortcut_over_ipv6() -> None:
+def test_a_fast_path_over_ipv6() -> None:
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as server:
         server.bind(("::1", 0))
         protocol, replies, client = exchange(server, [b"s", b"x"], 2)
@@ -249,3 +249,32 @@ def test_replies_wait_for_room_in_the_send_buffer(bound: socket.socket, monkeypa
     protocol, replies, _ = exchange(bound, [b"s1", b"s2", b"s3"], 3)
     assert replies == [b"S1", b"S2", b"S3"]
     assert protocol.errors == []
+
+
+@pytest.mark.parametrize("kind", [asyncio.DatagramProtocol, DatagramProtocol])
+def test_an_error_of_the_protocol_is_none_of_the_socket(
+    kind: type[asyncio.DatagramProtocol], bound: socket.socket
+) -> None:
+    class Failing(kind):  # type: ignore[misc, valid-type]
+        """Protocol whose handler of datagrams raises an OSError, as a full disk does."""
+
+        fast_path = staticmethod(lambda _: None)
+
+        def datagram_received(self, *_: Any) -> None:
+            raise OSError(errno.ENOSPC, "no space left")
+
+        def error_received(self, exc: Exception) -> None:
+            told.append(exc)
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context["exception"]))
+        endpoint = DatagramEndpoint(asyncio.get_running_loop(), bound, Failing())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(b"x", bound.getsockname())
+            await until(lambda: raised or told)
+        endpoint.close()
+
+    raised, told = list[Exception](), list[Exception]()
+    asyncio.run(run())
+    assert [type(error) for error in raised] == [OSError]
+    assert told == []

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from lab7.services.connections import ConnectionLimits, ConnectionSet, Slot, Stage
-from lab7.services.datagrams import DatagramProtocol, Shortcut
+from lab7.services.datagrams import DatagramProtocol, FastPath
 from lab7.services.dns.codec.codes import class_to_text, rcode_to_text, type_to_text
 from lab7.services.dns.codec.errors import WireError
 from lab7.services.dns.codec.message import Message, encode
@@ -51,7 +51,7 @@ class DNSServer:
 
     `codec` decodes the queries for zone transfers.
 
-    `shortcut`, a lookup in a response cache, is called first for each datagram; its result is sent if it is not None.
+    `fast_path`, a lookup in a response cache, is called first for each datagram; its result is sent if it is not None.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class DNSServer:
         respond: Respond,
         log: EventLog,
         transfer: Transfer | None = None,
-        shortcut: Shortcut | None = None,
+        fast_path: FastPath | None = None,
         limits: Limits | None = None,
         codec: ServerCodec | None = None,
     ) -> None:
@@ -67,7 +67,7 @@ class DNSServer:
         self.codec = codec or ServerCodec()
         self.respond = respond
         self.transfer = transfer
-        self.shortcut = shortcut
+        self.fast_path = fast_path
         self.logging = log.enabled
         self._log = log
         # RFC 7766 section 6.2.3: a server with too many connections may close connections in any order.
@@ -152,17 +152,17 @@ class _DatagramProtocol(DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     @property
-    def shortcut(self) -> Shortcut | None:
-        # Queries are logged with their source address, which a shortcut does not get.
-        return None if self._server.logging else self._server.shortcut
+    def fast_path(self) -> FastPath | None:
+        # Queries are logged with their source address, which a fast path does not get.
+        return None if self._server.logging else self._server.fast_path
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         # Drop queries with source port 0, which are spoofed: a response could not be delivered.
         if addr[1] == 0:
             return
         server = self._server
-        if server.shortcut is not None:
-            cached = server.shortcut(data)
+        if server.fast_path is not None:
+            cached = server.fast_path(data)
             if cached is not None:
                 self._transport.sendto(cached, addr)
                 if server.logging:
