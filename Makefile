@@ -4,6 +4,8 @@ VENV := $(or $(LAB7_VENV),.venv)
 BIN := $(VENV)/bin
 # Where tc and many servers are: the PATH of an ordinary user of Debian lacks them.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+# Without cached bytecode each of the thousands of processes of a test run compiles lab7 anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup peers virtual run test test-slow test-kernel test-vm check format bench index docs release clean
