@@ -33,8 +33,15 @@ def why_not() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where there is no kernel, say so once for all of them."""
+    """Where there is no kernel, say so once for all of them. The tests that need no job of the kernels come first, as the
+    jobs run meanwhile."""
     skip_at_once(config, items, lambda item: item.path.is_relative_to(HERE), why_not())
+    items.sort(key=needs_lane)
+
+
+def needs_lane(item: pytest.Item) -> bool:
+    """Whether a test waits for a job of the kernels."""
+    return "lane" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +49,13 @@ def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
     """The kernels, from their start to their end."""
     with Lane(tmp_path_factory.mktemp("kernel")) as running:
         yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lane_from_the_start(request: pytest.FixtureRequest) -> None:
+    """Start the kernels before the first test if any test waits for their jobs."""
+    if not why_not() and any(needs_lane(item) for item in request.session.items):
+        request.getfixturevalue("lane")
 
 
 @pytest.fixture(scope="session")

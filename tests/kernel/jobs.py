@@ -60,7 +60,9 @@ KERNELS: tuple[tuple[Job, ...], ...] = (
         Job("links", "python -m tests.kernel.links netem {findings}"),
         Job("http-netem", _http("netem"), 120.0),
         Job("http-wire", _http("wire"), 120.0),
-        Job("ordinary-user", "python -m pytest -p no:cacheprovider tests/emulation/testbed/test_ordinary_user.py"),
+        Job(
+            "ordinary-user", "python -m pytest -p no:cacheprovider tests/emulation/testbed/test_ordinary_user.py", 180.0
+        ),
         Job("links-stock", _stock("links.py"), 240.0),
         Job("links-lab7", _ours("links.py"), 240.0),
     ),
