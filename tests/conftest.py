@@ -6,6 +6,7 @@ processes may have equal names. Where the machine refuses them, tests of the emu
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,15 @@ os.environ.pop("COLUMNS", None)
 # How fast a machine draws examples is no property of lab7: neither a deadline nor a slow start fails a test.
 settings.register_profile("lab7", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lab7")
+
+# Collection makes millions of objects that stay until the end: no garbage collection scans them, then or during a test.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the collection has made out of all later garbage collections."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionstart() -> None:

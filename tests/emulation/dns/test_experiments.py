@@ -33,7 +33,7 @@ def verdicts(result: dict[str, object]) -> dict[str, str]:
         ("", "", "sh"),
         pytest.param("authoritative", "bind", "named", marks=pytest.mark.slow),
         pytest.param("authoritative", "nsd", "nsd", marks=pytest.mark.slow),
-        ("local", "unbound", "unbound"),
+        pytest.param("local", "unbound", "unbound", marks=pytest.mark.slow),
     ],
 )
 def test_records_of_every_kind_come_from_whoever_serves_them(

@@ -51,7 +51,7 @@ RECORDS = [
     pytest.param("authoritative", "one-address-of-three", {"D6"}, marks=slow),
     pytest.param("authoritative", "no-authority", {"D15"}, marks=slow),
     pytest.param("authoritative", "wrong-server", {"D14", "D15"}, marks=slow),
-    ("authoritative", "no-tcp", {"D1"}),
+    pytest.param("authoritative", "no-tcp", {"D1"}, marks=slow),
     # Its datagram comes in fragments of IP, which the judge does not put together: to it that is no DNS message, which
     # counts against all that the same traffic is evidence for.
     pytest.param("authoritative", "too-long", {"D1", "D14", "D15"}, marks=slow),

@@ -82,7 +82,7 @@ def require(role: str, name: str) -> None:
         ("origin", "nginx", {"H6", "H8"} | BY_PACKETS),
         ("client", "curl", {"H6", "H8"} | BY_PACKETS),
         # It speaks 1.1 alone.
-        ("client", "wget", {"H8"} | BY_PACKETS - {"H5"}),
+        pytest.param("client", "wget", {"H8"} | BY_PACKETS - {"H5"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_real_program_shows_what_packets_decide(role: str, name: str, judged: set[str], tmp_path: Path) -> None:
@@ -107,6 +107,7 @@ def assert_ordered(result: dict[str, Any]) -> None:
             assert claim["verdict"] == "shown" or "But measured" in claim["evidence"], claim["evidence"]
 
 
+@pytest.mark.slow
 def test_both_sides_are_replaced_at_once(tmp_path: Path) -> None:
     require("origin", "nginx")
     require("client", "curl")
@@ -115,6 +116,7 @@ def test_both_sides_are_replaced_at_once(tmp_path: Path) -> None:
     assert {verdicts(result)[claim] for claim in BY_PACKETS} == {"shown"}
 
 
+@pytest.mark.slow
 def test_lab7_replaces_itself_by_itself(tmp_path: Path) -> None:
     result = result_of(run(tmp_path, "origin=lab7"))
     assert result["implementations"]["origin"] == "lab7.services.http.origin"

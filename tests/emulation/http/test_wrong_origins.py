@@ -64,8 +64,8 @@ ORIGINS: Mapping[str, Fault] = {
     "push-content": Fault({"H13"}, "1.1-persistent,2,2-push", says=(("H13", "differs from octet 0 on"),)),
     "push-late": Fault({"H13"}, "1.1-persistent,2,2-push", says=(("H13", "not loaded"),)),
 }
-# One of each kind; the rest takes a minute or two.
-SHORT = ("status", "keeps-open", "push-content")
+# One; the rest takes a minute or two.
+SHORT = ("keeps-open",)
 INTERLEAVED = ("none", "sequential", "text", "status")
 
 
