@@ -33,8 +33,8 @@ def why_not() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where there is no kernel, say so once for all of them. The tests that need no job of the kernels come first, as the
-    jobs run meanwhile."""
+    """Where there is no kernel, say so once for all of them. Tests that need no job of the kernels come first: the jobs
+    run meanwhile."""
     skip_at_once(config, items, lambda item: item.path.is_relative_to(HERE), why_not())
     items.sort(key=needs_lane)
 

@@ -42,6 +42,10 @@ def _http(links: str) -> str:
     )
 
 
+def _tests(file: str) -> str:
+    return f"python -m pytest -p no:cacheprovider tests/emulation/{file}"
+
+
 def _stock(script: str) -> str:
     """Run a script of Mininet's users by Mininet."""
     sandbox = "python -P -m lab7.topologies.emulation.sandbox"
