@@ -1,12 +1,12 @@
 """Datagram batches: recvmmsg(2) and sendmmsg(2), which receive and send many datagrams with one system call each.
 
-    batch = DatagramBatch(64)
-    for number in batch.receive(fileno, response_cache.get):
-        answer(batch.datagram(number), batch.address(number))
-    batch.send(fileno, on_error)
+    batch = DatagramBatch(64)                                    # at most 64 datagrams
+    for number in batch.receive(fileno, response_cache.get):     # receive; prepare the replies that get() returns
+        answer(batch.datagram(number), batch.address(number))    # get() returned None: answered separately
+    batch.send(fileno, on_error)                                 # send the prepared replies
 
-Python's socket module has neither call, so that they are called in the C library through ctypes. A reply is sent to the
-address as received, which is decoded only for those datagrams whose address() is called.
+Python's socket module has neither call, so they are called in the C library through ctypes. A prepared reply is sent to
+the source address of its query in binary form. address() decodes the address of a single datagram.
 """
 
 import ctypes

@@ -1,9 +1,9 @@
-"""Release of memory in service processes: cycles of failed TLS handshakes, freed memory of the C heap, unused buffers.
+"""Release of unused memory in service processes: objects in reference cycles, freed heap memory, pages of zeros.
 
-release_frames() breaks the reference cycle that keeps the connection of a failed handshake in memory.
-return_freed_memory() returns freed heap memory to the operating system by malloc_trim(3).
-release_zero_pages() returns the pages of a large object that it has not used yet. Left out: C libraries other
-than glibc, which return freed memory without a call or have no function for it.
+release_frames() breaks the reference cycle that keeps the connection of a failed TLS handshake in memory.
+return_freed_memory() returns freed heap memory to the operating system by malloc_trim(3). release_zero_pages() returns
+the pages of a large object that contain only zeros. Left out: C libraries other than glibc, which return freed memory
+without a call or have no function for it.
 """
 
 import ctypes

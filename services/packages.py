@@ -1,4 +1,8 @@
-"""Python packages that lab7 uses only where they are installed: the command that installs one beside this lab7."""
+"""Installation command of a Python package that lab7 uses only if it is installed, such as `cryptography`.
+
+The command installs the package into the Python environment in which lab7 itself runs (pipx, uv, or a virtual
+environment).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Layout of a topology as a tree: its spanning trees, drawn from left to right, with each leaf in a row of its own.
+"""Layout of a topology's diagram as trees: each spanning tree is drawn from left to right, with one leaf in each row.
 
-Links that are not in a spanning tree (loops, several links between two nodes) are left to the caller.
+Links outside of the spanning trees (loops, second links between two nodes) get no place here: the caller draws them.
 """
 
 from __future__ import annotations

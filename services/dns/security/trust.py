@@ -48,11 +48,10 @@ class Security(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ZoneTrust:
-    """The security state of the zone that a name is in: the zone's keys if secure, the reason if bogus.
+    """Security state of the zone that contains a name, with the zone's keys if it is secure, the reason if it is bogus.
 
-    An insecure zone has a reason only if it is signed in a way that this resolver does not validate.
-
-    `is_end` is True if no zone can be below the name, because the name does not exist or is an alias.
+    An insecure zone has a reason only if it is signed in a way that this resolver does not validate. `is_end` is True
+    if no zone can be below the name, because the name does not exist or is an alias.
     """
 
     zone: Name
@@ -106,7 +105,7 @@ class SecurityContext:
     _referrals: BoundedDict[Name, tuple[Message, float]] = field(default_factory=lambda: BoundedDict(REFERRALS_MAX))
 
     def trust(self, name: Name, now: float) -> ZoneTrust | None:
-        """Return the known security state of the zone that a name is in; None if there is none or it has expired.
+        """Return the cached security state of the zone that contains a name; None if it is unknown or has expired.
 
         RFC 7646 section 2: a trust anchor below a negative trust anchor has precedence, because it is nearer.
         """
@@ -116,12 +115,12 @@ class SecurityContext:
         return found if found is not None and found.expires > now else None
 
     def put_trust(self, name: Name, trust: ZoneTrust) -> ZoneTrust:
-        """Store the security state of the zone that a name is in, and return the state."""
+        """Cache the security state of the zone that contains a name, and return the state."""
         self._zones.put(name, trust, cost_of(sum(len(key.key) for key in trust.keys)))
         return trust
 
     def put_referral(self, zone: Name, message: Message, now: float) -> None:
-        """Store a referral for the validation of its zone: it has the DS records, or the proof that there are none."""
+        """Store a referral, so that its DS records, or the proof that there are none, validate its zone later."""
         proof = replace(message, answers=(), additional=())
         size = sum(map(stored_octets, rrsets_of(proof.authority)))
         self._referrals.put(zone, (proof, now), cost_of(size))

@@ -1,6 +1,7 @@
 """File operations of one FTP user below the home directory, with write permission and quota.
 
-The methods block on the file system, so callers run them in worker threads. All raise FileError.
+The methods block on the file system, so callers run them in worker threads. A failed operation raises FileError, which
+has the cause, such as a missing file or an exceeded quota.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Stored responses of the HTTP cache, as immutable values: head, times and part of the content (RFC 9111 3 and 3.1).
+"""Stored responses of the HTTP cache: immutable records of head, times and stored range (RFC 9111 sections 3 and 3.1).
 
     StoredResponse(
         b"http://a/", b"GET", request.fields,   # cache key, method and fields of the request

@@ -1,9 +1,11 @@
-"""Record of invalidated cache keys: the response to a request sent before may be outdated (RFC 9111 section 4.4).
+"""Record of invalidated cache keys, to recognise responses that were requested before the invalidation (RFC 9111 4.4).
 
-invalidations = Invalidations()
-begun = invalidations.count             # before a request is sent
-invalidations.note(b"http://a/")        # meanwhile, POST to the same URI has succeeded
-invalidations.is_outdated(b"http://a/", begun)      # True: do not store the response
+    invalidations = Invalidations()
+    begun = invalidations.count             # before a GET is sent to the origin
+    invalidations.note(b"http://a/")        # meanwhile, a POST to the same URI has succeeded
+    invalidations.is_outdated(b"http://a/", begun)      # True: the response to the GET is not stored
+
+Such a response may have the state of the resource before the change.
 """
 
 # Number of keys kept. Beyond it all are dropped, and any response to a request sent before counts as outdated.

@@ -1,7 +1,8 @@
 """Page-load strategies of HTTP/1, one function each: serial, parallel, persistent, pipelined.
 
-RFC 9112 sections 9.3 (persistence), 9.3.2 (pipelining, with retries of unanswered requests) and 9.4 (concurrency).
-The strategies are compared in strategies.py.
+Each function fetches the objects of a page with its own number of connections and order of requests. RFC 9112 sections
+9.3 (persistence), 9.3.2 (pipelining, with retries of unanswered requests) and 9.4 (concurrency). strategies.py compares
+the load times of all strategies.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Page-load strategies of HTTP/2, one function each: multiplexed, pushed, upgraded from HTTP/1.1.
 
-RFC 9113 sections 3.3 (prior knowledge), 5.1.2 (limit of concurrent streams), 6.8 and 8.7 (retries of unprocessed
-requests) and 8.4 (push); RFC 7540 section 3.2 (Upgrade: h2c). The strategies are compared in strategies.py.
+Each function fetches the objects of a page over one HTTP/2 connection per origin. RFC 9113 sections 3.3 (prior
+knowledge), 5.1.2 (limit of concurrent streams), 6.8 and 8.7 (retries of unprocessed requests) and 8.4 (push); RFC 7540
+section 3.2 (Upgrade: h2c). strategies.py compares the load times of all strategies.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,7 @@
-"""State of a page load, shared by the strategies: base page, objects fetched, concurrent tasks."""
+"""State of a page load: base page, links to its objects, objects fetched, and the maximum number of connections.
+
+The functions that load a page (http1_strategies.py, http2_strategies.py) read and change this state.
+"""
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence

@@ -1,10 +1,11 @@
-"""HTTP server on asyncio: the server, whose connections are those of http1_connection.py and http2_connection.py.
+"""HTTP server on asyncio for HTTP/1 and HTTP/2: creates a connection object for each accepted TCP connection.
 
     server = HTTPServer(handler, log, time.time)
     await shell.open_tcp(server.protocol, connections=server.connections)     # shell: the service's runtime
 
-`handler` is a function of a Request and its content that returns a Response, or an awaitable of one. When all
-connections are in use, services/connections.py decides which one is evicted for a new one.
+`handler` is a function of a Request and its content that returns a Response, or an awaitable of one. The connection
+classes are in http1_connection.py and http2_connection.py. When all connections are in use, services/connections.py
+decides which one is evicted for a new one.
 """
 
 from collections.abc import Callable, Iterable

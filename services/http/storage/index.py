@@ -1,7 +1,7 @@
 """Index of stored responses by cache key, with accounting of memory and disk space, limits, and LRU eviction.
 
-    index.add(entry)           -> the entries removed for it: replaced ones; the LRU variant of a URI above its limit
-    index.make_room()          -> the entries evicted so that all limits hold again
+    index.add(entry)           -> the entries that it replaces; if the URI has too many variants, also the LRU variant
+    index.make_room()          -> the entries evicted until memory and disk space are within their limits
     index.find(b"http://a/")   -> the stored responses of a URI, the newest first
 
 The cache key is the URI (RFC 9111 section 2). Variants of one URI differ in the request fields that Vary nominates

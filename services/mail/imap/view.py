@@ -1,4 +1,8 @@
-"""Selected mailbox as announced to one IMAP client: sequence numbers, pending updates (RFC 3501 sections 5.2, 7)."""
+"""Selected mailbox as announced to one IMAP client: sequence numbers, pending updates (RFC 3501 sections 5.2, 7).
+
+Other sessions change the mailbox at any time, but the sequence numbers of a client change only when its session sends
+EXISTS and EXPUNGE. The view is the state that the client knows; its pending updates are the difference from the folder.
+"""
 
 import contextlib
 from bisect import bisect_left, bisect_right

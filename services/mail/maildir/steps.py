@@ -1,6 +1,7 @@
-"""Helpers for long operations on Maildir folders, which run as generators that yield after a number of messages.
+"""Execution of long operations on Maildir folders in steps, such as the copy of many messages, by generators.
 
-Between the steps of such a generator, a server program handles its other sessions.
+Such an operation is a generator that yields after a bounded number of messages. Between two steps, a server handles its
+other sessions.
 """
 
 from collections.abc import Generator, Iterator, Sequence

@@ -1,6 +1,6 @@
-"""Channel of the control protocol: messages with file descriptors on a Unix socket (SOCK_SEQPACKET, SCM_RIGHTS).
+"""Messages with file descriptors over a Unix socket (SOCK_SEQPACKET, SCM_RIGHTS), for the control of a running network.
 
-By this protocol, other processes of the user control a running network.
+By these messages, other processes of the same user control a running network (see protocol).
 """
 
 from __future__ import annotations

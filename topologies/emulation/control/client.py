@@ -1,4 +1,7 @@
-"""Client of the control socket of a running network: requests, and replies with packet sockets or TCP connections."""
+"""Client of a running network's control server: sends requests over a Unix socket and returns the replies.
+
+The reply to some requests carries open sockets: a packet socket on an interface, or a TCP connection from a host.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Notices: messages about events in a running network (changes of links, services, commands) for its subscribers."""
+"""Notices: messages about events in a running network (changes of links, services, commands) for its subscribers.
+
+A subscriber is a client of the control server that has sent the request `subscribe`, such as `lab7 events`.
+"""
 
 from __future__ import annotations
 

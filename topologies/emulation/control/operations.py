@@ -1,7 +1,7 @@
-"""Operations on a running network for its control server: description, links, services, packet and TCP sockets.
+"""Operations that the control server of a running network carries out on its links, services and sockets.
 
-All operations raise EmulationError or a subclass, with a message for the user. Operations that change the network are
-serialised.
+Each operation takes the fields of a client's request and returns those of the reply. A failed operation raises
+EmulationError or a subclass, with a message for the user. Only one operation at a time changes the network.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """NAT of Mininet: a host that forwards, and translates the addresses of one subnet to its own (RFC 3022), by iptables.
 
-    hosts 10.0.0.0/8 -- s1 -- nat0 -- what nat0 reaches
+    hosts 10.0.0.0/8 -- s1 -- nat0 -- networks on nat0's other interfaces
 
 The rules are those of mininet.nodelib.NAT, each inserted once. As in Mininet, net.addNAT() puts the host into the
 switches' network namespace. Without a sandbox (separate Linux namespaces for the whole network), that is the machine's
-namespace. In a sandbox, it has the interfaces of the topology only, so that packets to other destinations are answered
-by an ICMP error. Left out: the change of /etc/network/interfaces, a file of the machine.
+namespace. In a sandbox, this namespace has the interfaces of the topology only, so that packets to other destinations
+are answered by an ICMP error. Left out: the change of /etc/network/interfaces, a file of the machine.
 """
 
 from collections.abc import Iterator, Sequence

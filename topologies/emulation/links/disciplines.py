@@ -1,12 +1,13 @@
-"""Queueing disciplines of an interface as tc(8) shows and changes them: a chain of htb, netem, tbf, pfifo and bfifo.
+"""Queueing disciplines (qdiscs) of a link's end, as tc(8) shows and changes them: htb, netem, tbf, pfifo and bfifo.
 
-Stock Mininet shapes a link by disciplines on its two interfaces; lab7 shapes the link itself, behind the interface. A
-Chain holds the disciplines that stock Mininet would have on the interface (TCIntf: htb as 5:, below its class 5:1
-netem as 10:), follows the changes that a user makes by tc, and says to which shape of the link they amount.
+In stock Mininet, qdiscs on the two interfaces of a link shape its traffic. In lab7 the interfaces have no qdiscs: the
+link itself shapes. Chain emulates the qdiscs that stock Mininet would have on an interface (htb with handle 5:, and
+netem with handle 10: below its class 5:1). It parses a user's tc commands, changes these qdiscs accordingly, and
+computes the rate, delay, loss and queue of the link that have the same effect.
 
-Left out, and refused by one sentence: other disciplines, several leaf classes, filters, and parameters of netem that a
-link has no counterpart of (corrupt, duplicate, distribution, gap, correlations). htb's and tbf's bursts are taken and
-have no effect: a link transmits at its rate.
+Left out, and refused with an error message: other qdiscs, several leaf classes, filters, and the parameters of netem
+that links of lab7 do not have (corrupt, duplicate, distribution, gap, correlations). The bursts of htb and tbf are
+accepted without effect, since a link transmits at its rate.
 """
 
 from collections.abc import Callable, Mapping, Sequence

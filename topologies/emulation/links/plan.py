@@ -1,9 +1,9 @@
 """Plan: pending changes of a network's interfaces, routes and tables, collected and applied in batches.
 
-Within a block of together(), the parts of a network add changes to the plan, which are applied at the end of the block.
-Outside of such a block, made() applies each change at once. One `ip -batch` creates the ends of all links, another one
-the bridges, and the changes of each host go through one rtnetlink socket. Code that needs the network up to date, such
-as a command in a host, flushes the plan first.
+In a block `with plan.together():`, changes are added to the plan, and applied at the end of the block. Outside of such
+a block, each change is applied at once. One `ip -batch` creates the ends of all links, another one the bridges, and one
+rtnetlink socket per host applies the changes of that host. Code that needs the network up to date, such as a command in
+a host, first applies the pending changes.
 """
 
 import re

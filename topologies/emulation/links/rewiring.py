@@ -1,7 +1,8 @@
-"""State of the ends of a link that is made anew while the network runs: addresses, routes, neighbours and ports.
+"""State of a network interface (addresses, routes, neighbours, switch port), saved before its link is replaced.
 
-A plain link is a veth pair, which this kernel may be unable to shape. A link that gets its first delay, loss or rate
-while the network runs therefore becomes a user-space link: both ends are made again, under their names.
+A link without delay, loss or rate is a veth pair, which cannot be shaped if the kernel has no netem. If such a link
+gets its first delay, loss or rate while the network runs, a user-space link replaces it: both interfaces are created
+again under their names, and their saved state is restored.
 """
 
 import json

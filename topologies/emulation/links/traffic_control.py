@@ -1,10 +1,11 @@
-"""Server of the program `tc` in a sandbox: tc(8) on the interfaces of links, which the link itself shapes.
+"""Server of the program `tc` in a sandbox: executes tc(8) commands on interfaces whose link lab7 shapes.
 
-Users poll queues by `tc -s qdisc show dev s0-eth1`, and shape links by `tc qdisc add dev h1-eth0 root netem ...`. The
-discipline that they mean is the link's, behind the interface. In a sandbox, therefore, tc_client takes the place of the
-installed program (a mount over it): a command on an interface of a shaped link is answered by the link, in the words
-of tc. So is a command with netem where the kernel has no netem: the link is shaped from then on. All other commands
-are those of the installed program.
+Users poll queues by `tc -s qdisc show dev s0-eth1`, and shape links by `tc qdisc add dev h1-eth0 root netem ...`. In
+lab7 such an interface has no qdisc of its own, because the link shapes the frames. So in a sandbox (the Linux
+namespaces of a network) the program tc_client is mounted over the installed tc. It sends each command to this server,
+which applies the command to the link, or prints the state of the link, in the output format of tc. If the kernel has no
+netem, a tc command with netem on any other link makes it a shaped link. All other commands are executed by the
+installed program.
 """
 
 import contextlib

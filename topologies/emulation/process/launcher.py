@@ -1,7 +1,7 @@
 """Launcher of services: starts modules (`lab7.services.http.origin --port 80`) in hosts, until each prints READY.
 
-A user's file (`/home/ann/time_server.py --port 37`) is such a module if it has a main(argv). Any other command is a
-Program (see program).
+A user's Python file with a function main(argv) (`/home/ann/time_server.py --port 37`) is started like a module. Any
+other command line is an external program (see program).
 """
 
 import contextlib

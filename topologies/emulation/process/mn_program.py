@@ -1,6 +1,8 @@
-"""Program `mn` in a sandbox, in place of Mininet's own: `mn -c`, which many scripts run, has nothing to clean.
+"""Program `mn` in a sandbox, in place of Mininet's command: `mn -c` has no effect, any other use is refused.
 
-Mininet's would remove files of the machine (/tmp/*.log, /tmp/*.out), and end processes of the network that is up.
+Many Mininet scripts run `mn -c` to clean up. Mininet's own `mn -c` would remove files of the machine (/tmp/*.log,
+/tmp/*.out) and end processes of the running network. In a sandbox (the Linux namespaces of a network) it has nothing to
+clean, since the kernel removes the namespaces at their end.
 """
 
 import contextlib
