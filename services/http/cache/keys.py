@@ -177,7 +177,7 @@ def matches_vary(stored: StoredResponse, fields: Fields) -> bool:
 
 
 def same_key(old: StoredResponse, new: StoredResponse) -> bool:
-    """Return True if storing `new` replaces `old`, a stored response of the same URI and method.
+    """Return True if storing the response `new` replaces the response `old`, stored for the same URI and method.
 
     `new` replaces `old` if `old` matches the request of `new` under Vary. If both are parts of the same representation,
     `new` must also cover `old`.

@@ -60,7 +60,7 @@ class StoredResponse:
     memo: object = field(default=None, init=False, compare=False, repr=False)
 
     def under_name(self, name: str, size_octets: int | None = None) -> "StoredResponse":
-        """Return a copy with the name and the size of its content in the store.
+        """Return a copy of the stored response with the name and the size that its content has in the store.
 
         This is cheaper than dataclasses.replace().
         """

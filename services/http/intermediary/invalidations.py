@@ -13,7 +13,7 @@ KEYS_KEPT = 4096
 
 
 class Invalidations:
-    """Record of the last invalidation of each cache key, in the order of their number `count`."""
+    """Record of the last invalidation of each cache key; `count` is the number of invalidations so far."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -29,5 +29,8 @@ class Invalidations:
         self._noted[key] = self.count
 
     def is_outdated(self, key: bytes, begun: int) -> bool:
-        """Return whether the response to a request, sent when `count` was `begun`, may precede an invalidation."""
+        """Return whether `key` has been invalidated since its request was sent.
+
+        `begun` is the value of `count` at that time. The response may then be from before the invalidation.
+        """
         return begun < self._dropped_at or begun < self._noted.get(key, 0)

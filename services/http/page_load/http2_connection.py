@@ -116,7 +116,7 @@ class Http2Connection:
     def _send_requests(
         self, links: Sequence[Link], waiting: list[int], streams: dict[int, int], sink: Sink | None
     ) -> list[int]:
-        """Send as many requests as the server allows, in one write; return the indices of the links left."""
+        """Send requests for links in one write, as many as the server allows; return the indices of the links left."""
         request_s = self._connector.elapsed_s()
         left: list[int] = []
         for index in waiting:

@@ -39,11 +39,11 @@ class HTTPServer:
     ) -> None:
         """Create a server without listening sockets; protocol() is the factory for its connections.
 
-        `handler` is called with complete requests. If there is a `relay`, it gets all requests instead, as soon as
-        their heads have arrived. `refusal` returns the error response that a request's head alone causes, or None; the
-        response is sent instead of 100 Continue. `push` enables server push of a page's objects to HTTP/2 clients that
-        permit it. `takes_websocket` means that the relay forwards WebSocket, so that HTTP/2 clients may use it.
-        `keeps_http_1_0` is False for a forward proxy, which closes connections to HTTP/1.0 clients.
+        `handler` is called with complete requests. If there is a `relay`, it is called instead, as soon as the head of
+        a request has arrived. `refusal` is a function of a request's head that returns an error response, or None for a
+        valid head; the error is sent instead of 100 Continue. `push` enables server push of a page's objects to HTTP/2
+        clients that permit it. `takes_websocket` means that the relay forwards WebSocket, so that HTTP/2 clients may
+        use it. `keeps_http_1_0` is False for a forward proxy, which closes connections to HTTP/1.0 clients.
         """
         limits = bounds or Limits()
         self.context = ServerContext(

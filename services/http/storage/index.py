@@ -24,7 +24,7 @@ SameKey = Callable[[StoredResponse, StoredResponse], bool]
 
 @dataclass(frozen=True, slots=True)
 class IndexLimits:
-    """Limits of all entries together: octets in memory and on disk (0: no disk), entries, and variants of one URI."""
+    """Limits of the whole store: octets in memory and on disk (0: no disk), number of entries, variants per URI."""
 
     memory_octets: int = limits.MEMORY_OCTETS
     disk_octets: int = 0
@@ -107,7 +107,10 @@ class Index:
             self._held.move_to_end(name)
 
     def add(self, entry: Entry) -> list[Entry]:
-        """Add an entry; remove and return those it replaces, and one more if its URI has too many variants."""
+        """Add an entry; remove the entries that it replaces, and one more if its URI has too many variants.
+
+        Return those removed.
+        """
         stored = entry.stored
         before, dropped = self.find(stored.uri), list[Entry]()
         if before:
@@ -138,7 +141,7 @@ class Index:
         self.touch(stored.name)
 
     def hold(self, entry: Entry, content: bytes) -> None:
-        """Keep the content of an entry in memory, in addition to its file."""
+        """Keep the content of an entry, which is in a file, in memory as well."""
         self._count(entry, -1)
         entry.content = content
         self._count(entry, 1)
