@@ -97,7 +97,7 @@ class CdnPlan:
 
 
 def region_network(region: str) -> str:
-    """Return the IPv4 network of a region, as a prefix in the region map."""
+    """Return the IPv4 network of a region, such as `10.8.1.0/24`, as the region map of the CDN's name server has it."""
     return f"{PREFIX}.{REGIONS[region][0]}.0/24"
 
 
@@ -181,7 +181,7 @@ class CdnParts(Topo):  # type: ignore[misc]
 
 
 class CdnTopo(CdnParts):
-    """Topology of a CDN: regions with replicas, an origin, name servers; parameters: see build()."""
+    """Mininet topology of a CDN: regions with replicas, an origin, name servers; build() documents the parameters."""
 
     def build(
         self,

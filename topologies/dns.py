@@ -82,7 +82,7 @@ VERSIONS = ("10.53.4.1", "10.53.4.2", "10.53.4.3")
 
 
 def changing_name(ttl: int) -> str:
-    """Return the name in example.com whose address changes during a run, and whose records have the TTL `ttl`."""
+    """Return the domain name in example.com with TTL `ttl` whose address changes during a run."""
     return f"ttl{ttl}.example.com."
 
 
@@ -225,7 +225,7 @@ def zone_file(origin: str) -> str:
 
 
 class DnsTopo(Topo):  # type: ignore[misc]
-    """Topology of the DNS hierarchy with a campus and its recursive resolver; parameters: see build()."""
+    """Mininet topology of the DNS hierarchy with a campus and its resolver; build() documents the parameters."""
 
     # Hosts resolve names by the name servers, not by /etc/hosts.
     host_names = False

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Place:
-    """Place of a node: depth in the tree, row, parent, and the index of the link to the parent (None for a root)."""
+    """Place of a node in a tree layout: depth, row, parent, and index of the link to the parent (None for a root)."""
 
     depth: int
     row: float
@@ -29,7 +29,7 @@ _Neighbours = Mapping[str, list[tuple[str, int]]]
 def spanning_trees(
     nodes: Sequence[str], links: Sequence[tuple[str, str]], switches: frozenset[str] = frozenset()
 ) -> list[Tree]:
-    """Return a spanning tree of each connected component, as nodes in the order of their distance from the root.
+    """Return a spanning tree of each connected component, with its nodes in the order of distance from the root.
 
     The root is half-way on a longest path; if there are two such nodes, a switch is preferred.
     """
@@ -48,7 +48,7 @@ def spanning_trees(
 
 
 def children_of(tree: Tree) -> dict[str, list[str]]:
-    """Return the children of each node of a tree, in the order of the tree."""
+    """Return the children of each node of a tree, in the order in which the tree lists them."""
     children: dict[str, list[str]] = {node: [] for node in tree}
     for node, (parent, _) in tree.items():
         if parent is not None:

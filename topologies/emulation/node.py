@@ -53,11 +53,11 @@ class LazyShell(Node):  # type: ignore[misc]
     plan = Plan()
 
     def network_pid(self) -> int:
-        """Return the id of a process in the node's namespaces (0: this process); pending changes are not applied."""
+        """Return the id of a process in the node's namespaces (0: this process); apply no pending changes first."""
         return 0
 
     def change(self, lines: Iterable[str]) -> None:
-        """Run commands of ip(8) in the node's network namespace: now, or with other pending changes of the network."""
+        """Run commands of ip(8) in the node's network namespace: at once, or with the network's pending changes."""
         self.plan.node(self).lines.extend(lines)
         self.plan.made()
 
@@ -90,7 +90,7 @@ class LazyShell(Node):  # type: ignore[misc]
         return super().popen(*args, **kwargs)  # type: ignore[no-any-return]
 
     def check_command(self, words: Sequence[Any]) -> None:
-        """Raise EmulationError for a command that this kernel cannot follow."""
+        """Raise EmulationError for a command that would have no effect, because this kernel lacks netem or VLANs."""
         idle_commands.check(self.name, words)
 
     def terminate(self) -> None:
@@ -114,7 +114,10 @@ class LazyShell(Node):  # type: ignore[misc]
         return subprocess.Popen(words, **params)
 
     def entering(self, cwd: str | None = None) -> list[str]:
-        """Return the command prefix (nsenter) to run a command in this node's namespaces, in `cwd` or its folder."""
+        """Return the command prefix (nsenter) that runs a command in this node's namespaces and in a folder.
+
+        cwd: the folder, by default the node's own.
+        """
         place = cwd or self.folder or self.workdir
         return ["nsenter", *self._namespaces(), f"--wdns={place}", "--"]
 
@@ -223,7 +226,7 @@ class Host(LazyShell):
         namespaces.bind_file(f"/proc/{self.network_pid()}/ns/net", str(NAMED / self.name))
 
     def network_pid(self) -> int:
-        """Return the id of a process in the host's namespaces; pending changes of the network are not applied."""
+        """Return the id of a process in the host's namespaces; apply no pending changes of the network first."""
         return self._holder.pid
 
     @property
@@ -239,7 +242,7 @@ class Host(LazyShell):
 
     @pid.setter
     def pid(self, _pid: int) -> None:
-        """Ignore the value: Mininet assigns the process id of the shell."""
+        """Ignore the assigned value: Mininet sets `pid` to the process id of the host's shell."""
 
     def namespace_files(self) -> list[str]:
         """Return the files of the host's network, UTS and mount namespaces, which outlive every process of the host."""
@@ -481,7 +484,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         return super().dpctl(*args)
 
     def check_command(self, words: Sequence[Any]) -> None:
-        """Raise EmulationError for a command without effect here, such as one of Open vSwitch on a Linux bridge."""
+        """Raise EmulationError for a command without effect, such as one of Open vSwitch on a Linux bridge."""
         super().check_command(words)
         if not self.has_open_vswitch:
             idle_commands.check_of_bridge(self.name, words)
@@ -534,7 +537,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         return list(self._attached)
 
     def plug_again(self, intf: Any) -> None:
-        """Make a port whose device was made again a port of the running bridge, with other pending changes."""
+        """Attach a port whose device was replaced to the running bridge again, with the pending changes."""
         self.plan.lines += self._attaching(intf.name)
 
     def attach(self, intf: Any) -> None:
@@ -562,7 +565,10 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         return [row["state"] for row in json.loads(found.stdout or "[]") if row.get("master") == self.name]
 
     def add_static_entries(self, places: Iterable[tuple[str, str]]) -> None:
-        """Install static forwarding entries (MAC address, port); nothing is learned, flooded or aged then."""
+        """Install static forwarding entries (MAC address, port).
+
+        After that, the bridge does not learn, flood or age.
+        """
         self._entries = list(places)
         self._install(self._entries)
 

@@ -227,7 +227,10 @@ END: Mapping[str, Check] = {
 
 
 def check(topo: Topo) -> None:
-    """Validate all options of a topology. Raises TopologyError for the first with an invalid type or value."""
+    """Validate the options of a topology's hosts, switches and links.
+
+    Raises TopologyError for the first invalid one.
+    """
     for host in topo.hosts():
         _check(f"the host {host}", topo.nodeInfo(host), HOST)
     for switch in topo.switches():

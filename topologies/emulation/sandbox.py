@@ -119,7 +119,7 @@ def run(command: Sequence[str], salvage: Salvage | None = None) -> int:
 
 
 def _tell_kill(died: str, salvage: Salvage | None) -> None:
-    """Print the reason for the kill of the command, after saving the packets that it had captured."""
+    """Print the reason why the command in the sandbox was killed, after its captured packets have been saved."""
     folder = _unfinished_folder()
     kept = folder is not None and salvage is not None and salvage(folder, died)
     # After SIGHUP the terminal may be closed, and print() raises OSError.
@@ -128,9 +128,9 @@ def _tell_kill(died: str, salvage: Salvage | None) -> None:
 
 
 def _describe_kill(command: Sequence[str], status: int, report: bytes) -> str | None:
-    """Return a sentence if a process of the sandbox was killed, from the wait status and the report of process 1.
+    """Return a sentence about a process of the sandbox that was killed; None if the command has ended normally.
 
-    None for a usual end.
+    It uses the wait status, and the report of process 1.
     """
     code = os.waitstatus_to_exitcode(status)
     if code < 0 and -code not in USUAL:
@@ -149,7 +149,10 @@ def _unfinished_folder() -> Path | None:
 
 
 def unfinished(folder: Path | None) -> None:
-    """Register the result folder of the run in progress; None for no run. No effect outside of a sandbox."""
+    """Register the result folder of the run in progress, None for no run, so that its captures are saved after a kill.
+
+    This has no effect outside of a sandbox.
+    """
     if inside():
         UNFINISHED.write_text(str(folder.resolve()) if folder else "")
 
@@ -180,7 +183,7 @@ WITHOUT = "`lab7 run --time virtual` needs no namespaces"
 
 
 def _refusal(error: OSError) -> str:
-    """Return a message about namespaces that cannot be created, with the switch of the kernel that forbids them."""
+    """Return an error message about namespaces that cannot be created, with the kernel setting that forbids them."""
     if error.errno == errno.ENOSPC:
         # unshare(2): the limit of namespaces of some kind is reached, which is 0 where an administrator forbids them.
         limits = [path for path in LIMITS if path.exists() and path.read_text().strip() == "0"]

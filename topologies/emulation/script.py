@@ -57,7 +57,7 @@ _OTHER_METHODS |= dict.fromkeys(("addP4Switch", "addP4RuntimeSwitch"), "P4-utils
 
 
 class ScriptNetwork(Network):
-    """Substitute for the class Mininet in scripts: the constructor brings a testbed up, and stop() takes it down.
+    """Substitute for the class Mininet in scripts: its constructor starts a testbed's network, stop() takes it down.
 
     settings: options of the testbed (see Testbed), set by `run`. For an option that is None, the script's own option or
     Mininet's default is used.
@@ -114,13 +114,13 @@ class ScriptNetwork(Network):
             self.build()
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Refuse the network of Mininet's examples that needs several machines."""
+        """Refuse MininetCluster, Mininet's example for several machines: its constructor will raise an error."""
         super().__init_subclass__(**options)
         if cls.__name__ == "MininetCluster":
             cls.__init__ = _refuse_cluster  # type: ignore[method-assign]
 
     def __getattr__(self, name: str) -> Any:
-        """Refuse a method that only networks derived from Mininet have."""
+        """Raise an error for a method that only other projects, derived from Mininet, have; such as Containernet."""
         if project := _OTHER_METHODS.get(name):
             raise _OtherProjectError(
                 f"{name}() is of {project}, whose nodes a testbed lacks: it runs files for Mininet"
@@ -157,7 +157,7 @@ class ScriptNetwork(Network):
 
 
 class _OtherProjectError(EmulationError, AttributeError):
-    """Error for a method that Mininet lacks; hasattr() is False for it."""
+    """Error for a method that only other projects derived from Mininet have; hasattr() returns False for it."""
 
 
 def _refuse_cluster(*_arguments: Any, **_options: Any) -> None:
@@ -233,13 +233,13 @@ def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None
 
 @contextmanager
 def _without_mn() -> Iterator[None]:
-    """Replace Mininet's command for a `with` block, also while the script has no network."""
+    """Replace Mininet's command `mn` (see process.mn_program) during a `with` block, even without a network."""
     with tempfile.TemporaryDirectory(prefix="lab7-") as folder, mn_program.replaced(Path(folder)):
         yield
 
 
 def _nothing(*_arguments: Any) -> None:
-    """Do nothing, in place of Mininet's check for installed programs and its clean-up after earlier networks."""
+    """Do nothing, in place of the functions by which Mininet checks for programs and cleans up old networks."""
 
 
 @contextmanager
@@ -260,7 +260,10 @@ def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
 
 @contextmanager
 def _no_loose_parts() -> Iterator[None]:
-    """Raise UserFileError for a node, link or interface that a script creates by its constructor, in a `with` block."""
+    """Refuse nodes, links and interfaces that a script creates by their constructors, during a `with` block.
+
+    Raises UserFileError.
+    """
     with _replaced(*((stock, "__init__", _checked(stock, *how)) for stock, how in _PARTS.items())):
         yield
 
@@ -284,7 +287,7 @@ def _checked(stock: type, own: type, instead: str) -> Callable[..., None]:
 
 
 def _substitute_controller(made: Any, name: str, *arguments: Any, **options: Any) -> None:
-    """Turn a controller that a script made without the network into the substitute for Mininet's default controller.
+    """Make a controller that a script has created by its constructor the substitute for Mininet's default controller.
 
     Raises EmulationError for any other controller than a default one.
     """
@@ -295,7 +298,7 @@ def _substitute_controller(made: Any, name: str, *arguments: Any, **options: Any
 
 
 class _ControlNetwork:
-    """Substitute for mininet.net.MininetWithControlNet, which raises an error."""
+    """Substitute for mininet.net.MininetWithControlNet, whose constructor raises an error: it is not supported."""
 
     def __init__(self, *_arguments: Any, **_options: Any) -> None:
         raise EmulationError(

@@ -67,7 +67,7 @@ FORWARDING_POLL_S = 0.1
 
 
 def running() -> "tuple[Testbed, ...]":
-    """Return the running testbeds of this process."""
+    """Return the testbeds (running networks) of this process."""
     return tuple(_running)
 
 
@@ -122,7 +122,7 @@ def _raise_open_files() -> None:
 
 @contextlib.contextmanager
 def observed(observer: "Callable[[Testbed], None]") -> Iterator[None]:
-    """Call `observer` with each network that starts within a `with` block, when its services run."""
+    """Call `observer` with each network that is started within a `with` block, as soon as its services run."""
     _observers.append(observer)
     try:
         yield
@@ -225,7 +225,7 @@ class Testbed:
 
     @property
     def death(self) -> LabDied | None:
-        """The error for the fatal exit of a process of this network; None if no process has died."""
+        """The error for a process of this network that has ended unexpectedly; None if there is none."""
         return self._watch.death
 
     @property
@@ -306,7 +306,10 @@ class Testbed:
             time.sleep(FORWARDING_POLL_S)
 
     def _take_down(self, error: BaseException | None) -> None:
-        """Stop the network; `error` is the exception that is propagating. Raises LabDied if a process has died."""
+        """Stop the network; `error` is the exception that ends the `with` block, or None.
+
+        Raises LabDied if a process has died.
+        """
         # Exceptions not derived from Exception (a death, a signal) end the run at once.
         interrupted = error is not None and not isinstance(error, Exception)
         self._watch.close(failing=error is not None and not interrupted)
@@ -475,7 +478,7 @@ class Testbed:
                     etc_files.replace_address(other.files, address, host.IP(), names)
 
     def restart(self, name: str) -> None:
-        """Stop a host's services and start them again with empty state, as after a reboot."""
+        """Stop the services of a host and start them again with empty state, as after a reboot."""
         host = self.host(name)
         for service in self.services.get(name, []):
             service.stop()
@@ -537,7 +540,7 @@ def plug_in(bed: Testbed, name: str) -> None:
 
 
 def _cable(bed: Testbed, name: str, state: str) -> None:
-    """Set the opposite end of a host's link up or down, so that the host's interface gains or loses its carrier."""
+    """Set the opposite end of a host's link up or down, as if a cable were plugged in or unplugged at the host."""
     link = bed.host(name).defaultIntf().link
     far = link.intf2 if link.intf1.node.name == name else link.intf1
     tools.batch("ip", [f"link set dev {far.name} {state}"])

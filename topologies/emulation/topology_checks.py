@@ -58,7 +58,7 @@ def check_switch(name: str, given: Mapping[str, Any]) -> None:
 
 
 def _as_given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of addHost() or addSwitch() without `isSwitch`, which Topo adds."""
+    """Return the options that a topology has given to addHost() or addSwitch(), without `isSwitch`, which Topo adds."""
     return {name: value for name, value in options.items() if name != "isSwitch"}
 
 
@@ -168,7 +168,7 @@ def host_addresses(topo: Topo) -> dict[str, str]:
 
 
 def on_links(topo: Topo, name: str) -> dict[tuple[str, int], str]:
-    """Return the values of a parameter (ip or ip6) in params1 and params2 of all links, keyed by (node, port)."""
+    """Return the addresses (parameter ip or ip6) in params1 and params2 of all links, keyed by (node, port)."""
     found = {}
     for first, second, params in topo.links(withInfo=True):
         for number, node in ((1, first), (2, second)):
@@ -178,7 +178,7 @@ def on_links(topo: Topo, name: str) -> dict[tuple[str, int], str]:
 
 
 def is_none(ip: Any) -> bool:
-    """Return whether an address stands for none: 0.0.0.0, which Mininet's users give to a client of DHCP."""
+    """Return whether an address stands for no address: 0.0.0.0, which users of Mininet give to clients of DHCP."""
     return str(ip).partition("/")[0] == NO_ADDRESS
 
 

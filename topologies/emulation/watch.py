@@ -58,17 +58,17 @@ class LabDied(BaseException):
     """
 
     def kept_in(self, folder: str) -> LabDied:
-        """Return this error with a message that also names the folder of the captured packets."""
+        """Return a copy of this error whose message also names the folder with the packets captured so far."""
         return type(self)(kept_in(self, folder))
 
 
 def kept_in(error: BaseException, folder: str) -> str:
-    """Return the message of an error that ended a run, with the folder of the packets captured until then."""
+    """Return the message of an error that ended a run, extended by the folder with the packets captured so far."""
     return f"{error}; packets captured until then are in {folder}"
 
 
 class Stopped(BaseException):
-    """Error for a command that is stopped by the signal `number`; the message is one sentence.
+    """Error that ends a lab7 command after the signal `number`, such as SIGTERM; the message is one sentence.
 
     It is not derived from Exception, so that no handler for expected errors catches it.
     """
@@ -78,7 +78,7 @@ class Stopped(BaseException):
         self.number = number
 
     def kept_in(self, folder: str) -> Stopped:
-        """Return this error with a message that also names the folder of the captured packets."""
+        """Return a copy of this error whose message also names the folder with the packets captured so far."""
         return type(self)(self.number, kept_in(self, folder))
 
 
@@ -88,12 +88,12 @@ class ServerDied(LabDied):
 
 @dataclass(eq=False)
 class Watched:
-    """A process in the monitor, with functions that return how it ended.
+    """A process in the process monitor, with functions that tell how it ended.
 
     name       description of the process and its host
     ended      function that returns the exit code, negative for a signal
     said       function that returns the last line of the output
-    is_death   function that returns whether an exit code is fatal to the lab
+    is_death   function that returns whether an exit code is fatal to the network
     rank       of several processes that died at once, the one of the lowest rank is reported as the cause
     serves     the process is a service of a host
     """
@@ -285,7 +285,7 @@ def _on_signal(*_: Any) -> None:
 
 
 def _raise(error: LabDied | Stopped) -> None:
-    """Raise LabDied or Stopped now, or at the end of the block of interrupts_deferred()."""
+    """Raise LabDied or Stopped in the main thread: now or, within interrupts_deferred(), at the end of the block."""
     if not _holds:
         raise error
     _held_back.append(error)
@@ -302,10 +302,10 @@ def stop_by_signals() -> None:
 
 
 class _Fork(threading.local):
-    """Handling of STOPPING around os.fork(), for instance of multiprocessing in a script.
+    """Handlers around os.fork(), so that a forked child does not raise Stopped on SIGTERM and SIGHUP (STOPPING).
 
-    A forked child must not raise Stopped, because the networks that Stopped takes down are not the child's. The signals
-    are blocked meanwhile: Python would discard one that reaches the child before its handlers are reset.
+    The networks that Stopped takes down are not the child's. The signals are blocked during the fork: Python would
+    discard one that reaches the child before its handlers are reset.
     """
 
     def __init__(self) -> None:
@@ -339,7 +339,7 @@ def _on_stop(number: int, _frame: Any) -> None:
 
 
 def leave_closed_terminal() -> bool:
-    """Redirect standard output and error to /dev/null if they are a closed terminal; return whether one was.
+    """Redirect standard output and error to /dev/null if their terminal has been closed; return whether one was closed.
 
     Every write to a closed terminal fails (EIO), even the write of an error message.
     """

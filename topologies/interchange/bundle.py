@@ -50,7 +50,7 @@ class Bundle:
                 shutil.copy2(source, target)
 
     def command(self, line: str, shared: str) -> list[str]:
-        """Return the words of a service's command line, with paths of this machine replaced by copies in `shared`."""
+        """Return the words of a service's command line; paths of this machine are replaced by copies in `shared`."""
         words = split_command(line)
         if is_module(words[0]):
             words = ["python3", "-m", *words]
@@ -71,7 +71,7 @@ class Bundle:
 
 
 def start_script(lab: Lab, host: LabHost, bundle: Bundle, folder: str) -> list[str]:
-    """Return the shell lines that write /etc/hosts and resolv.conf, run the set-up, and start a host's services.
+    """Return the shell script that writes a host's /etc/hosts and resolv.conf, and starts the set-up and services.
 
     folder: folder with the host's files, which is the working directory of its services.
     """

@@ -25,7 +25,7 @@ _ADDING = ("add", "replace", "append", "a", "change")
 
 @dataclass
 class NodeSetUp:
-    """Configuration of a node, read from its set-up commands: its routes; for each interface addresses, MAC, shape."""
+    """Configuration of a node, parsed from its set-up commands: routes; addresses, MAC and shape of interfaces."""
 
     addresses: dict[str, list[str]] = field(default_factory=dict)
     macs: dict[str, str] = field(default_factory=dict)
@@ -118,7 +118,7 @@ def _read_route(words: list[str], found: NodeSetUp) -> None:
 
 
 def _read_netem(words: Sequence[str], before: Shape) -> Shape:
-    """Return the shape `before`, of earlier netem commands, with the parameters (delay, loss ...) of one more."""
+    """Return the traffic shape `before` with the parameters (delay, loss ...) of one more netem command added."""
     shape, place = before, 0
     while place < len(words):
         name, values = words[place], words[place + 1 :]
@@ -146,5 +146,5 @@ def _share(text: str) -> float:
 
 
 def _after(words: Sequence[str], name: str) -> str:
-    """Return the word after the word `name` in a command. Raises ValueError if the command does not have the word."""
+    """Return the word that follows the word `name` in a command. Raises ValueError if the command does not have it."""
     return words[words.index(name) + 1]

@@ -80,7 +80,7 @@ class Lab:
 
     @property
     def network(self) -> Lab:
-        """Return a reduced lab for comparison: sorted nodes, links, addresses, routes and traffic shapes only."""
+        """Return a copy of the lab for comparison: only sorted nodes, links, addresses, routes and traffic shapes."""
         hosts = tuple(LabHost(host.name, host.routes) for host in sorted(self.hosts, key=lambda host: host.name))
         links = [(first, second) if first.node <= second.node else (second, first) for first, second in self.links]
         order = sorted(links, key=lambda link: [(end.node, end.number) for end in link])
@@ -116,7 +116,7 @@ def lab_of(topo: Topo) -> Lab:
 def rounded(shape: Shape | None) -> Shape | None:
     """Return a traffic shape rounded to the precision of tc's commands: us, bit/s, and 1e-7 of loss and reordering.
 
-    None for a shape that changes nothing; a rate trace is left out.
+    Returns None for a shape that changes nothing; a rate trace is left out.
     """
     if shape is None:
         return None

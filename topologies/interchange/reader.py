@@ -12,7 +12,7 @@ from lab7.topologies.interchange.lab import Lab
 
 
 def find_lab(name: str) -> Callable[[], Lab] | None:
-    """Return a function that reads the lab at a path; None if there is no lab at the path."""
+    """Return a function without arguments that reads the lab of another tool at a path; None if there is no lab."""
     path = Path(name)
     if name.endswith(SUFFIXES):
         return lambda: _read(read_containerlab, path)
@@ -24,7 +24,7 @@ def find_lab(name: str) -> Callable[[], Lab] | None:
 
 
 def _read(reader: Callable[[Path], Lab], path: Path) -> Lab:
-    """Read a lab by `reader`. Raises TopologyError, also in place of OSError."""
+    """Read a lab at a path by the function `reader`. Raises TopologyError, also in place of OSError."""
     try:
         return reader(path)
     except OSError as error:

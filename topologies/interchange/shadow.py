@@ -75,7 +75,7 @@ def _rates(lab: Lab, end: End) -> tuple[str, str]:
 
 
 def _graph(lab: Lab, nodes: dict[str, int]) -> str:
-    """Return the graph in GML, directed, since both directions of a link may differ."""
+    """Return the network as a directed graph in GML; it is directed since both directions of a link may differ."""
     lines = ["graph [", "  directed 1"]
     for node, number in nodes.items():
         rate = f'"{UNLIMITED_BPS:.0f} bit"'

@@ -15,9 +15,9 @@ Port = tuple[str, int]
 
 
 def domains(cables: Iterable[tuple[End, End]], switch_of: Callable[[End], Hashable | None]) -> dict[End, int]:
-    """Return the broadcast domain, as a number, of each link end that belongs to a host, keyed by the end.
+    """Return the broadcast domain, as a number, of each link end that belongs to a host, keyed by the link end.
 
-    cables: pairs of ends; switch_of: function that returns the switch of an end, None for an end at a host.
+    cables: pairs of link ends; switch_of: function that returns the switch of a link end, None for one at a host.
     """
     joined: dict[Hashable, list[Hashable]] = {}
     ends: dict[End, Hashable] = {}

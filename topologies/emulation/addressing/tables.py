@@ -35,7 +35,10 @@ def set_neighbours(net: Any, *, with_ipv6: bool) -> None:
 
 
 def _share_entries(addresses: Mapping[Any, Address]) -> None:
-    """Add to each interface of a broadcast domain neighbour entries for its prefix, except the host's own."""
+    """Add static neighbour entries to each interface of a broadcast domain, for all other interfaces in the domain.
+
+    An interface gets only entries for addresses in its own prefix.
+    """
     for network in dict.fromkeys(address.network for address in addresses.values()):
         near = [interface for interface, address in addresses.items() if address.ip in network]
         entries = [rtnetlink.neighbour(str(addresses[each].ip), each.mac, rtnetlink.ANY) for each in near]
@@ -72,10 +75,10 @@ def set_forwarding(net: Any) -> None:
 
 
 def reached(far: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str]:
-    """Return the MAC addresses of the hosts behind a bridge's port; `far` is the opposite end of the port's link.
+    """Return the MAC addresses of all hosts that a bridge reaches by one port.
 
-    The search passes through bridges only, since hosts do not forward frames. It terminates, since topology_checks has
-    excluded loops.
+    `far` is the opposite end of the port's link. The search passes through bridges only, since hosts do not forward
+    frames. It terminates, since topology_checks has excluded loops.
     """
     addresses, waiting = [], [far]
     while waiting:

@@ -67,7 +67,7 @@ def ask(name: str, operation: str, timeout_s: float = ANSWER_TIMEOUT_S, **fields
 
 
 def open_taps(name: str, interfaces: Sequence[str]) -> list[socket.socket]:
-    """Return a packet socket on each of these interfaces of a network. Raises EmulationError."""
+    """Return a packet socket on each of these interfaces of a running network. Raises EmulationError."""
     with connected(name) as channel:
         send_request(channel, "taps", ends=list(interfaces))
         found: list[socket.socket] = []
@@ -80,7 +80,7 @@ def open_taps(name: str, interfaces: Sequence[str]) -> list[socket.socket]:
 
 
 def open_connection(name: str, host: str, address: str, port: int) -> socket.socket:
-    """Return a TCP connection that starts at a host of a network. Raises EmulationError."""
+    """Return a TCP connection from a host of a running network to an address and port. Raises EmulationError."""
     with connected(name) as channel:
         send_request(channel, "connect", host=host, address=address, port=port)
         _, descriptors = receive_reply(channel)

@@ -93,9 +93,9 @@ def _start(
 
 
 def _attend(channel: Channel, process: subprocess.Popen[bytes]) -> int | None:
-    """Wait for the end of a command, and pass the client's signals on to it; return its exit code.
+    """Wait for the end of a command, and send it the signals that the client requests; return its exit code.
 
-    None if the client disconnects first.
+    Returns None if the client disconnects first.
     """
     pidfd = os.pidfd_open(process.pid)
     poll = select.poll()

@@ -168,9 +168,9 @@ def parse_settings(words: Iterable[str]) -> dict[str, str]:
 
 
 def changed_shape(old: Shape | None, given: Mapping[str, str]) -> Shape:
-    """Return the shape (rate, delay ...) `old` with the given parameters of TCLink replaced. Raises TopologyError.
+    """Return the traffic shape `old` (rate, delay ...) with the given parameters of TCLink replaced.
 
-    A rate takes the place of a trace, and a trace that of a rate.
+    Raises TopologyError. A new rate removes the rate trace of `old`, and a new trace removes the rate.
     """
     kept = parameters_of(old or Shape())
     if given.keys() & {"bw", "trace"}:
@@ -202,7 +202,7 @@ def shape_fields(shape: Shape | None) -> dict[str, Any] | None:
 
 
 def find_link(text: str, links: Iterable[tuple[tuple[str, str], tuple[str, str]]]) -> int:
-    """Return the index of the link that `text` names, by its nodes (`a-b`) or by either of its interfaces.
+    """Return the index of the link that `text` names: by its two nodes (`a-b`), or by one of its interfaces.
 
     links: ((node, node), (interface, interface)) of each link. An interface name is required if there are several links
     between the two nodes. Names of nodes may contain hyphens. Raises ArgumentError for an unknown or ambiguous name.

@@ -38,9 +38,9 @@ _published: set[int] = set()
 
 @dataclass(frozen=True)
 class Published:
-    """A network in the registry: its name, its listening socket, and the id of the lab7 process outside the sandbox.
+    """Entry of a network in the registry: name, listening socket, and id of the lab7 process outside the sandbox.
 
-    inherited: this process is the command inside the sandbox, which has inherited the socket.
+    inherited: this process runs inside the sandbox, and has inherited the socket from the process outside.
     """
 
     name: str
@@ -103,10 +103,10 @@ def _locked(folder: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def published(name: str, *, exact: bool) -> Iterator[Published]:
-    """Add a network to the registry for a `with` block; inside the sandbox, yield the entry made outside.
+    """Add a network to the registry for a `with` block, and yield its entry.
 
-    exact: the user has chosen the name, and a name in use is an error; otherwise a number is appended to a name in use.
-    Raises EmulationError.
+    Inside a sandbox, the entry made outside is yielded. exact: the user has chosen the name, and it is an error if the
+    name is in use; otherwise a number is appended to a name in use. Raises EmulationError.
     """
     inherited = _inherited()
     if inherited is not None:
@@ -142,7 +142,7 @@ def published(name: str, *, exact: bool) -> Iterator[Published]:
 
 
 def is_inherited() -> bool:
-    """Return whether the lab7 process outside of this sandbox has already added the network to the registry."""
+    """Return whether the lab7 process outside of this sandbox has already added this network to the registry."""
     words = os.environ.get(MARK, "").split(" ")
     return len(words) == 3 and int(words[0]) not in _published
 
@@ -174,7 +174,7 @@ def _free_name(folder: Path, name: str, *, exact: bool) -> str:
 
 
 def _is_taken(path: Path) -> bool:
-    """Return whether a network listens on a socket; a socket without listener is removed."""
+    """Return whether a running network listens on the control socket; a socket file without a listener is removed."""
     if not path.exists():
         return False
     connection = _connected(path)

@@ -25,7 +25,7 @@ _OPEN_VSWITCH = re.compile(r"\bovs-(?:vsctl|ofctl|appctl|dpctl)\b")
 
 
 def check(node: str, words: Sequence[Any]) -> None:
-    """Raise EmulationError for a command of a node that this kernel cannot follow."""
+    """Raise EmulationError if a command of a node needs netem or VLANs, and this kernel lacks them."""
     text = " ".join(map(str, words))
     # In a sandbox, links follow such commands (links.traffic_control).
     if not sandbox.inside() and (found := _BY_NETEM.search(text)) and not netem.available():

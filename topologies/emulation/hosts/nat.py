@@ -20,7 +20,7 @@ NOT_FOUND = 127
 
 
 class NAT(Host):
-    """A host that translates source addresses of `subnet`, which is behind the interface `localIntf`, to its own.
+    """A host that translates source addresses of `subnet`, behind its interface `localIntf`, to its own address.
 
     flush: delete all rules of iptables first, and drop all forwarded packets that no rule of this host accepts.
     """

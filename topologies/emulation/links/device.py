@@ -60,7 +60,10 @@ def _failure(interface: str, error: OSError) -> EmulationError:
 
 
 def requests(names: list[bytes]) -> bytes:
-    """Encode struct ethtool_set_features_block arrays (32 features each) that turn offload features off."""
+    """Encode ioctl requests that turn offload features off, as arrays of struct ethtool_set_features_block.
+
+    Each structure has 32 features.
+    """
     mask = sum(1 << place for place, name in enumerate(names) if OFF.fullmatch(name))
     blocks = [(mask >> (BLOCK_BITS * block)) & 0xFFFFFFFF for block in range(_blocks(names))]
     return b"".join(struct.pack("=II", wanted, 0) for wanted in blocks)

@@ -52,7 +52,10 @@ def _flight(shape: Shape) -> str:
 
 
 def queue(interface: str, pid: int = 0) -> Queue:
-    """Return the queue at an interface in the network namespace of a process (0: this one's). Raises EmulationError."""
+    """Return the transmit queue of a netem qdisc on an interface in the network namespace of a process (0: this one).
+
+    Raises EmulationError.
+    """
     found = json.loads(tools.output(["tc", "-s", "-json", "qdisc", "show", "dev", interface], pid))
     # The stage of the delay, below the root, holds the frames that propagate.
     roots = [qdisc for qdisc in found if qdisc.get("root")]
@@ -60,7 +63,7 @@ def queue(interface: str, pid: int = 0) -> Queue:
 
 
 def passing_on(source: str, target: str) -> list[str]:
-    """Return lines for `tc -batch` that send every frame received by one interface out of another; tc-mirred(8)."""
+    """Return lines for `tc -batch` that send frames received on one interface out of another one (tc-mirred(8))."""
     return [
         f"qdisc add dev {source} ingress",
         f"filter add dev {source} ingress matchall action mirred egress redirect dev {target}",

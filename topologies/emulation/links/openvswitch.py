@@ -37,9 +37,9 @@ COUNTS_PROCESSORS_FROM_S = 10.5
 
 
 class Daemons:
-    """Open vSwitch's programs for one network namespace.
+    """Open vSwitch's daemons and tools for the network namespace of one network.
 
-    `folder` has their sockets; None for the machine's own daemons.
+    `folder` has the sockets of the daemons; None for the machine's own daemons.
     """
 
     def __init__(self, folder: Path | None, watch: Watch | None = None) -> None:
@@ -68,7 +68,7 @@ class Daemons:
         return self.run("ovs-appctl", *words)
 
     def start(self, folder: Path) -> Iterator["Daemon"]:
-        """Start ovsdb-server and ovs-vswitchd; yield each after its start. The caller stops them."""
+        """Start ovsdb-server and ovs-vswitchd; yield each of them once it runs. The caller stops them."""
         time.sleep(max(0.0, COUNTS_PROCESSORS_FROM_S - time.monotonic()))
         database, socket = folder / "conf.db", folder / "db.sock"
         self.run("ovsdb-tool", "create", str(database), str(SCHEMA))
@@ -209,7 +209,7 @@ class OpenVSwitch(Bridge):
         self._changed()
 
     def plug_again(self, intf: Any) -> None:
-        """Do nothing: the daemon has the port by its name, and finds the new device."""
+        """Do nothing after the device of a port was made again: ovs-vswitchd finds the new device by its name."""
 
     def detach(self, intf: Any) -> None:
         """Remove a port from the running switch, as OVSSwitch.detach does."""

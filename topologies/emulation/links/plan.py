@@ -46,7 +46,7 @@ class NodeChanges:
 
 @dataclass
 class Plan:
-    """Pending changes of one network, listed here in the order in which they are applied.
+    """Pending changes of one network, listed in the order in which they are applied to the kernel.
 
     devices      veth pairs, as pairs of link ends
     shaping      commands of tc(8) in the switches' namespace, for these devices
@@ -54,7 +54,7 @@ class Plan:
     lines        commands of ip(8) in the switches' namespace, for these devices
     calls        functions to call, for these devices
     nodes        changes in the namespaces of nodes
-    raised       nodes with interfaces that were brought up and whose carriers must be awaited, with the commands
+    raised       (node, commands of ip(8)) for nodes with interfaces that were brought up, to wait for the carriers
     forwarding   commands of bridge(8) in the switches' namespace
     """
 
@@ -90,7 +90,7 @@ class Plan:
         self.made()
 
     def made(self) -> None:
-        """Apply the collected changes, except within a block of together()."""
+        """Apply the pending changes, except within a block of together(), at whose end they are applied."""
         if not self._depth:
             self.flush()
 

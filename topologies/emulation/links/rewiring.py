@@ -18,7 +18,11 @@ _STATES = ("linkdown", "dead", "offload", "trap")
 
 @dataclass
 class EndState:
-    """State of one end: its MAC address, commands of ip(8) that restore the rest, and the switch whose port it is."""
+    """Saved state of a link's interface, to be restored on a new interface of the same name.
+
+    It has the MAC address, the commands of ip(8) that restore addresses, routes and neighbours, and the switch of which
+    the interface was a port.
+    """
 
     mac: str
     lines: list[str] = field(default_factory=list)
@@ -27,7 +31,10 @@ class EndState:
 
 
 def state_of(interface: Any) -> EndState:
-    """Read the state of an interface in the kernel. Raises EmulationError."""
+    """Read the state of an interface (addresses, routes, neighbours, switch port) from the kernel.
+
+    Raises EmulationError.
+    """
     name, node = interface.name, interface.node
     pid = node.network_pid()
     (device,) = json.loads(tools.output(["ip", "-json", "address", "show", "dev", name], pid))

@@ -51,7 +51,10 @@ Index = Callable[[str], int]
 
 
 def message(kind: int, flags: int, body: bytes) -> bytes:
-    """Return a netlink request with its header; the kernel replies to it only in case of an error."""
+    """Return an rtnetlink request of a type with its header and payload.
+
+    The kernel replies only if the request fails.
+    """
     return HEADER.pack(HEADER.size + len(body), kind, NLM_F_REQUEST | flags, 0, 0) + body
 
 
@@ -136,10 +139,10 @@ def messages(lines: Sequence[str], index: Index) -> list[bytes] | None:
 
 
 def send(sock: socket.socket, requests: Sequence[bytes], words: Sequence[str], interface: int = 0) -> None:
-    """Send requests in order on a netlink socket. Raises EmulationError for the first that the kernel refuses.
+    """Send requests in order on a netlink socket. Raises EmulationError for the first request that the kernel refuses.
 
     words: description of each request, for error messages; interface: index of the interface, written into the requests
-    in place of ANY.
+    in place of the placeholder ANY.
     """
     number = interface.to_bytes(4, sys.byteorder)
     first = 0
@@ -190,7 +193,10 @@ def set_queue_length(sock: socket.socket, name: str, frames: int) -> None:
 
 
 def is_settled(sock: socket.socket, index: int) -> bool:
-    """Return whether the operational state of an interface agrees with its carrier (RFC 2863 section 3.1.14)."""
+    """Return whether the kernel has updated an interface's operational state to its carrier.
+
+    RFC 2863 section 3.1.14.
+    """
     sock.send(message(RTM_GETLINK, 0, LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0)))
     reply = sock.recv(REPLY_BYTES)
     states: dict[int, int] = {}

@@ -18,7 +18,10 @@ PIECE_BYTES = 65536
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; returns only where the testbed has answered."""
+    """Execute a tc command by the running network, or else by the installed tc(8); return the exit code.
+
+    The installed tc(8) replaces this process.
+    """
     folder, *words = argv
     answer = ask(f"{folder}/{SOCKET}", words)
     if not answer.startswith(DONE):
@@ -31,7 +34,7 @@ def main(argv: list[str]) -> int:
 
 
 def ask(place: str, words: list[str]) -> bytes:
-    """Return the testbed's answer to a command; empty if there is no testbed any more."""
+    """Send a tc command to the network's server, and return its answer; empty if the network has ended."""
     answer = b""
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:

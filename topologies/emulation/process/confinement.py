@@ -154,7 +154,7 @@ def _make_root(options: argparse.Namespace, program: str) -> None:
 
 
 def _show(path: Path) -> None:
-    """Mount a path of the system in the new root, at the same place."""
+    """Bind-mount a path of the machine in the new root file system, under the same path."""
     target = NEW_ROOT / str(path).lstrip("/")
     if path.is_symlink() and str(path) in SYSTEM:
         target.symlink_to(os.readlink(path))
@@ -182,14 +182,17 @@ def _interpreter_folders(program: str) -> list[Path]:
 
 
 def _paths_in(words: Sequence[str]) -> list[Path]:
-    """Return the existing absolute paths on a command line; in place of a script, its folder with its modules."""
+    """Return the existing absolute paths on a command line.
+
+    For a script, its folder, which has the modules that it imports.
+    """
     found = [Path(text) for word in words for text in _ABSOLUTE.findall(word)]
     found = [path.parent if path.suffix == ".py" and _is_small(path.parent) else path for path in found]
     return [path for path in found if path.exists() and len(path.parts) > 2 and not str(path).startswith("/proc")]
 
 
 def _show_argument(path: Path, user_id: int) -> None:
-    """Mount a path of the command line in the new root; if other users cannot read it and it is small, copy it."""
+    """Mount a path of the command line in the new root; a small one that other users cannot read is copied instead."""
     readable = path.stat().st_mode & (0o005 if path.is_dir() else 0o004)
     if readable or (path.is_dir() and not _is_small(path)):
         _show(path)
@@ -260,7 +263,7 @@ def _is_small(folder: Path) -> bool:
 
 
 def _give(folder: Path, user_id: int) -> None:
-    """Change the owner of a folder and its contents to the confined user, if the user namespace maps that id."""
+    """Change the owner of a folder and its contents to the confined user, if the user namespace maps that user id."""
     try:
         os.lchown(folder, user_id, user_id)
     except OSError:

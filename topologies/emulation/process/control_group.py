@@ -33,7 +33,7 @@ NEEDED = (
 
 
 class Place(NamedTuple):
-    """A folder of the cgroup file system in which this process may create groups; version: 1 or 2 of cgroups."""
+    """Folder of the cgroup file system in which this process can create groups; version: version of cgroups, 1 or 2."""
 
     folder: Path
     version: int
@@ -76,9 +76,10 @@ def find_place(root: Path | None = None, membership: str | None = None) -> Place
 
 
 def _places(root: Path, memberships: list[tuple[list[str], Path]]) -> Iterator[Place]:
-    """Yield the places to try: in version 1 this process's group; in version 2 the group's parent, then the root.
+    """Yield the folders in which groups may be created, in the order in which they are tried.
 
-    In version 2, only the root group may contain both processes and groups with limits.
+    In version 1 this is the group of this process; in version 2 it is the parent of that group, then the root, because
+    only the root group may contain both processes and groups with limits.
     """
     for controllers, path in memberships:
         own = path.relative_to("/")

@@ -51,7 +51,7 @@ def _set(name: str, value: str) -> None:
 
 
 def _mount_own_network() -> None:
-    """Mount /sys of this network namespace, and hide the names of namespaces that ip-netns(8) has for other hosts."""
+    """Mount /sys for this network namespace, and hide the namespace names that ip-netns(8) has for other hosts."""
     # brctl(8), ethtool(8) and scripts read /sys/class/net; some containers do not permit mounting /sys.
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")

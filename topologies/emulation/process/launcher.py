@@ -62,9 +62,9 @@ def readable(source: Any, timeout_s: float) -> bool:
 
 
 class Start:
-    """A request to the fork server to start a process; `pid` and `pidfd` wait for the reply.
+    """Request to the fork server to start a process; the attributes `pid` and `pidfd` wait for the reply.
 
-    They raise EmulationError if the fork server has ended.
+    Both raise EmulationError if the fork server has ended.
     """
 
     def __init__(self, forkserver: "ForkServer") -> None:
@@ -123,9 +123,9 @@ class ForkServer:
         cwd: str = "/",
         streams: tuple[int, int, int] = (0, 1, 2),
     ) -> Start:
-        """Request a process that runs a module, in the namespaces of these files (none: this process's).
+        """Request a process that runs a module; return the Start, whose attributes wait for the reply.
 
-        argv: module and its arguments; the reply is awaited by the returned object.
+        argv: module and its arguments; namespaces: files of the namespaces in which it runs (none: this process's).
         """
         request = {"module": argv[0], "argv": list(argv[1:]), "namespaces": list(namespaces), "cwd": cwd}
         start = Start(self)
@@ -204,7 +204,10 @@ class ForkServer:
             self._lock.release()
 
     def _receive(self) -> dict[str, int] | None:
-        """Read, store and return one message of the fork server: an exit, or a reply to a request; None at its end."""
+        """Read one message of the fork server (an exit, or a reply to a request), store it and return it.
+
+        Returns None if the fork server has ended.
+        """
         try:
             data, descriptors, _, _ = socket.recv_fds(self._channel, 65536, 1)
         except OSError:
@@ -269,7 +272,7 @@ class Service:
         return self._watched.pid
 
     def attend(self) -> None:
-        """Wait for the fork server's reply, and add the process to the process monitor."""
+        """Wait until the fork server has started the process, and add the process to the process monitor."""
         assert self._watched
 
     @property
@@ -337,11 +340,11 @@ class Service:
         return f"{self._called()} {how} before it was READY{f': {said}' if said else ''}"
 
     def late(self, timeout_s: float) -> EmulationError:
-        """Return the error for a process that has not printed READY after `timeout_s` seconds."""
+        """Return the error for a service that has not printed READY after `timeout_s` seconds."""
         return EmulationError(f"{self._called()} did not print READY within {timeout_s:g} s{self._last_output()}")
 
     def become(self, words: Sequence[str], errors: Path, name: str) -> None:
-        """Make the process (of host_process) a service that runs another module's main(); do not wait for READY."""
+        """Make a host process (see host_process) a service that runs another module's main(); do not wait for READY."""
         self.command, self.ready_line, self._name, self._rank, self._errors = shlex.join(words), "", name, OTHER, errors
         watched = self._watched
         watched.name, watched.rank, watched.said = name, OTHER, partial(last_line, errors)
@@ -381,7 +384,10 @@ class Service:
             pieces.append(piece)
 
     def finish(self, timeout_s: float) -> bytes:
-        """Wait for the service's exit; return the standard output. Raises EmulationError on failure or a timeout."""
+        """Wait for the service's exit; return its standard output.
+
+        Raises EmulationError for a failure or after a timeout.
+        """
         output = self.read_output(timeout_s)
         code = self.exit_code(timeout_s)
         self.stop()

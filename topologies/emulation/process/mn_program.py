@@ -26,7 +26,7 @@ exit 2
 
 @contextlib.contextmanager
 def replaced(workdir: Path) -> Iterator[None]:
-    """Replace Mininet's command during a `with` block, in a sandbox only, where it is installed."""
+    """Mount this program over Mininet's command `mn` during a `with` block, in a sandbox only, if `mn` is installed."""
     found = [Path(folder, "mn") for folder in dict.fromkeys((*os.get_exec_path(), *FOLDERS))]
     places = dict.fromkeys(Path(os.path.realpath(path)) for path in found if path.is_file()) if sandbox.inside() else {}
     stand_in = workdir / "mn"

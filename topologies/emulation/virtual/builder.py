@@ -137,7 +137,10 @@ def _locked(place: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder(place: Path) -> Iterator[Path]:
-    """Yield a temporary folder to build in, after removing those that killed builds left; the caller holds the lock."""
+    """Yield a temporary folder for a build, after removing the folders of builds that were killed.
+
+    The caller holds the lock.
+    """
     for left in place.glob(f"{UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=place))
@@ -171,7 +174,7 @@ def _build(folder: Path, source: Path, log: Path) -> Kernel:
 
 
 def wanted_options(text: str) -> dict[str, str]:
-    """Parse the text of a kernel configuration; return the values keyed by option name (CONFIG_...)."""
+    """Parse the text of a kernel configuration; return the value of each option, keyed by its name (CONFIG_...)."""
     rows = [line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_")]
     return dict(rows)
 

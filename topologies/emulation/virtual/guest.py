@@ -151,7 +151,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _exec_job(job: dict[str, Any]) -> None:
-    """Replace the forked child by the job's command; never returns."""
+    """Execute the job's command in the forked child process, which it replaces; never returns."""
     try:
         for number, (path, flags) in enumerate(
             (

@@ -198,7 +198,7 @@ def memory_folder(outer: Mapping[str, str] = os.environ) -> str:
 def _folders_place() -> str | None:
     """Return the parent folder for job folders: /dev/shm if writable, since a sync there costs nothing.
 
-    Else None, for the default folder of temporary files.
+    Returns None otherwise, which stands for the default folder of temporary files.
     """
     place = "/dev/shm"
     return place if os.access(place, os.W_OK | os.X_OK) else None

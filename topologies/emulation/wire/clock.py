@@ -46,7 +46,10 @@ SCHEDSTAT = "/proc/thread-self/schedstat"
 
 
 class RunQueue:
-    """Reader of the run-queue delay of this thread in ns; 0 if the kernel does not measure it."""
+    """Reader of this thread's run-queue delay, the time it was runnable but without a processor, in ns.
+
+    The value is 0 if the kernel does not measure the delay.
+    """
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
@@ -59,9 +62,9 @@ class RunQueue:
 
 
 class Lateness:
-    """Estimator of the lateness of wake-ups: a moving mean for each length of sleep, rounded to a power of two.
+    """Estimator of the lateness of wake-ups, by an exponentially weighted mean for each length of sleep.
 
-    The mean is exponentially weighted.
+    Lengths are rounded to powers of two.
     """
 
     def __init__(self) -> None:
@@ -97,11 +100,11 @@ class Sleeper:
         self.waited_ns = 0
 
     def forget(self, descriptor: int) -> None:
-        """Remove a descriptor, which is about to be closed, from those that end a sleep."""
+        """Remove a descriptor, which is about to be closed, from those whose readability ends a sleep."""
         self._epoll.unregister(descriptor)
 
     def early_ns(self) -> int:
-        """Return the time in ns before a due time at which a sleep should end, so that the process wakes up on time."""
+        """Return the time in ns by which a sleep must end before a due time, so that the process wakes up on time."""
         return self._last_step.expected_ns(LAST_STEP_NS)
 
     def wait(self, due_ns: int | None) -> list[int]:

@@ -20,7 +20,7 @@ class Effect(Protocol):
     """Interface of an effect of a link on frames, such as loss or delay."""
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
-        """Return the time in ns at which a frame that enters at `now_ns` leaves; None if it is lost."""
+        """Return the time in ns at which a frame of `size_bytes` that enters at `now_ns` leaves; None if it is lost."""
 
 
 class Loss:
@@ -106,7 +106,7 @@ class Chain:
 
 
 def waiting(effect: Effect, now_ns: int) -> int:
-    """Return the number of frames in the queue of a direction at a time, 0 for one without a rate."""
+    """Return the number of frames in the queue of a chain of effects at a time; 0 for a chain without a rate."""
     parts = effect.effects if isinstance(effect, Chain) else [effect]
     return sum(part.waiting(now_ns) for part in parts if isinstance(part, Rate | TraceRate))
 
