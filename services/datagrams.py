@@ -26,14 +26,14 @@ UNSENT_MAX = 4_096
 
 
 class DatagramProtocol(asyncio.DatagramProtocol):
-    """Datagram protocol that may have a fast path: a function from a datagram to its reply, such as a response cache.
+    """Interface of an asyncio datagram protocol with a fast path: a function from a datagram to its reply, or None.
 
-    A datagram for which the fast path returns None is passed to datagram_received().
+    A datagram for which the fast path (such as a response cache) returns None is passed to datagram_received().
     """
 
     @property
     def fast_path(self) -> FastPath | None:
-        """The fast path for the next batch of datagrams; None without one."""
+        """The function that returns the replies to the next batch of datagrams; None without a fast path."""
         return None
 
 

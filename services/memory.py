@@ -49,11 +49,11 @@ def return_freed_memory() -> None:
 
 
 def release_zero_pages(thing: object) -> None:
-    """Return the pages inside of an object that contain only zeros to the operating system; its content is unchanged.
+    """Return an object's memory pages that contain only zeros to the operating system; its content is unchanged.
 
     The kernel provides a page of zeros again when such a page is next accessed (madvise(2), MADV_DONTNEED). The object
-    must be one of this process's own private memory, and created by it: a page shared with the process that has forked
-    this one would become private.
+    must have been created by this process, in its private memory: a page that the process shares with the process that
+    forked it would become private.
     """
     advise = _madvise()
     if advise is None:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 
 def how_to_install(package: str) -> str:
-    """Return the command that installs a package into the environment of this interpreter.
+    """Return the command line that installs a Python package into the environment of this interpreter.
 
-    A plain `pip` may install into another one where lab7 came by pipx or uv, or where the environment is not active.
+    A plain `pip` may install into another environment if lab7 was installed by pipx or uv, or if lab7's environment is
+    not active.
     """
     parts = Path(sys.prefix).parts
     if parts[-3:-1] == ("pipx", "venvs"):

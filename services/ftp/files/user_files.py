@@ -104,9 +104,10 @@ class UserFiles:
         }[request.change](request)
 
     def entries(self, path: VirtualPath, pattern: str | None) -> tuple[list[Entry], bool, bool]:
-        """Return ((name, FileStatus) pairs, whether the path is a directory, whether the listing is truncated).
+        """List a directory, or a single file.
 
-        If the path is a file, the file is the only pair.
+        Return ((name, FileStatus) pairs, is a directory, was truncated to the limit). If the path is a file, the file
+        is the only pair.
         """
         status = self.stat(path)
         if status.kind is not Kind.DIRECTORY:
@@ -125,9 +126,9 @@ class UserFiles:
             return listed, True, is_cut
 
     def _entry_status(self, path: VirtualPath, directory: int, name: str) -> FileStatus | None:
-        """Return the status of a directory entry.
+        """Return the FileStatus of a directory entry; None if the entry is not to be listed.
 
-        None if the entry is gone, a link out of the tree, or neither file nor directory.
+        This is an entry that has been removed, a link out of the tree, or neither a file nor a directory.
         """
         try:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)

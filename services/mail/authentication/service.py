@@ -118,7 +118,7 @@ class Authentication:
 
 
 def _advance(steps: Lookups[T], answer: Answer | None) -> tuple[Lookup | None, list[T]]:
-    """Pass an answer (None at the start) to a check, which is a generator of DNS lookups, and resume it.
+    """Resume a check, a generator of DNS lookups, with the answer to its last lookup (None at the start).
 
     Returns (next lookup, []), or (None, [result]) when the check is complete.
     """

@@ -166,7 +166,7 @@ class View:
         return b"FLAGS " + encoder.flag_list(self.flags(uid))
 
     def mark_sent(self, uid: int) -> None:
-        """Record that the client knows a message's current flags."""
+        """Record that the present flags of a message have been sent to the client."""
         self._record(uid, self.folder.message(uid).flags)
 
     def _record(self, uid: int, flags: frozenset[str]) -> None:
@@ -175,7 +175,7 @@ class View:
         self._sent_flags[uid] = flags
 
     def is_current(self, uid: int) -> bool:
-        """Return True if the client knows a message's current flags."""
+        """Return True if the client has been sent the present flags of a message."""
         return self._sent_flags.get(uid) == self.folder.message(uid).flags
 
     def flag_lines(self) -> list[bytes]:

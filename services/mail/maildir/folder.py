@@ -145,8 +145,8 @@ class Folder:
     def _refresh_once(self, added: Sequence[str]) -> Generator[None, None, bool]:
         """Compare the files in the directory with those known, and add, rename and remove messages accordingly.
 
-        A generator that pauses for other sessions. Returns False, so that the caller tries again, if another session
-        has changed the folder during a pause.
+        The method is a generator that pauses, so that other sessions can run. It returns False if another session has
+        changed the folder during a pause; the caller then tries again.
         """
         listing = self._scanner.scan()
         if listing is None:
@@ -306,7 +306,7 @@ class Folder:
             self._compare_all_if(self.mod_sequences.read(lock, self.uidvalidity))
 
     def _compare_all_if(self, read_anew: bool) -> None:
-        """If `read_anew`, have the next record_changes() compare all messages with the file of mod-sequences.
+        """If `read_anew`, mark all messages for comparison with the file of mod-sequences in the next record_changes().
 
         `read_anew` is True if that file is new or was read from its beginning.
         """
@@ -449,14 +449,17 @@ class Folder:
         return {letter for message in self.messages.values() for letter in message.letters}
 
     def _letters_in_use(self) -> set[str]:
-        """Refresh the folder; return all flag letters in the file names of its messages."""
+        """Refresh the folder; return all flag letters that occur in file names of its messages."""
         self.refresh()
         # The mod-sequences compare letters, which may get another meaning now.
         self.record_changes()
         return self._letters()
 
     def _confirm_letters(self, written: Mapping[int, tuple[frozenset[str], str]]) -> None:
-        """Correct flag letters that were reassigned during a write; `written`: UID -> (flags, letters written)."""
+        """Rename messages whose keyword letters were reassigned while they were written.
+
+        `written`: UID -> (flags, letters).
+        """
         for flags, letters in set(written.values()):
             with contextlib.suppress(MessageGoneError, TooManyKeywordsError):
                 if sorted(self.keywords.add(flags)) == sorted(letters):

@@ -23,7 +23,7 @@ def run_steps(steps: Generator[None, None, _Result]) -> _Result:
 
 
 def with_pauses(steps: Generator[None, None, _Result], pause: _Pause) -> Generator[_Pause, None, _Result]:
-    """Run a generator and return its result; after each step, yield `pause`, on which the caller lets others run."""
+    """Run a generator step by step and return its result; yield `pause` after each step, for other sessions to run."""
     while True:
         try:
             next(steps)
