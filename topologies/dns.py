@@ -92,7 +92,7 @@ def _ipv6(address: str) -> str:
 
 
 def parse_records(lines: str) -> list[Record]:
-    """Return the records in lines `owner TTL type value` with absolute owners. Raises ValueError for other lines."""
+    """Parse lines `owner TTL type value` with absolute owner names into records. Raises ValueError for other lines."""
     records = []
     for line in lines.splitlines():
         if line.strip():
@@ -105,7 +105,7 @@ def parse_records(lines: str) -> list[Record]:
 
 
 def parse_servers(words: str) -> dict[str, tuple[str, str]]:
-    """Return the name servers as in SERVERS, with the addresses in words `host=address` in place of those there.
+    """Return the name servers in SERVERS, with addresses changed to those in words `host=address`.
 
     Raises ValueError for other words, and for an address outside of the network, in the campus, or of another host.
     """
@@ -128,7 +128,7 @@ def parse_servers(words: str) -> dict[str, tuple[str, str]]:
 
 
 def parse_zones(lines: str, servers: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Return origin -> (host, domain name of the name server) of the zones in lines `origin. host name.`.
+    """Parse lines `origin. host name.` into a dictionary: origin -> (host, domain name of the name server).
 
     Raises ValueError for other lines.
     """

@@ -45,7 +45,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class YamlTopology:
-    """Topology in a YAML file: name, description, example commands, and the function that builds it."""
+    """Topology read from a YAML file: name, description, example commands, and the function that builds it."""
 
     name: str
     text: str
@@ -107,7 +107,10 @@ class _Checked:
         raise UserFileError(f"{self._file}:{self._lines.get(path, 1)}: {message}")
 
     def value(self, node: yaml.Node, rule: Mapping[str, Any], path: str, depth: int) -> Any:
-        """Return the data of a YAML node that satisfies the schema `rule`. Raises UserFileError if it does not."""
+        """Convert a YAML node to Python data, and check it against the schema `rule`.
+
+        Raises UserFileError if it is invalid.
+        """
         self._lines[path] = node.start_mark.line + 1
         if depth > DEPTH_MAX:
             self.fail(path, "the file is nested too deeply")

@@ -97,7 +97,7 @@ class Network(Mininet):  # type: ignore[misc]
         self._kinds: dict[str, Any] = {}
 
     def equip(self, equips: Mapping[type, Equip], switch: type, testbed: Owner) -> None:
-        """Set the attributes that come from the testbed; called before nodes are added.
+        """Set the attributes of the network that come from its testbed; called before nodes are added.
 
         equips: class of nodes or links -> function that sets the testbed's attributes on a new object; switch: class of
         switches.
@@ -211,7 +211,7 @@ class Network(Mininet):  # type: ignore[misc]
         return super().addController(name, LearningController, **taken)
 
     def _with_kind(self, part: str, given: Any, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the options of a node or link with `cls` set: to the given class, or else to the network's default."""
+        """Return the options of a node or link with `cls` set: to the given class, else the network's default."""
         kind = given or self._kinds.get(part)
         return {**options, "cls": kind} if kind is not None else options
 
@@ -229,7 +229,7 @@ class Network(Mininet):  # type: ignore[misc]
         return [(link.intf1.node.name, link.intf2.node.name) for link in self.links]
 
     def delLink(self, link: Any) -> None:  # noqa: N802
-        """Remove a link, and the entries for its ends in the tables of other nodes."""
+        """Remove a link, and its ends' addresses from the neighbour and forwarding tables of other nodes."""
         ends = [(end.name, end.node.namespace_pid) for end in (link.intf1, link.intf2)]
         super().delLink(link)
         if all(pid for _, pid in ends):

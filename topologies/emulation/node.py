@@ -37,7 +37,7 @@ SPANNING_TREE = "forward_delay 400 hello_time 100 max_age 600"
 
 
 def run_timeout_s(environment: Mapping[str, str] = os.environ) -> float:
-    """Return the default time limit of Host.run() in seconds, by the clock of this process."""
+    """Return the default time limit of Host.run() in seconds: in virtual time a day, else a minute."""
     return RUN_TIMEOUT_VIRTUAL_S if alignment.VARIABLE in environment else RUN_TIMEOUT_S
 
 
@@ -186,10 +186,10 @@ class Host(LazyShell):
         ipv6_in_kernel: bool = False,
         folder: Path | None = None,
     ) -> None:
-        """Set attributes from the testbed; called before __init__, which a user's subclass may replace.
+        """Set the attributes of the host that come from the testbed.
 
-        ipv6: the host gets an IPv6 address; ipv6_in_kernel: IPv6 is enabled, for addresses that commands in the host
-        set.
+        Called before __init__, which a user's class may replace. ipv6: the host gets an IPv6 address; ipv6_in_kernel:
+        IPv6 is enabled, for addresses that commands in the host set.
         """
         self.folder = folder
         self.plan = plan
@@ -428,7 +428,10 @@ class Host(LazyShell):
         return program
 
     def watch_program(self, program: Program, *, may_end: bool) -> None:
-        """Add a ready program to the process monitor; may_end: an exit with status 0 does not end the lab."""
+        """Add a program to the process monitor, once it is ready.
+
+        may_end: an exit with status 0 does not end the network.
+        """
         program.watch_over(self.forkserver.watch, program_of(program.command, self.name), may_end=may_end)
 
     def terminate(self) -> None:
@@ -518,7 +521,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         self._install(self._entries)
 
     def _hush(self) -> None:
-        """Keep the bridge itself from sending IPv6 packets and from answering ARP requests.
+        """Keep the bridge device from sending IPv6 packets and from answering ARP requests.
 
         Without arp_ignore, the bridge would answer ARP requests for addresses of hosts in the switches' namespace.
         """

@@ -1,6 +1,6 @@
 """Validation of the options of addHost(), addSwitch() and addLink(), types and values, before a network is built.
 
-The options are Mininet's (Node.config, Intf.config, Link.__init__) and those that lab7's hosts and switches add.
+The options are those of Mininet (Node.config, Intf.config, Link.__init__) and those that lab7's hosts and switches add.
 Unknown options are ignored, as by Mininet, whose classes accept options of any name. Options of OpenFlow (failMode,
 protocols, datapath, listenPort ...) have no effect without a controller; use_hfsc, a choice of rate limiter, has no
 effect either.

@@ -77,7 +77,7 @@ def inside() -> bool:
 
 
 def enter(salvage: Salvage | None = None) -> None:
-    """Re-execute this command line in a sandbox, and exit with its exit code; inside a sandbox, do nothing.
+    """Execute this command line again in a sandbox, and exit with its exit code; inside a sandbox, do nothing.
 
     salvage: function called if the command in the sandbox has been killed, with the result folder of the unfinished run
     (see `unfinished`) and the reason; it returns whether the folder has captured packets. Raises MachineError if the
@@ -260,9 +260,10 @@ def _write_maps(pid: int, uids: list[str], gids: list[str]) -> int:
 
 
 def _run_init(command: Sequence[str], blocked_before: Iterable[int], report_fd: int) -> None:
-    """Run as process 1: prepare the mounts, start the command, reap until it exits. Never returns.
+    """Run as process 1 of the sandbox: prepare the mounts, start the command, reap processes until it exits.
 
-    blocked_before: signals to block in the command; report_fd: descriptor to report the signal that killed the command.
+    Never returns. blocked_before: signals to block in the command; report_fd: descriptor to report the signal that
+    killed the command.
     """
     code = 3
     try:
@@ -296,9 +297,9 @@ def _is_without_reader(pipe: int) -> bool:
 
 
 def _prepare() -> None:
-    """Mount /proc of this PID namespace, /run in memory and, if permitted, /sys of this network, all private.
+    """Mount /proc, /run and, if permitted, /sys of the new namespaces; make all mounts private.
 
-    The machine's control groups stay reachable (see control_group).
+    /run is in memory. The machine's control groups stay reachable (see control_group).
     """
     namespaces.mount("none", "/", None, namespaces.MS_REC | namespaces.MS_PRIVATE)
     namespaces.mount("proc", "/proc", "proc")
@@ -320,7 +321,10 @@ def _prepare() -> None:
 
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[set[int]]:
-    """Block signals for a `with` block, to be received by sigwaitinfo(2) in `_wait`; yield those blocked before."""
+    """Block signals during a `with` block, in which _wait() receives them by sigwaitinfo(2).
+
+    Yield the set blocked before.
+    """
     blocked_before = {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)}
     try:
         yield blocked_before
@@ -329,7 +333,7 @@ def _signals_blocked() -> Iterator[set[int]]:
 
 
 def _wait(pid: int) -> tuple[int, set[int]]:
-    """Wait for one child, forward signals to the child, reap other children; return (wait status, signals received)."""
+    """Wait for the end of one child process, forward signals to it, and reap others; return (wait status, signals)."""
     signals: set[int] = set()
     while True:
         received = signal.sigwaitinfo(WAITED_FOR)

@@ -133,7 +133,7 @@ class ScriptNetwork(Network):
         self._bed.start_services()
 
     def adopt(self, made: Any, name: str, **options: Any) -> None:
-        """Make a node that the script created without the network a node of the testbed.
+        """Add a node that the script has created by its constructor, without the network, to the network.
 
         As in Mininet, the node is not in `hosts`.
         """
@@ -178,7 +178,10 @@ def is_file(name: str) -> bool:
 
 
 def builds_network(file: str) -> bool:
-    """Return whether a file is a Mininet script: it calls Mininet() and exports no topology; False if unreadable."""
+    """Return whether a file is a Mininet script: it calls Mininet(), and does not export a topology (`topos`).
+
+    Returns False if the file is unreadable.
+    """
     try:
         tree = ast.parse(Path(file).read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -244,7 +247,7 @@ def _nothing(*_arguments: Any) -> None:
 
 @contextmanager
 def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
-    """Set attributes, given as (object, name, value), for a `with` block, and restore them at its end."""
+    """Set attributes, given as (object, name, value), during a `with` block; restore the earlier values at its end."""
     old = [(place, name, vars(place).get(name, _ABSENT)) for place, name, _ in places]
     try:
         for place, name, value in places:

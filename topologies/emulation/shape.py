@@ -91,13 +91,13 @@ def _amount(text: str, units: Mapping[str, float], form: str) -> float:
 
 
 def has_unit(text: str) -> bool:
-    """Return whether a text is a time with a unit, or a time of 0, which needs none."""
+    """Return whether a text is a valid time with a unit, such as 5ms, or 0, which needs no unit."""
     match = _TIME.fullmatch(text)
     return match is not None and (match[2] is not None or float(match[1]) == 0)
 
 
 def parse_shape(params: dict[str, Any]) -> Shape | None:
-    """Return the shape that a link's TCLink parameters describe, None without shaping ones. Raises TopologyError."""
+    """Return the traffic shape that TCLink's parameters describe; None if none of them shapes. Raises TopologyError."""
     given = {key: value for key, value in params.items() if key in SHAPING and value is not None}
     if not given:
         return None

@@ -82,9 +82,10 @@ def congestion_control() -> str:
 
 
 def choose_backend(asked: str) -> str:
-    """Return 'netem' or 'wire' for the requested back end of links; 'auto' is netem if the kernel has it.
+    """Return the method that shapes links, 'netem' or 'wire', for the option 'auto', 'netem' or 'wire'.
 
-    Raises MachineError if netem is requested and the kernel lacks it, and EmulationError for an unknown back end.
+    'auto' is netem if the kernel has it. Raises MachineError if netem is requested and the kernel lacks it, and
+    EmulationError for another option.
     """
     if asked not in BACKENDS:
         raise EmulationError(f"unknown link back end {asked!r}: choose one of {', '.join(BACKENDS)}")
@@ -331,7 +332,10 @@ class Testbed:
             raise death from None
 
     def _terminate_services(self) -> None:
-        """Send SIGTERM to all services at once, so that they stop in parallel; their exits are awaited later."""
+        """Send SIGTERM to all services at the same time, so that they end in parallel.
+
+        The caller awaits their exits later.
+        """
         for host in self.net.hosts if self.net is not None else []:
             for service in host.services:
                 service.terminate()
@@ -493,7 +497,7 @@ class Testbed:
         return {host.name: services for host, services in started.items() if services}
 
     def _await_services(self, started: Mapping[Host, list[Service | Program]]) -> None:
-        """Wait until the started services are ready. Raises EmulationError for the first that fails."""
+        """Wait until all started services are ready. Raises EmulationError for the first service that fails."""
         await_ready([service for services in started.values() for service in services if isinstance(service, Service)])
         programs = {
             program: host
@@ -507,7 +511,7 @@ class Testbed:
             host.watch_program(program, may_end=ports[program] is None)
 
     def _start(self, host: Host) -> list[Service | Program]:
-        """Start the services of one host: by its function in `starters`, if any, else each command line of `serves`.
+        """Start the services of one host: by the host's function in `starters`, or else each command line in `serves`.
 
         Services started from command lines may not be ready yet.
         """

@@ -22,7 +22,7 @@ DEFAULT_NETWORK = IPv4Network("10.0.0.0/8")
 
 
 def commands(serves: str | Sequence[str] | None) -> list[str]:
-    """Return the `serves` parameter of a host as a list of command lines, which name modules by their full names."""
+    """Return the parameter `serves` of a host as a list of command lines; short names of modules become full names."""
     if not serves:
         return []
     return [full_name(line) for line in ([serves] if isinstance(serves, str) else serves)]
@@ -112,7 +112,7 @@ def _check_interface_names(topo: Topo) -> None:
 
 
 def _interface_names(topo: Topo) -> set[tuple[str, int]]:
-    """Return (node, port) of all interfaces whose names a link sets by intfName1 or intfName2."""
+    """Return the (node, port) pairs of all interfaces that a link names by intfName1 or intfName2."""
     return {
         (params[f"node{end}"], params[f"port{end}"])
         for _, _, params in topo.links(withInfo=True)

@@ -170,7 +170,7 @@ class Watch:
             return [process.name for process in processes if _state(process.pid) in STOPPED]
 
     def close(self, failing: bool) -> None:
-        """End the monitor thread; afterwards no exit interrupts the main thread.
+        """End the monitor thread, so that no exit interrupts the main thread any more.
 
         failing: an exception is propagating, whose cause may be an exit that has not been reported yet.
         """
@@ -199,7 +199,10 @@ class Watch:
                 os.close(self._wake)
 
     def undelivered_death(self) -> LabDied | None:
-        """Return the error for a fatal exit, only once, for the signal handler to raise; None before and afterwards."""
+        """Return the error for a fatal exit, for the signal handler to raise.
+
+        Returns None if there is none or it was returned before.
+        """
         if self.death is None or self._delivered:
             return None
         self._delivered = True
@@ -228,7 +231,10 @@ class Watch:
                 return
 
     def _collect_exits(self) -> bool:
-        """Remove exited processes from the monitor; return True if one of the exits is fatal."""
+        """Remove processes that have exited from the monitor.
+
+        Return True if one of the exits is fatal to the network.
+        """
         time.sleep(SETTLE_S)
         with self._lock:
             exited = [self._unregister(descriptor) for descriptor, _ in self._epoll.poll(0)]
@@ -258,7 +264,7 @@ _held_back: list[LabDied | Stopped] = []
 
 
 def current() -> Watch | None:
-    """Return the process monitor (Watch) of the testbed whose `with` block was entered last; None outside testbeds."""
+    """Return the process monitor of the network whose `with` block was entered last; None outside of such blocks."""
     return _interrupting[-1] if _interrupting else None
 
 
@@ -406,7 +412,7 @@ def program_of(command: str, host: str) -> str:
 
 
 def shorten(command: str) -> str:
-    """Return a command line without the JSON in it, shortened to COMMAND_MAX characters."""
+    """Shorten a command line for a message: replace JSON arguments by `...`, and cut it to COMMAND_MAX characters."""
     command = _JSON_ARGUMENT.sub("...", command)
     return command if len(command) <= COMMAND_MAX else f"{command[:COMMAND_MAX]}..."
 

@@ -40,7 +40,7 @@ class NodeSetUp:
 
 
 def host_lines(ends: Sequence[tuple[str, End]], routes: Iterable[str]) -> list[str]:
-    """Return the commands that configure a host's interfaces (pairs of interface name and end) and its routes."""
+    """Return the commands that set up a host's interfaces, given as (interface name, link end), and its routes."""
     lines = []
     for interface, end in ends:
         lines += [f"ip link set dev {interface} address {end.mac}"] if end.mac else []
@@ -50,7 +50,7 @@ def host_lines(ends: Sequence[tuple[str, End]], routes: Iterable[str]) -> list[s
 
 
 def switch_lines(ends: Sequence[tuple[str, End]]) -> list[str]:
-    """Return the commands that create a bridge with a node's interfaces as its ports."""
+    """Return the commands that set up a switch: a bridge whose ports are the node's interfaces."""
     lines = [f"ip link add name {BRIDGE} type bridge", f"ip link set dev {BRIDGE} up"]
     for interface, end in ends:
         lines += [f"ip link set dev {interface} master {BRIDGE}", f"ip link set dev {interface} up"]
@@ -63,7 +63,10 @@ def _shaping(interface: str, shape: Shape | None) -> list[str]:
 
 
 def read_lines(lines: Iterable[str]) -> NodeSetUp:
-    """Read the set-up of a node from its commands. Raises TopologyError for an invalid value in one of them."""
+    """Parse the commands that set up a node, and return its configuration.
+
+    Raises TopologyError for an invalid value.
+    """
     found = NodeSetUp()
     for line in lines:
         try:

@@ -89,7 +89,10 @@ def read_containerlab(file: Path) -> Lab:
 
 
 def _links(links: list[Any]) -> Iterator[list[tuple[str, str]]]:
-    """Yield the two (node, interface) of each link, in the short or the extended notation. Raises TopologyError."""
+    """Yield the two ends, (node, interface), of each link, in the short or the extended notation.
+
+    Raises TopologyError.
+    """
     for link in links:
         ends = [
             tuple(end.split(":", 1)) if isinstance(end, str) else (end["node"], end["interface"])
@@ -101,6 +104,6 @@ def _links(links: list[Any]) -> Iterator[list[tuple[str, str]]]:
 
 
 def _number(interface: str, otherwise: int) -> int:
-    """Return the number in the name of an interface, such as 1 for eth1; `otherwise` if it has none."""
+    """Return the number at the end of an interface's name, such as 1 for eth1; `otherwise` if there is none."""
     digits = interface[len(interface.rstrip("0123456789")) :]
     return int(digits) if digits else otherwise

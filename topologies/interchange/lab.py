@@ -133,7 +133,7 @@ def rounded(shape: Shape | None) -> Shape | None:
 
 
 def _with_prefix(address: str) -> str:
-    """Return an address with its prefix length, by default the 8 of Mininet's default network 10.0.0.0/8."""
+    """Return an address with a prefix length: its own, or else 8, that of Mininet's default network 10.0.0.0/8."""
     return address if "/" in address else f"{address}/{topology_checks.DEFAULT_NETWORK.prefixlen}"
 
 
@@ -165,7 +165,7 @@ def _notes(topo: Topo) -> tuple[str, ...]:
 
 
 class LabTopo(Topo):  # type: ignore[misc]
-    """Mininet topology made from a Lab."""
+    """Mininet topology made from a Lab, the tool-independent model of a topology."""
 
     def build(self, lab: Lab) -> None:
         """Add the hosts, switches and links of a lab."""

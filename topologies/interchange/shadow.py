@@ -67,7 +67,7 @@ def _host(lab: Lab, host: LabHost, number: int, bundle: Bundle) -> dict[str, Any
 
 
 def _rates(lab: Lab, end: End) -> tuple[str, str]:
-    """Return the rates (up, down) of a host's link, in Shadow's format."""
+    """Return the rates of a host's link in both directions, (up, down), in the format of Shadow."""
     far = next(other for link in lab.links for one, other in (link, link[::-1]) if one == end)
     rates = (each.shape.rate_bps if each.shape is not None else None for each in (end, far))
     up, down = (f"{UNLIMITED_BPS if rate is None else rate:.0f} bit" for rate in rates)

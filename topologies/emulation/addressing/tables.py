@@ -61,7 +61,10 @@ def _addressed(host: Any) -> list[Any]:
 
 
 def set_forwarding(net: Any) -> None:
-    """Add static entries to the forwarding table of every bridge without mirror ports. Raises EmulationError."""
+    """Add static entries for all hosts to the forwarding table of every bridge, except bridges with a mirror port.
+
+    Raises EmulationError.
+    """
     neighbours: dict[Any, list[tuple[Any, Any]]] = {}
     for link in net.links:
         for near, far in ((link.intf1, link.intf2), (link.intf2, link.intf1)):

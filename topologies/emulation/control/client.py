@@ -40,13 +40,20 @@ def connected(name: str) -> Channel:
 
 
 def send_request(channel: Channel, operation: str, descriptors: Sequence[int] = (), **fields: Any) -> None:
-    """Send a request; ignore ClosedError, since a server that refuses a connection replies and closes it at once."""
+    """Send a request to the control server.
+
+    An error in sending is ignored, since an error reply can be read nevertheless. A server that refuses a connection
+    sends an error reply and closes the connection at once.
+    """
     with contextlib.suppress(ClosedError):
         channel.send({"version": VERSION, "op": operation, **fields}, descriptors, ANSWER_TIMEOUT_S)
 
 
 def receive_reply(channel: Channel, timeout_s: float | None = ANSWER_TIMEOUT_S) -> tuple[dict[str, Any], list[int]]:
-    """Return a reply and its file descriptors. Raises EmulationError with the message of an error reply."""
+    """Return the reply of the control server and its file descriptors.
+
+    Raises EmulationError with the text of an error reply.
+    """
     try:
         reply, descriptors = channel.receive(timeout_s)
     except TimeoutError:

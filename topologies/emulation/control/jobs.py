@@ -36,13 +36,14 @@ def run_job(
     environment: Mapping[str, str],
     keep: Sequence[int] = (),
 ) -> None:
-    """Run a command until it exits or the client disconnects; send its exit code (128 + signal number, as in a shell).
+    """Run a command for a client until it exits or the client disconnects; send the exit code to the client.
 
         streams    the client's standard streams
         terminal   rows and columns of a pseudo-terminal to use instead, whose master is sent to the client
         keep       descriptors that the command inherits
 
-    Raises EmulationError for a command that cannot be started.
+    The exit code is 128 + signal number for a command killed by a signal, as in a shell. Raises EmulationError for a
+    command that cannot be started.
     """
     master, used = -1, list(streams)
     try:
@@ -126,7 +127,7 @@ def _pass_on(process: subprocess.Popen[bytes], number: object) -> None:
 
 
 def _hang_up(process: subprocess.Popen[bytes]) -> None:
-    """End a command and its descendants by SIGHUP and, after HANGUP_S, by SIGKILL."""
+    """End a command and its descendants: send SIGHUP, then SIGKILL after HANGUP_S."""
     groups = {process.pid, *(group for _, group in descendants(process.pid))}
     _signal(groups, signal.SIGHUP)
     _signal(groups, signal.SIGCONT)

@@ -50,7 +50,7 @@ class Published:
 
 
 def folders() -> list[Path]:
-    """Return the folders in which control sockets of this user may be; new sockets are made in the first folder."""
+    """Return the folders that may contain control sockets of this user; a new socket is created in the first folder."""
     if given := os.environ.get(VARIABLE):
         return [Path(given)]
     uid = os.geteuid()
@@ -72,7 +72,10 @@ def _is_private(folder: Path) -> bool:
 
 
 def _own_folder() -> Path:
-    """Return the folder for new sockets, created if missing. Raises MachineError if it is not private to the user."""
+    """Return the user's folder for control sockets, created if missing.
+
+    Raises MachineError if other users may access it.
+    """
     folder = folders()[0]
     try:
         with contextlib.suppress(FileExistsError):
@@ -163,7 +166,10 @@ def _inherited() -> Published | None:
 
 
 def _free_name(folder: Path, name: str, *, exact: bool) -> str:
-    """Return the name, or the name with the first free number. Raises EmulationError if `exact` and it is in use."""
+    """Return a name for a network that is not in use: the given name, or with the first free number appended.
+
+    Raises EmulationError if `exact` is set and the given name is in use.
+    """
     for number in count(1):
         chosen = name if number == 1 else f"{name[:35]}-{number}"
         if not _is_taken(folder / f"{chosen}{SUFFIX}"):
@@ -220,7 +226,10 @@ def names() -> list[str]:
 
 
 def connect(name: str) -> socket.socket | None:
-    """Return a connection to the control socket of a network; None if it is not running. Raises MachineError."""
+    """Return a connection to the control socket of a network, None if the network is not running.
+
+    Raises MachineError.
+    """
     if not NAME.fullmatch(name):
         return None
     for folder in folders():

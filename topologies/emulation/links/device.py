@@ -74,7 +74,7 @@ def _blocks(names: list[bytes]) -> int:
 
 
 def _feature_names(sock: socket.socket, interface: str) -> list[bytes]:
-    """Return the kernel's names of offload features, which are the same for every interface."""
+    """Return the names of offload features in the order of the kernel; they are the same for every interface."""
     if not _names:
         info = _ethtool(sock, interface, struct.pack("=IIQI", GET_SET_INFO, 0, 1 << FEATURES, 0))
         count = struct.unpack_from("=I", info, 16)[0]

@@ -451,7 +451,7 @@ def _statistics(queue: Queue, sent: tuple[int, int]) -> list[str]:
 
 
 def rate_text(rate_bps: float) -> str:
-    """Return a rate as tc prints it: 10Mbit, 1500Kbit."""
+    """Format a rate in bit/s as tc(8) does: 10Mbit, 1500Kbit."""
     for scale, unit in ((1e9, "Gbit"), (1e6, "Mbit"), (1e3, "Kbit")):
         if rate_bps >= scale and not round(rate_bps) % scale:
             return f"{rate_bps / scale:.0f}{unit}"
@@ -459,7 +459,7 @@ def rate_text(rate_bps: float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Return a time as tc prints it: 100ms, 1.5s, 300us."""
+    """Format a time in seconds as tc(8) does: 100ms, 1.5s, 300us."""
     for scale, unit in ((1.0, "s"), (1e-3, "ms")):
         if seconds >= scale:
             return f"{round(seconds / scale, 6):.3g}{unit}"

@@ -1,6 +1,6 @@
-"""Network interface of a node, in place of Mininet's TCIntf: its addresses and link state are set in batches.
+"""Network interface of a node, which replaces Mininet's TCIntf: its addresses and link state are set in batches.
 
-Batches are fast: the changes of many interfaces are collected, then applied together (see plan).
+For speed, the changes of many interfaces are collected and then applied together (see plan).
 """
 
 from functools import partial

@@ -92,7 +92,7 @@ class Daemons:
 
 
 class Daemon:
-    """A program of Open vSwitch as a child of this process, monitored for an early exit until it is stopped."""
+    """A daemon of Open vSwitch, as a child of this process; until it is stopped, an exit ends the run."""
 
     def __init__(self, program: str, process: subprocess.Popen[bytes], log: Path, watch: Watch | None) -> None:
         self._process = process
@@ -118,9 +118,9 @@ class Daemon:
 
 @contextlib.contextmanager
 def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
-    """Run Open vSwitch's daemons for one testbed during a `with` block; outside of a sandbox, use the machine's.
+    """Run the daemons of Open vSwitch for one network during a `with` block.
 
-    Raises MachineError if Open vSwitch is not installed.
+    Outside of a sandbox, use the machine's daemons. Raises MachineError if Open vSwitch is not installed.
     """
     ours = Daemons(workdir / "openvswitch" if sandbox.inside() else None, watch)
     if not SCHEMA.exists():
@@ -177,7 +177,7 @@ class OpenVSwitch(Bridge):
         self._install(self._entries)
 
     def _settings(self) -> list[str]:
-        """Return the bridge's settings (ovs-vswitchd.conf.db(5)): those of Mininet, and those of the spanning tree."""
+        """Return the bridge's settings (ovs-vswitchd.conf.db(5)) for Mininet's parameters and the spanning tree."""
         found = ["fail_mode=standalone", f"other_config:datapath-id={self.dpid}", f"other_config:dp-desc={self.name}"]
         found += ["other_config:disable-in-band=true"]
         if self.params.get("protocols"):

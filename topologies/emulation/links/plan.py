@@ -106,7 +106,10 @@ class Plan:
             self._is_flushing = False
 
     def _take_step(self) -> bool:
-        """Apply the pending changes of one kind, the first in the order of Plan; return False if there are none."""
+        """Apply the pending changes of one kind, the first kind that has any in the order of Plan.
+
+        Return False if none are left.
+        """
         if self.devices:
             tools.batch("ip", [f"link add {near} type veth peer {far}" for near, far in _taken(self.devices)])
         elif self.shaping:
@@ -141,7 +144,10 @@ def _taken(items: list[Item]) -> list[Item]:
 
 
 def apply(changes: NodeChanges, pid: int) -> None:
-    """Apply the changes of one node. Raises EmulationError for the first change that the kernel refuses."""
+    """Apply the pending changes of one node to the kernel.
+
+    Raises EmulationError for the first change that is refused.
+    """
     with rtnetlink.open_in(pid) as sock:
         index = partial(rtnetlink.index_of, sock)
         requests = rtnetlink.messages(changes.lines, index)
@@ -166,7 +172,10 @@ def await_carriers(node: InNamespace, lines: Iterable[str]) -> None:
 
 
 def _await_carriers(sock: socket.socket, lines: Iterable[str]) -> None:
-    """Wait for the carriers of interfaces that were brought up: until then, they or their bridges drop frames."""
+    """Wait for the carriers of interfaces that were brought up.
+
+    Without a carrier, an interface or its bridge drops frames.
+    """
     deadline_s = time.monotonic() + CARRIER_TIMEOUT_S
     for name in (found[1] for line in lines if (found := BROUGHT_UP.fullmatch(line))):
         number = rtnetlink.index_of(sock, name)

@@ -104,7 +104,7 @@ class Wire:
         self.carrier = None
 
     def _command(self, command: dict[str, object]) -> bytes:
-        """Send a command to the carrier, and return its answer."""
+        """Send a command to the carrier process of this link, and return its answer."""
         assert self.carrier is not None
         # A carrier has many links, and scripts read queues in threads.
         with _one_command:
@@ -122,7 +122,7 @@ class Wire:
 
 
 def start(wires: Sequence[Wire]) -> None:
-    """Start the processes that carry these links, and wait until all interfaces exist. Raises EmulationError."""
+    """Start the carrier processes of these links, and wait until all interfaces exist. Raises EmulationError."""
     processes = max(min(len(wires), os.cpu_count() or 1), -(-len(wires) // LINKS_MAX))
     await_ready([_start_process(wires[number::processes]) for number in range(processes)])
 

@@ -190,7 +190,7 @@ class ForkServer:
             os.close(pidfd)
 
     def _collected(self, pid: int) -> int | None:
-        """Return the exit code of a process if the fork server has reported one, else None."""
+        """Return the exit code of a process if the fork server has reported its exit, else None."""
         if self._channel.fileno() < 0:
             return self._exit_codes.get(pid, -signal.SIGKILL)
         if not self._lock.acquire(timeout=SLICE_S):
@@ -295,7 +295,7 @@ class Service:
         return watched
 
     def expect_to_serve(self) -> None:
-        """Declare the service permanent: once it is READY, any exit before stop() ends the run with an error."""
+        """Declare that the service runs until stop(): an earlier exit, once it is READY, ends the run with an error."""
         self.lasts = self._serves = True
         if "_watched" in vars(self):
             self._watched.serves = True
@@ -521,7 +521,7 @@ def start_service(
     rank: int = OTHER,
     host: str = "",
 ) -> Service:
-    """Start a module's main() in a host without waiting for READY; standard error goes to `cwd`/NAME.err.
+    """Start a module's main() as a service in a host, without waiting for READY; standard error goes to `cwd`/NAME.err.
 
     namespaces: files of the namespaces that the service enters; called: description of the service for the message
     about its exit (None: the command line); rank: see watch; host: see Service.

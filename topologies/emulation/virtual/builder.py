@@ -180,7 +180,7 @@ def wanted_options(text: str) -> dict[str, str]:
 
 
 def _check_configuration(file: Path) -> None:
-    """Raise MachineError unless the built kernel's configuration has every requested option."""
+    """Raise MachineError unless the configuration of the built kernel has every option of the requested one."""
     got = wanted_options(file.read_text())
     wanted = wanted_options(kernel.CONFIGURATION.read_text())
     if off := [name for name, value in wanted.items() if got.get(name, "n") != value]:
@@ -226,7 +226,7 @@ def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str
 
 
 def _run_to_its_end(words: list[str], directory: Path, output: IO[bytes]) -> int:
-    """Run a program; return its exit code. If this process is interrupted, kill the program and its descendants."""
+    """Run a program and return its exit code; if this process is interrupted, kill the program and its descendants."""
     with subprocess.Popen(
         words,
         cwd=directory,

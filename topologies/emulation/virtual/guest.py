@@ -106,7 +106,7 @@ def _set_up(fixed_addresses: bool) -> None:
 
 
 def _date_pages() -> None:
-    """Mount a copy of the web pages for origin servers with a fixed modification time (Last-Modified).
+    """Mount a copy of the web pages for origin servers, with one fixed modification time (Last-Modified).
 
     The modification times of the files vary between checkouts, and cannot be changed there, since the files may be the
     host's.

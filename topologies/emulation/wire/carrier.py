@@ -147,7 +147,10 @@ class Carrier:
         self._count = count
 
     def _send_due(self, early_ns: int) -> int | None:
-        """Write every frame that is due within `early_ns`; return the next due time in ns, None without frames."""
+        """Write every frame that is due at the latest in `early_ns`.
+
+        Return the next due time in ns, None if no frame is left.
+        """
         flying = self._flying
         now_ns = time.monotonic_ns()
         for _ in range(SENT_MAX):
@@ -184,7 +187,10 @@ class Carrier:
 
 
 def open_ends(ends: list[dict[str, object]]) -> list[int]:
-    """Open a TAP device for each end, in the namespace of its process (pid 0: this process); return descriptors."""
+    """Open a TAP device for each end of a link, in the network namespace of the end's process; return the descriptors.
+
+    Process id 0 stands for this process.
+    """
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     taps = []
     for end in ends:

@@ -48,7 +48,7 @@ class Reader:
         self._read = 0
 
     def news(self) -> "array[int]":
-        """Return an array of alternating due times and departures in ns, of all frames since the last call.
+        """Return the due times and departures in ns of the frames since the last call, alternating in one array.
 
         Frames that are not among the last FRAMES_MAX are missing.
         """
