@@ -369,8 +369,8 @@ class Host(LazyShell):
     def start(self, command: str | Sequence[str], *, wait: bool = True, serves: bool = False) -> Service:
         """Start a Python module's main() as a process of the host; by default, wait until it prints READY.
 
-        serves: the service runs until stop() is called, so any earlier exit, even with exit code 0, ends the lab with
-        an error (see watch).
+        serves: the service runs until stop() is called, so any earlier exit, even with exit code 0, ends the network
+        with an error (see watch).
         """
         self._started += 1
         self.plan.flush()
@@ -412,7 +412,7 @@ class Host(LazyShell):
         untrusted program (see process.confinement). keep: if `output_folder` is set, append the program's output to a
         file there, which stays after the end of the network.
 
-        After the wait, any exit before stop() ends the lab with an error (see watch). A program without a port,
+        After the wait, any exit before stop() ends the network with an error (see watch). A program without a port,
         however, may exit with code 0, since it may be a set-up command.
         """
         self._started += 1
@@ -497,7 +497,10 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         """Do nothing, because the testbed has checked for the required tools (overrides LinuxBridge.setup)."""
 
     def equip(self, changed: Callable[[], None], plan: Plan) -> None:
-        """Set the pending changes (`plan`) and the callback for changed ports; called before the constructor."""
+        """Set the attributes of the switch that come from its network; called before the constructor.
+
+        changed: function to call when a port has changed; plan: pending changes of the network.
+        """
         self._changed = changed
         self.plan = plan
         self._attached: list[Any] = []

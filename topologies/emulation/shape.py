@@ -46,10 +46,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Queue:
-    """Transmit queue of one direction of a link at a time.
+    """State of the transmit queue of one direction of a link.
 
     frames: frames in the queue, with the one in transmission; dropped: frames that were lost or found the queue full,
-    since the link has its shape.
+    since the link got its present shape.
     """
 
     frames: int

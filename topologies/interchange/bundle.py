@@ -27,7 +27,7 @@ SYSTEM_FOLDERS = ("/bin", "/dev", "/etc", "/proc", "/sbin", "/sys", "/usr/bin", 
 
 @dataclass
 class Bundle:
-    """Files of an exported lab.
+    """Files of a topology that is exported for another tool.
 
     texts: contents keyed by path; copies: files and folders to copy, keyed by their names in the folder `shared`.
     """
@@ -90,7 +90,10 @@ def start_script(lab: Lab, host: LabHost, bundle: Bundle, folder: str) -> list[s
 
 
 def image_file() -> str:
-    """Return the Dockerfile of the image for all nodes of a lab; the build context is a checkout of lab7."""
+    """Return the Dockerfile of the image for all nodes of an exported topology.
+
+    The build context is a checkout of lab7.
+    """
     return "\n".join(
         [
             "# In a checkout of lab7:  docker build -t lab7 -f THIS_FILE .",

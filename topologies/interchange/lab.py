@@ -1,9 +1,9 @@
 """Lab: tool-independent model of a topology, with hosts, switches, links, addresses, link properties and services.
 
-    lab_of(topo)   from a Mininet topology (names of interfaces and addresses as Mininet chooses them)
-    LabTopo(lab)   back to a Mininet topology
+    lab_of(topo)   the Lab of a Mininet topology, with the interface names and addresses that Mininet chooses
+    LabTopo(lab)   a Mininet topology made from the Lab
 
-Left out: IPv6, rate traces, and classes of nodes (`cls=`); the `notes` of a lab list them.
+Left out: IPv6, rate traces, and classes of nodes (`cls=`); a Lab lists the parts that were left out in its `notes`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class End:
 
 @dataclass(frozen=True)
 class LabHost:
-    """Host of a lab.
+    """Host in a Lab, the tool-independent model of a topology.
 
     routes      routes in the syntax of ip-route(8)
     setup       command lines that run before the services
@@ -53,7 +53,7 @@ class LabHost:
 
 @dataclass(frozen=True)
 class Lab:
-    """Hosts, switches and links of a topology.
+    """Tool-independent model of a topology: hosts, switches and links.
 
     host_names: every host's /etc/hosts lists all other hosts; notes: sentences about the parts that were left out.
     """
@@ -168,7 +168,7 @@ class LabTopo(Topo):  # type: ignore[misc]
     """Mininet topology made from a Lab, the tool-independent model of a topology."""
 
     def build(self, lab: Lab) -> None:
-        """Add the hosts, switches and links of a lab."""
+        """Add the hosts, switches and links of the Lab to this topology."""
         self.host_names = lab.host_names
         for host in lab.hosts:
             first = next(iter(lab.ends(host.name)), None)
@@ -205,7 +205,7 @@ def shape_options(shape: Shape | None) -> dict[str, Any]:
 
 
 def renumbered(lab: Lab) -> Lab:
-    """Return a lab with the interfaces of every node renumbered from 0 without gaps, in the same order."""
+    """Return a copy of a Lab in which each node's interfaces are numbered from 0 without gaps, in the same order."""
     ranks = {
         (end.node, end.number): rank
         for node in {end.node for link in lab.links for end in link}

@@ -28,7 +28,7 @@ TEMPLATE = "template"
 
 
 def shadow_lab(lab: Lab, name: str) -> Bundle:
-    """Convert a lab to a Shadow configuration; return its files.
+    """Convert a Lab (model of a topology) to a Shadow configuration; return its files as a Bundle.
 
     Raises TopologyError for a host without an address, or not with exactly one link.
     """

@@ -146,12 +146,13 @@ class _ServerPool:
 
 
 class Iteration:
-    """Resolution of one name and type, from the nearest known delegation down; `depth` is the nesting level.
+    """Resolution of one name and type, from the nearest known delegation down to the answer; aliases are not followed.
 
-    `start` replaces the nearest known delegation. `subnet` is the client's network, which only some servers receive.
-    `near` is the last delegation used for the previous name of the alias chain; its TTL may be too short for the cache.
-    `delegation` is the delegation whose servers answered. An iteration with a `judge` resolves the DS or DNSKEY records
-    that validate other records: the judge accepts or rejects each response, and no response is cached.
+    Parameters: `start` replaces the nearest known delegation; `subnet` is the client's network, which only some servers
+    receive; `depth` is the level of nesting. `near` is the last delegation used for the previous name of the alias
+    chain, whose TTL may be too short for the cache. With a `judge`, the iteration resolves the DS or DNSKEY records
+    that validate other records: the judge accepts or rejects each response, and no response is cached. The attribute
+    `delegation` is the delegation whose servers answered.
     """
 
     def __init__(

@@ -83,7 +83,10 @@ def is_secure(answers: Iterable[RRset], authority: Iterable[RRset] = ()) -> bool
 
 
 def insecurity(rrsets: Iterable[RRset]) -> ExtendedError | None:
-    """Return the reason why the first signed RRset in a list that is not validated is insecure; None without one."""
+    """Return the reason for which signed RRsets in a list were not validated, of the first such RRset.
+
+    Returns None without one.
+    """
     reasons = (rrset.error for rrset in rrsets if isinstance(rrset, SecuredRRset))
     return next((reason for reason in reasons if reason is not None), None)
 

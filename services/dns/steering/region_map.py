@@ -54,7 +54,7 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A region of clients; `spill` lists the other regions in the order in which they take over clients of a full one.
+    """A region of clients; `spill`: other regions, in the order in which they take over if this region is full.
 
     The regions of the `spill` statement come first. The others follow in the order of the map, beginning with the next
     region and continuing at the first after the last.

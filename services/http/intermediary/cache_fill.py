@@ -57,7 +57,7 @@ class CacheFill:
         self._is_pumping = False
 
     def start(self) -> None:
-        """Pass on the content that has arrived, and register pump() to be called when more arrives."""
+        """Transfer the content that has arrived so far, and register pump() to be called when more arrives."""
         self.source.on_more = self.pump
         self.pump()
 

@@ -29,8 +29,8 @@ class Invalidations:
         self._noted[key] = self.count
 
     def is_outdated(self, key: bytes, begun: int) -> bool:
-        """Return whether `key` has been invalidated since its request was sent.
+        """Return whether the response to a request may be outdated: `key` has been invalidated in the meantime.
 
-        `begun` is the value of `count` at that time. The response may then be from before the invalidation.
+        `begun` is the value of `count` at the time when the request was sent.
         """
         return begun < self._dropped_at or begun < self._noted.get(key, 0)

@@ -553,7 +553,7 @@ class Http1Connection(asyncio.Protocol):
     # Phase, deadline and reading.
 
     def _update_phase(self) -> None:
-        """Update the connection's phase, deadline and reading state after input or output."""
+        """Set the connection's phase and deadline after input or output; pause or resume reading if needed."""
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
         waiting = self._core.unparsed_octets

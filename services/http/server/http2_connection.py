@@ -371,7 +371,10 @@ class Http2Connection(asyncio.Protocol):
         self._update_phase()
 
     def _update_phase(self) -> None:
-        """Update phase, idle deadline and reading after input or output; close if nothing is left to do."""
+        """Set the connection's phase and idle deadline after input or output; pause or resume reading if needed.
+
+        The connection is closed if nothing is left to do.
+        """
         core = self._core
         if core.is_over or (core.is_stopped and not core.open_streams):
             self._linger()

@@ -5,9 +5,9 @@ qdisc for loss, queue and rate, and below it another one for the delay. TCLink d
 class. htb sends a burst without the transmission time of its frames, and netem's limit counts propagating frames as
 queued.
 
-The interfaces of the topology itself have no shaping qdisc. With one, the sender's own queue would be the queue of the
-link. A capture at the sender would show frames only after the delay, since an outgoing frame is captured when it has
-left the qdisc. The two extra interfaces of a cable shape the frames instead (see cable).
+The interfaces of the topology itself have no shaping qdisc. If they had one, the sender's own queue would be the queue
+of the link. A capture at the sender would show frames only after the delay, since an outgoing frame is captured when it
+has left the qdisc. The two extra interfaces of a cable shape the frames instead (see cable).
 """
 
 import json

@@ -172,7 +172,11 @@ def _bind(source: Path, target: Path) -> None:
 
 
 def _interpreter_folders(program: str) -> list[Path]:
-    """Return the folders that a program needs in addition to SYSTEM: of its file, and of an interpreter's libraries."""
+    """Return the folders that a program needs in addition to the system's folders (SYSTEM).
+
+    These are the folder of the program's file and, for an interpreter in a folder such as bin, the folder above with
+    its libraries.
+    """
     found = []
     for path in (Path(program), Path(program).resolve()):
         prefix = path.parent.parent if path.parent.name in ("bin", "sbin", "shims") else path.parent
@@ -209,9 +213,9 @@ def _show_argument(path: Path, user_id: int) -> None:
 def _copy_program(folder: Path, words: Sequence[str], user_id: int) -> None:
     """Copy the program's folder, or a part of a large one, into the new root for the confined user.
 
-    Of a folder larger than COPY_BYTES_MAX or COPY_FILES_MAX, only the files directly in it are copied, and the files in
-    the folders of relative paths on the command line. The latter are also copied if such a path leads out of a small
-    folder by a symbolic link.
+    If the folder is larger than COPY_BYTES_MAX or COPY_FILES_MAX, only two kinds of files are copied: those directly in
+    the folder, and those in the folders of relative paths on the command line. Of a small folder, the whole content is
+    copied, and the folders of relative paths that lead out of it by a symbolic link.
     """
     target = NEW_ROOT / str(PROGRAM_FOLDER).lstrip("/")
     target.mkdir(parents=True)

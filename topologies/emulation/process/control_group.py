@@ -95,7 +95,10 @@ def _places(root: Path, memberships: list[tuple[list[str], Path]]) -> Iterator[P
 
 
 def _enabled(folder: Path) -> bool:
-    """Enable the cpu controller for groups in a folder of version 2; return False if that is not possible."""
+    """Enable the cpu controller for new groups in a folder of cgroups version 2.
+
+    Return False if that is not possible.
+    """
     with suppress(OSError):
         if "cpu" not in (folder / "cgroup.controllers").read_text().split():
             return False
@@ -174,7 +177,7 @@ def remove_all() -> None:
 
 
 def remove_left_over(parent: Path) -> None:
-    """Remove empty groups of labs that were killed together with the outer process of their sandbox."""
+    """Remove empty groups of networks that were killed together with the outer process of their sandbox."""
     for folder in parent.glob(f"{PREFIX}-*"):
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > LEFT_OVER_S:

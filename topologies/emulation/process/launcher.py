@@ -234,8 +234,8 @@ class Service:
     """One running service of a host, started by a command line, with pipes as its standard streams.
 
     The process monitor (see watch) watches the service until it is stopped. Before the service is READY, only its death
-    by a signal ends the lab with an error; from then on, also an exit with a code other than 0; and if `lasts` is set,
-    any exit.
+    by a signal ends the network with an error; from then on, also an exit with a code other than 0; and if `lasts` is
+    set, any exit.
 
     start: request to the fork server for the process, whose reply is awaited at the first use; host: name of the host,
     for messages.
@@ -418,7 +418,7 @@ class Service:
         return f": {output}" if output else ""
 
     def expect_end(self) -> None:
-        """Remove the service from the process monitor, so that an exit from now on does not end the run."""
+        """Remove the service from the process monitor, so that an exit from now on is no error."""
         if self._forkserver.watch is not None:
             self._forkserver.watch.remove(self._watched)
 
