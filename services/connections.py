@@ -492,7 +492,7 @@ class ConnectionSet:
     def admit(self, accepted: socket.socket, address: str, speaks_tls: bool) -> Slot | None:
         """Admit an accepted connection, if needed by evicting another one.
 
-        Return its Slot (handle), None if it is refused.
+        Returns the Slot (handle) of the connection, None if the connection is refused.
         """
         if len(self.table) >= self.table.limits.connections:
             self._remove_closed()

@@ -233,7 +233,7 @@ class Watch:
     def _collect_exits(self) -> bool:
         """Remove processes that have exited from the monitor.
 
-        Return True if one of the exits is fatal to the network.
+        Returns True if one of the exits is fatal to the network.
         """
         time.sleep(SETTLE_S)
         with self._lock:

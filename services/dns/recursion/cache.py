@@ -211,9 +211,9 @@ class Cache:
         self._put((rrset.name.folded, rrset.rtype), rrset, trust, min(rrset.ttl, self._ttl_max_s), now)
 
     def put_dname(self, name: Name, dname: RRset, trust: Trust, now: float) -> None:
-        """Store the DNAME of an ancestor of `name`.
+        """Store the DNAME of an ancestor of `name`, to be used for `name` only.
 
-        It is used for this name only, not for other names below the owner.
+        Other names below the owner of the DNAME are queried for separately.
         """
         self._put((name.folded, DNAME_ABOVE), dname, trust, min(dname.ttl, self._ttl_max_s), now)
 

@@ -52,9 +52,9 @@ class InfraEntry:
         return min(max(base, TIMEOUT_MIN_S) * 2.0 ** min(self.timeouts, 8), TIMEOUT_MAX_S)
 
     def expected_s(self) -> float:
-        """Return the server's expected response time in seconds.
+        """Return the expected response time of the server in seconds.
 
-        0 without a measurement, so that the server is tried.
+        The result is 0 if the server has not been measured, so that it is tried first.
         """
         if self.timeouts:
             return self.timeout_s()

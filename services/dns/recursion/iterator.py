@@ -188,7 +188,7 @@ class Iteration:
     def _nearest(self, question: Question) -> Delegation:
         """Return the first delegation to query: that of the closest enclosing zone in the cache.
 
-        RFC 1034 5.3.3 step 2.
+        RFC 1034 section 5.3.3 step 2.
         """
         if self._start is not None:
             return self._start

@@ -88,8 +88,8 @@ def extended_errors(message: Message) -> list[ExtendedError]:
 def error_from(address: str, message: Message) -> ExtendedError | None:
     """Return the first extended error in an upstream server's response, with the server's address added to its text.
 
-    None if the response has no extended error. RFC 8914 section 3: the text names the server that reported the error,
-    since the client receives it from this resolver.
+    Returns None if the response has no extended error. RFC 8914 section 3: the text names the server that reported the
+    error, since the client receives it from this resolver.
     """
     found = next(iter(extended_errors(message)), None)
     return None if found is None else ExtendedError(found.code, f"{address}: {found.text or found.title}")

@@ -240,9 +240,9 @@ class Responder:
         return self.respond(query, client) if isinstance(query, Message) else query
 
     def respond(self, query: Message, client: Client) -> Response:
-        """Call the handler with a decoded query.
+        """Call the handler with a decoded query, and return the encoded response.
 
-        Return the encoded response, None to drop it, or an awaitable of either.
+        As in __call__, the result may also be None, to drop the query, or an awaitable.
         """
         try:
             handled = self._handler(query, client)

@@ -104,10 +104,10 @@ class UserFiles:
         }[request.change](request)
 
     def entries(self, path: VirtualPath, pattern: str | None) -> tuple[list[Entry], bool, bool]:
-        """List a directory, or a single file.
+        """List a directory, or a single file, as pairs (name, FileStatus).
 
-        Return ((name, FileStatus) pairs, is a directory, was truncated to the limit). If the path is a file, the file
-        is the only pair.
+        Returns (the pairs, True for a directory, True if the list was truncated). If the path is a file, there is one
+        pair.
         """
         status = self.stat(path)
         if status.kind is not Kind.DIRECTORY:
@@ -151,9 +151,9 @@ class UserFiles:
             return sum(piece.count(b"\n") for piece in iter(lambda: file.read(ASCII_OCTETS), b""))
 
     def _names_file(self, path: VirtualPath) -> bool:
-        """Return whether the argument of STOU is a file name.
+        """Return whether the argument of STOU is the name of a file to create.
 
-        False for a directory, in which the server generates a name.
+        If it is a directory, the server generates a name in it, and the result is False.
         """
         try:
             return not stat.S_ISDIR(self.tree.status(path).st_mode)

@@ -85,7 +85,7 @@ class SendfileLoop:
     def _check_stall(self) -> None:
         """End the transfer with Cause.STALLED if the peer has read nothing for `stall_s` seconds.
 
-        Else schedule the next check.
+        Otherwise, schedule the next check.
         """
         remaining_s = self._sent_at + self._stall_s - self._loop.time()
         if remaining_s > 0:

@@ -46,7 +46,8 @@ def cache_key(target: Target, host: bytes, scheme: bytes = b"http") -> bytes:
 def resolved_key(base: bytes, reference: bytes) -> bytes | None:
     """Resolve a URI reference against the key `base`; return the cache key of the result (RFC 3986 section 5.2).
 
-    None for an invalid reference, and for a URI of another origin (RFC 9111 section 4.4, RFC 9110 section 4.3.1).
+    Returns None for an invalid reference, and for a URI of another origin (RFC 9111 section 4.4, RFC 9110 section
+    4.3.1).
     """
     try:
         joined = urljoin(base.decode("latin-1"), reference.decode("latin-1")).encode("latin-1")

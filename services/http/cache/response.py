@@ -283,7 +283,7 @@ class _Exchange:
     def permitted(self, updates: Pairs) -> Pairs:
         """Return the pairs (old, new) of stored responses whose update may be stored; none after no-store.
 
-        RFC 9111 5.2.1.5.
+        RFC 9111 section 5.2.1.5.
         """
         original = self.forward.original
         return tuple(pair for pair in updates if request_allows(original, pair[1].response, self.policy))

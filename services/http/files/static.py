@@ -208,9 +208,9 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
 class Directory:
-    """Result of StaticFiles.find() for a directory, if the path has no final slash: a redirect adds it.
+    """Result of StaticFiles.find() for a directory, if the path has no final slash: a redirect adds the slash.
 
-    RFC 9110 15.4.2.
+    RFC 9110 section 15.4.2.
     """
 
 

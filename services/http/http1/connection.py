@@ -84,9 +84,9 @@ class Connection:
         return len(self._buffer)
 
     def _parse(self, step: Callable[[], list[Event]]) -> list[Event]:
-        """Call `step` repeatedly, which parses buffered input and returns events, until it returns none.
+        """Call `step`, which parses buffered input and returns events, until it returns none.
 
-        Return all events. If the peer made an error, the last event is a Fault.
+        Return the events of all calls. If the peer made an error, the last event is a Fault.
         """
         events: list[Event] = []
         try:

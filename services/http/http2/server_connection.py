@@ -572,9 +572,9 @@ class Http2ServerConnection:
         self._scheduler.send(encode_frame(Kind.GOAWAY, 0, 0, payload))
 
     def abandon(self) -> None:
-        """Close all streams without sending anything.
+        """Close all streams without sending anything on them.
 
-        Return StreamCancelled for unanswered requests and open tunnels.
+        Unanswered requests and open tunnels are reported by StreamCancelled events.
         """
         streams = list(self._streams.by_id.values())
         self._streams.by_id.clear()

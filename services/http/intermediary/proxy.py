@@ -102,9 +102,9 @@ class Metrics:
 
 
 def _sent_length(request: Request, content: BodyStream) -> int | None:
-    """Return the length in octets of a request's content to forward.
+    """Return the length in octets with which a request's content is forwarded.
 
-    None to forward it chunked (with its trailers, if any).
+    Returns None if the content is forwarded chunked, with its trailers, if any.
     """
     length = content_length(request.fields)
     # RFC 9112 section 6.1: an origin of HTTP/1.0 does not understand chunked, so that a length that is known is sent.

@@ -41,7 +41,7 @@ class StreamTakeover(Protocol):
 class Takeover(StreamedBody):
     """Response body after which another protocol, such as a tunnel, takes over the connection or stream.
 
-    RFC 9110 9.3.6.
+    RFC 9110 section 9.3.6.
     """
 
     def take_over(self, context: ServerContext, transport: asyncio.Transport, slot: Slot, octets: bytes) -> Served:

@@ -109,7 +109,7 @@ class Index:
     def add(self, entry: Entry) -> list[Entry]:
         """Add an entry; remove the entries that it replaces, and one more if its URI has too many variants.
 
-        Return those removed.
+        Returns the removed entries.
         """
         stored = entry.stored
         before, dropped = self.find(stored.uri), list[Entry]()

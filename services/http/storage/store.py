@@ -533,7 +533,7 @@ class Store:
     def _finish(self, writer: StoreWriter, stored: StoredResponse | None) -> bool:
         """Store a writer's content as the response `stored`, or discard it if `stored` is None.
 
-        Return True if it is stored.
+        Returns True if the response is stored.
         """
         if stored is None:
             self._discard(writer.stored.name)
@@ -582,7 +582,7 @@ class Store:
     def _write_files(self, stored: StoredResponse, checksum: int, held: bytes | bytearray | None) -> Entry | None:
         """Write a response's metadata, and content held in memory, to files.
 
-        Return the entry, None if the disk fails.
+        Returns the index entry of the response, None if the disk fails.
         """
         if self.folder is None:
             return Entry(stored, checksum, 0, held)

@@ -105,9 +105,9 @@ def threads_by_references(messages: Iterable[ThreadMessage]) -> list[Node]:
 
 
 def _linked(messages: Iterable[ThreadMessage]) -> list[Node]:
-    """Create the nodes of all messages, linked by References (step 1 of REFERENCES, RFC 5256 section 3).
+    """Create the nodes of all messages, and link them by References; return the nodes.
 
-    Return them.
+    Step 1 of REFERENCES, RFC 5256 section 3.
     """
     nodes: dict[bytes, Node] = {}
     every: list[Node] = []

@@ -106,9 +106,9 @@ class Plan:
             self._is_flushing = False
 
     def _take_step(self) -> bool:
-        """Apply the pending changes of one kind, the first kind that has any in the order of Plan.
+        """Apply the pending changes of one kind: of the first kind, in the order of Plan, that has any.
 
-        Return False if none are left.
+        Returns False if no change is pending.
         """
         if self.devices:
             tools.batch("ip", [f"link add {near} type veth peer {far}" for near, far in _taken(self.devices)])

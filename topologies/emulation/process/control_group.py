@@ -97,7 +97,7 @@ def _places(root: Path, memberships: list[tuple[list[str], Path]]) -> Iterator[P
 def _enabled(folder: Path) -> bool:
     """Enable the cpu controller for new groups in a folder of cgroups version 2.
 
-    Return False if that is not possible.
+    Returns False if that is not possible.
     """
     with suppress(OSError):
         if "cpu" not in (folder / "cgroup.controllers").read_text().split():

@@ -66,10 +66,10 @@ class Holder:
         return [f"/proc/{os.getpid()}/fd/{descriptor}" for descriptor in self._kept]
 
     def become(self, words: Sequence[str], errors: Path, name: str) -> Service | None:
-        """Make the process that represents the host a service of the host.
+        """Make the process that represents the host a service of the host, and return the service.
 
-        Return it, or None if it is a service already. words: command line of the service; errors: file for its standard
-        error; name: its description for messages.
+        Returns None if the process is a service already. words: command line of the service; errors: file for its
+        standard error; name: its description for messages.
         """
         assert self.pid
         if not self._is_free:

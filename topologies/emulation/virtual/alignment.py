@@ -26,9 +26,9 @@ class _Timespec(ctypes.Structure):
 
 
 def align(environment: Mapping[str, str] = os.environ) -> None:
-    """Wait, if the clock is virtual, until it reaches the next multiple of STEP_NS (10 ms).
+    """Wait until the virtual clock reaches the next multiple of STEP_NS (10 ms).
 
-    Otherwise return at once.
+    If the clock is not virtual, return at once.
     """
     if VARIABLE not in environment:
         return

@@ -147,9 +147,9 @@ class Carrier:
         self._count = count
 
     def _send_due(self, early_ns: int) -> int | None:
-        """Write every frame that is due at the latest in `early_ns`.
+        """Write every frame that is due within the next `early_ns` ns.
 
-        Return the next due time in ns, None if no frame is left.
+        Returns the time in ns at which the next frame is due, None if no frame is left.
         """
         flying = self._flying
         now_ns = time.monotonic_ns()

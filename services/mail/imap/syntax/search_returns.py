@@ -41,7 +41,7 @@ class SearchReturns:
     def saved(self, uids: list[int]) -> list[int]:
         """Return the UIDs to store as `$`: all of the result; for MIN or MAX alone, the first or last.
 
-        RFC 5182 2.4.
+        RFC 5182 section 2.4.
         """
         if self.options & {b"ALL", b"COUNT", b"PARTIAL"} or not self.options & {b"MIN", b"MAX"} or not uids:
             return uids

@@ -105,10 +105,10 @@ def _page(
 
 
 def _begun(request: UserPageRequest, composition_id: str, form: Form) -> tuple[Composition, dict[str, bytes]]:
-    """Create a composition: empty, or with the contents of a reply, forward or draft.
+    """Create a composition, empty or prefilled for a reply, forward or draft.
 
-    Return it and its files' contents. The contents are a dict of octets, keyed by ListedFile.key. Raises PageError if
-    the original message was removed.
+    Return (composition, contents of its files). The contents are a dict of octets, keyed by ListedFile.key. Raises
+    PageError if the original message was removed.
     """
     way = form.get("way")
     composition = Composition(composition_id)
