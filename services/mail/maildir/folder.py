@@ -145,8 +145,8 @@ class Folder:
     def _refresh_once(self, added: Sequence[str]) -> Generator[None, None, bool]:
         """Compare the files in the directory with those known, and add, rename and remove messages accordingly.
 
-        The method is a generator that pauses, so that other sessions can run. It returns False if another session has
-        changed the folder during a pause; the caller then tries again.
+        A generator that pauses for other sessions; it returns False if another session has changed the folder
+        meanwhile.
         """
         listing = self._scanner.scan()
         if listing is None:
@@ -391,9 +391,9 @@ class Folder:
             os.close(descriptor)
 
     def save_date(self, uid: int) -> float | None:
-        """Return the time in seconds since 1970 UTC at which a message was added (RFC 8514).
+        """Return the time in seconds since 1970 UTC at which a message was added (RFC 8514); raises MessageGoneError.
 
-        Returns None if the file name contains no time. Raises MessageGoneError.
+        Returns None if the file name contains no time.
         """
         return delivery_time(self.message(uid).base)
 
