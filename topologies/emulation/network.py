@@ -1,4 +1,4 @@
-"""Network class of lab7: Mininet's class with lab7's nodes and links, and without changes of machine-wide settings."""
+"""Network class of lab7, derived from Mininet's: uses lab7's nodes and links, and changes no machine-wide settings."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Shape of a link: TCLink's parameters (rate, delay, loss, queue ...), converted to bit/s, seconds and fractions."""
+"""Traffic shape of a link: TCLink's parameters (rate, delay, loss, queue ...) in bit/s, seconds and fractions of 1."""
 
 import re
 from collections.abc import Mapping

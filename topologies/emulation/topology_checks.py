@@ -1,4 +1,4 @@
-"""Validation of a topology before its network is built; functions for its hosts' IPv4 addresses and services."""
+"""Validation of a topology before its network is built; functions that return addresses and services of its hosts."""
 
 import re
 from collections.abc import Mapping, Sequence

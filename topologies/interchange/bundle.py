@@ -1,8 +1,7 @@
-"""Export of a lab as files: generated texts, copies of files and folders that services read, and start scripts.
+"""Export of a topology for another tool, such as Kathara: generated files, copies of files that services read, scripts.
 
-A lab is a topology for another tool, such as Kathara. A service's command line is kept except for absolute paths of
-this machine: the file or folder at such a path is copied into the folder `shared` of the lab, which every host of the
-lab can read.
+The command line of each service is kept, except for absolute paths of this machine: the file or folder at such a path
+is copied into the folder `shared` of the exported topology, which every host can read.
 """
 
 from __future__ import annotations

@@ -456,10 +456,7 @@ class Folder:
         return self._letters()
 
     def _confirm_letters(self, written: Mapping[int, tuple[frozenset[str], str]]) -> None:
-        """Rename messages whose keyword letters were reassigned while they were written.
-
-        `written`: UID -> (flags, letters).
-        """
+        """Correct letters reassigned to other keywords during a write; `written`: UID -> (flags, letters written)."""
         for flags, letters in set(written.values()):
             with contextlib.suppress(MessageGoneError, TooManyKeywordsError):
                 if sorted(self.keywords.add(flags)) == sorted(letters):

@@ -1,9 +1,9 @@
 """Set-up of routes, IPv6 addresses and neighbour tables of hosts, and of the forwarding databases of switches.
 
-If the testbed's option `arp` is static, each host has a permanent neighbour entry for every address of its segments
-(broadcast domains), and each switch has a static forwarding entry for every MAC address. Otherwise ARP (RFC 826) or
-neighbour discovery (RFC 4861) would add a round trip before the first packet, and a learning switch would flood its
-first frame. If `arp` is dynamic, both tables are filled by ARP, neighbour discovery and learning, as in any network.
+If the network's option `arp` is static, each host has a permanent neighbour entry for every address of its segments
+(broadcast domains), and each switch has a static forwarding entry for every MAC address. The first packet then needs no
+round trip for ARP (RFC 826) or neighbour discovery (RFC 4861), and no switch floods its first frame. If `arp` is
+dynamic, both tables are filled by ARP, neighbour discovery and learning, as in any network.
 """
 
 from collections.abc import Mapping

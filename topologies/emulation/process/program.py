@@ -1,4 +1,4 @@
-"""External program as a service of a host: readiness by its listening socket, termination by process groups."""
+"""External program as a service of a host: ready when it listens on its port; stopped with all its descendants."""
 
 from __future__ import annotations
 

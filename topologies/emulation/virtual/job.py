@@ -1,8 +1,8 @@
 """Job of a user-mode kernel: the command to run, and the kernel's own command line and environment.
 
 The kernel's random number pool takes the kernel's command line as an input, so this command line is the same in every
-run. Data that varies (folders, the job) is in a file in the job's folder, which the kernel inherits as an open
-descriptor. The command line has a path that is the same for every job, /proc/self/fd/NUMBER: hostfs opens it on the
+run. Data that varies (the job, its folders) is in a file in the job's folder, which the kernel inherits as an open
+descriptor. The command line names this folder by the constant path /proc/self/fd/NUMBER: hostfs opens the path on the
 host, where /proc/self is the process of the kernel.
 """
 
