@@ -237,10 +237,10 @@ async def open_server(
     faults: Collection[str] = (),
     variants: Mapping[tuple[bool, bool], Scheduler] | None = None,
 ) -> DNSServer:
-    """Return a DNS server that listens on the addresses of `shell`, and answers by `scheduler`.
+    """Return a DNS server that listens on the addresses of `shell`, and answers queries by `scheduler`.
 
-    `variants` has the schedulers for queries with other flags, by (DO, CD). `faults` are the deliberate faults of
-    --fault.
+    `variants` has the schedulers for queries with DO or CD, keyed by the flags (DO, CD). `faults` are the deliberate
+    faults of --fault.
     """
     resolvers = {flags: (one.context, one.resolve) for flags, one in (variants or {}).items()}
     handler = RecursionHandler(scheduler.context, scheduler.resolve, access, scheduler.now, resolvers)

@@ -79,8 +79,8 @@ def inside() -> bool:
 def enter(salvage: Salvage | None = None) -> None:
     """Execute this command line again in a sandbox, and exit with its exit code; inside a sandbox, do nothing.
 
-    salvage: function called if the command in the sandbox has been killed, with the result folder of the unfinished run
-    (see `unfinished`) and the reason; it returns whether the folder has captured packets. Raises MachineError if the
+    salvage: function called with the result folder of the unfinished run (see `unfinished`) and the reason, if the
+    command in the sandbox was killed; it returns whether the folder has captured packets. Raises MachineError if the
     kernel refuses a sandbox.
     """
     if not inside():

@@ -318,15 +318,15 @@ class _Fork(threading.local):
         self._mask: set[int] = set()
 
     def before(self) -> None:
-        """Block STOPPING in the calling thread."""
+        """Block the signals STOPPING (SIGTERM and SIGHUP) in the calling thread, before a fork."""
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
     def after_in_parent(self) -> None:
-        """Restore the signal mask."""
+        """Restore the signal mask in the parent, after a fork."""
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def after_in_child(self) -> None:
-        """Restore the default actions of STOPPING, then the signal mask."""
+        """Restore the default actions of STOPPING (SIGTERM, SIGHUP) in the child, then the signal mask."""
         for number in STOPPING:
             if signal.getsignal(number) is _on_stop:
                 signal.signal(number, signal.SIG_DFL)

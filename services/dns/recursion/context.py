@@ -104,19 +104,19 @@ class ResolverContext:
         return self if self.hosts is None else self.hosts
 
     def secured(self, security: SecurityContext) -> "ResolverContext":
-        """Return a copy of this context that validates; client queries with CD get a variant that does not.
+        """Return a copy of this context that validates, except for client queries with CD (RFC 4035 section 3.2.2).
 
-        RFC 4035 section 3.2.2.
+        Its `variants` have a context without validation for these queries.
         """
         unchecked = self._sibling(SecurityContext({}, security.wall_clock, validates=False))
         variants = {(dnssec_ok, True): unchecked for dnssec_ok in (False, True)}
         return replace(self, security=security, hosts=unchecked, variants=variants)
 
     def passing_signatures(self, wall_clock: Callable[[], float]) -> "ResolverContext":
-        """Return a copy of this context without validation; a variant for client queries with DO has signatures.
+        """Return a copy of this context without validation, in which client queries with DO get the signatures.
 
-        A forwarder also has a variant for client queries with CD, which sends CD upstream: without CD, another resolver
-        would validate for the client.
+        Its `variants` have a context for these queries. A forwarder also has one for client queries with CD, which
+        sends CD upstream: without CD, another resolver would validate for the client.
         """
         passing = self._sibling(SecurityContext({}, wall_clock, validates=False, checking_disabled=False), hosts=self)
         variants = {(True, False): passing, (True, True): passing}

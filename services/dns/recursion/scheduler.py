@@ -100,7 +100,10 @@ class Scheduler:
         return self._wait(task, client, question if start is None else None)
 
     def variants(self) -> dict[tuple[bool, bool], "Scheduler"]:
-        """Return a scheduler for each variant of the context, keyed by the flags (DO, CD) of the client queries."""
+        """Return the schedulers for client queries with DO or CD, keyed by the flags (DO, CD).
+
+        There is one scheduler for each context in the `variants` of this scheduler's context.
+        """
         siblings = {id(one): self.sibling(one) for one in self.context.variants.values()}
         return {flags: siblings[id(one)] for flags, one in self.context.variants.items()}
 

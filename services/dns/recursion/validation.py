@@ -296,9 +296,9 @@ class Validation:
         return self._bogus(name, failure or missing)
 
     def _fetched(self, name: Name, rtype: int, judge: "_DSJudge | _KeyJudge") -> Steps[ExtendedError | None]:
-        """Query for DS or DNSKEY records until `judge` accepts a response.
+        """Send queries for DS or DNSKEY records until `judge`, a function that checks responses, accepts one.
 
-        Return None, or the reason if it accepts none.
+        Returns None, or the reason if no response is accepted.
         """
         try:
             yield from self._fetch(name, rtype, judge)

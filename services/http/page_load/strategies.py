@@ -80,11 +80,11 @@ async def load_page(
     sink: Sink | None = None,
     trust: Trust | None = None,
 ) -> PageReport:
-    """Load a page by one of STRATEGIES and return the PageReport; its times are in seconds since the start of the load.
+    """Load a page and its objects by a strategy in STRATEGIES.
 
-    `parallel` limits the connections of 1.0-parallel. `sink`, if given, gets the content of a `single` load. `trust`
-    has the trust anchors for https. Raises LoadError if any object gets no complete response, and KeyError for an
-    unknown strategy.
+    Return the PageReport, with times in seconds since the start. `parallel` limits the connections of 1.0-parallel.
+    `sink`, if given, gets the content of a `single` load. `trust` has the trust anchors for https. Raises LoadError if
+    any object gets no complete response, and KeyError for an unknown strategy.
     """
     run = STRATEGIES[strategy]
     load = LoadState(Connector(limits or LoadLimits(), trust), _parsed(url), parallel, sink)

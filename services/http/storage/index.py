@@ -24,7 +24,7 @@ SameKey = Callable[[StoredResponse, StoredResponse], bool]
 
 @dataclass(frozen=True, slots=True)
 class IndexLimits:
-    """Limits of the whole store: octets in memory and on disk (0: no disk), number of entries, variants per URI."""
+    """Limits of the whole store: octets in memory and on disk (0: no disk), entries, and responses of one URI."""
 
     memory_octets: int = limits.MEMORY_OCTETS
     disk_octets: int = 0
@@ -107,9 +107,10 @@ class Index:
             self._held.move_to_end(name)
 
     def add(self, entry: Entry) -> list[Entry]:
-        """Add an entry; remove the entries that it replaces, and one more if its URI has too many variants.
+        """Add an entry.
 
-        Returns the removed entries.
+        Remove the entries that it replaces, and one more if its URI then has too many stored responses. Returns the
+        removed entries.
         """
         stored = entry.stored
         before, dropped = self.find(stored.uri), list[Entry]()

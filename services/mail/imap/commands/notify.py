@@ -194,7 +194,7 @@ def _status(session: SessionState, name: str, items: list[tuple[bytes, int]]) ->
 
 
 def notify(session: SessionState, reader: Reader) -> Steps:
-    """Handle NOTIFY (RFC 5465 section 3.1)."""
+    """Handle NOTIFY (RFC 5465 section 3.1): set the events that are notified, or stop all notifications."""
     reader.expect_space()
     word = reader.word("SET or NONE")
     if word == b"NONE":
