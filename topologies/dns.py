@@ -155,7 +155,7 @@ def make_names(
     servers: Mapping[str, tuple[str, str]] = SERVERS,
     own_zones: Mapping[str, tuple[str, str]] = {},
 ) -> NamePlan:
-    """Return the zones of this topology, to be written as master files.
+    """Return the zones of the topology dns as a NamePlan, from which their master files are generated.
 
     ttl         TTL of the records of example.com in seconds
     changing    TTLs, for each of which there is a name whose address changes (see changing_name)

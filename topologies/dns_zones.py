@@ -55,7 +55,7 @@ class Zone:
 
 
 def is_below(name: str, origin: str) -> bool:
-    """Return whether `name` is the domain `origin` or a subdomain of it."""
+    """Return whether a domain name is the domain `origin` or below it."""
     return origin == "." or name == origin or name.endswith("." + origin)
 
 

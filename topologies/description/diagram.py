@@ -16,7 +16,7 @@ FORMATS = ("svg", "mermaid", "dot")
 
 @dataclass(frozen=True)
 class Node:
-    """Node of a diagram: name, further lines of text, and whether it is a switch."""
+    """Node of a diagram: its name, further lines of text in its box, and whether it is a switch."""
 
     name: str
     lines: tuple[str, ...]
@@ -58,7 +58,7 @@ def _shape(info: dict[str, Any]) -> str:
 
 
 def draw(topo: Topo, form: str) -> str:
-    """Return the diagram of a topology as text in the format `form`, one of FORMATS."""
+    """Draw a topology: return its diagram as text, in the format `form`, one of FORMATS."""
     nodes, edges = parts(topo)
     return {"svg": _svg, "mermaid": _mermaid, "dot": _dot}[form](nodes, edges)
 

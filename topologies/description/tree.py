@@ -57,7 +57,7 @@ def children_of(tree: Tree) -> dict[str, list[str]]:
 
 
 def layout(nodes: Sequence[str], links: Sequence[tuple[str, str]], switches: frozenset[str]) -> dict[str, Place]:
-    """Return the place of each node: column by depth from the root, row by the order of the leaves."""
+    """Return the place of each node of a diagram: column by depth in the tree, row by the order of the leaves."""
     places: dict[str, Place] = {}
     row = 0
     for tree in spanning_trees(nodes, links, switches):

@@ -51,7 +51,7 @@ _REFUSED: Mapping[type, str] = {
 
 
 def check(topo: Topo) -> None:
-    """Validate the Python classes (`cls`) of a topology's nodes, links and interfaces. Raises TopologyError."""
+    """Validate the classes (`cls=`) that a topology gives for its nodes, links and interfaces. Raises TopologyError."""
     for host in topo.hosts():
         _check(f"the host {host}", topo.nodeInfo(host).get("cls"), HOSTS, node.Node)
     for switch in topo.switches():

@@ -48,7 +48,7 @@ def write(
     *,
     with_ipv6: bool = False,
 ) -> None:
-    """Write hosts, resolv.conf, nsswitch.conf and hostname of a host, to be mounted in its /etc."""
+    """Write the files hosts, resolv.conf, nsswitch.conf and hostname for a host, to be mounted in the host's /etc."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "hosts").write_text(hosts_text(name, entries, with_ipv6=with_ipv6))
     (folder / "resolv.conf").write_text(resolv_text(resolvers))

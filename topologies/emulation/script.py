@@ -144,7 +144,7 @@ class ScriptNetwork(Network):
         self._adopted.append(made)
 
     def take_down(self) -> None:
-        """Stop all nodes, including those added by adopt()."""
+        """Stop all nodes of the network, including those that adopt() has added."""
         super().take_down()
         for made in self._adopted:
             made.terminate()

@@ -68,7 +68,7 @@ def parse_time_s(text: str | float, name: str = "delay") -> float:
 
 
 def is_time(text: str) -> bool:
-    """Return whether a text is a time in tc's format, with or without a unit."""
+    """Return whether a text is a valid time in tc's format, such as 5ms, with or without a unit."""
     return _TIME.fullmatch(text) is not None
 
 

@@ -103,7 +103,7 @@ def _equip(made: Any, **options: Any) -> None:
 
 
 def listening_on_both(command: str) -> str:
-    """Return a service's command line that listens on IPv6 as well: with `--listen ::` after `--listen 0.0.0.0`."""
+    """Add `--listen ::` after `--listen 0.0.0.0` in a service's command line, for IPv6; return the new command line."""
     ours = command.split()[0].startswith(OUR_SERVICES)
     return re.sub(r"--listen 0\.0\.0\.0(?=\s|$)", "--listen 0.0.0.0 --listen ::", command) if ours else command
 
@@ -279,12 +279,12 @@ class Testbed:
             tables.set_forwarding(self.net)
 
     def address_changed(self) -> None:
-        """Update /etc/hosts files and tables after an address in the network has changed."""
+        """Update /etc/hosts files, neighbour and forwarding tables after an address in the network has changed."""
         self._renew_names()
         self.renew_tables()
 
     def renew_tables(self) -> None:
-        """Set neighbour and forwarding tables again, after a node, a link or an address has changed."""
+        """Set the neighbour and forwarding tables again, after a node, a link or an address has changed."""
         if self.net is None or not self.net.is_up or self.arp != "static":
             return
         self.plan.flush()
@@ -534,12 +534,12 @@ class Testbed:
 
 
 def unplug(bed: Testbed, name: str) -> None:
-    """Set the link of a host's first interface down, as if its cable were unplugged."""
+    """Disconnect a host: set the far end of its first interface's link down, as if the cable were unplugged."""
     _cable(bed, name, "down")
 
 
 def plug_in(bed: Testbed, name: str) -> None:
-    """Set the link of a host's first interface up again, after unplug()."""
+    """Connect a host again after unplug(): set the far end of its first interface's link up."""
     _cable(bed, name, "up")
 
 

@@ -131,7 +131,7 @@ def _find(name: str, kind: str) -> Path:
 
 
 def _execute(name: str, spec: ModuleSpec, module: ModuleType) -> None:
-    """Execute a user's file; convert its errors, except UserFileError, to UserFileError with the line."""
+    """Execute a user's Python file as a module; errors in it raise UserFileError with their line."""
     assert spec.loader is not None
     try:
         spec.loader.exec_module(module)
@@ -166,7 +166,7 @@ def explain(error: BaseException) -> str | None:
 
 
 def own_traceback(error: BaseException) -> str:
-    """Return the traceback of an error as Python prints it, with the calls in user files only."""
+    """Return the traceback of an error as Python prints it, reduced to the calls in the user's files."""
     whole = traceback.TracebackException.from_exception(error)
     pending = [whole]
     while pending:
@@ -192,7 +192,7 @@ def _is_of_user(call: traceback.FrameSummary) -> bool:
 
 
 def _without_line(name: str, error: BaseException) -> str:
-    """Return a description of an error that was raised before any line of the file ran."""
+    """Return a description of an error raised before any line of a user's file ran, such as a syntax error."""
     # Python before 3.11.4 raises ValueError for a file that contains NUL.
     unreadable = isinstance(error, SyntaxError | ValueError)
     return f"{name} {'cannot be read as Python' if unreadable else 'fails'}: {_named(error)}"

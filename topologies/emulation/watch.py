@@ -51,7 +51,7 @@ FORK_SERVER, HOLDER, OTHER = range(3)
 
 
 class LabDied(BaseException):
-    """Error for a process of the testbed that has died; the message is one sentence.
+    """Error for a process of a running network that has ended unexpectedly; the message is one sentence.
 
     Like KeyboardInterrupt, it may be raised between any two instructions, and is not derived from Exception: a handler
     for expected errors (a refused connection, a client's failure) must not catch it as a result of the experiment.
@@ -109,7 +109,7 @@ class Watched:
 
 
 class Watch:
-    """Monitor of the processes of one testbed; `death` is the error for the first fatal exit, None before.
+    """Monitor of the processes of one running network; `death` is the error for the first fatal exit, None before.
 
     server_died: function called with an error message when a host's service exits; the network then stays up.
     """
@@ -138,7 +138,7 @@ class Watch:
         self._thread.start()
 
     def add(self, watched: Watched) -> None:
-        """Add a process to the monitor, until it is removed or has exited."""
+        """Add a process to the monitor, in which it stays until it is removed or has exited."""
         with self._lock:
             if not self._epoll.closed:
                 # The pidfd is duplicated, because its owner may close the original at any time.

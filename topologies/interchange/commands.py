@@ -34,7 +34,7 @@ class NodeSetUp:
     bridged: bool = False
 
     def end(self, node: str, number: int, interface: str) -> End:
-        """Return the node's interface named `interface` as the end of a link; `number` is its interface number."""
+        """Return the End (of a link) for the node's interface named `interface`; `number`: its interface number."""
         addresses = tuple(self.addresses.get(interface, ()))
         return End(node, number, addresses, self.macs.get(interface), rounded(self.shapes.get(interface)))
 

@@ -88,7 +88,7 @@ class Lab:
 
 
 def lab_of(topo: Topo) -> Lab:
-    """Return the model (Lab) of a Mininet topology. Raises TopologyError for an invalid option."""
+    """Convert a Mininet topology to a Lab, the tool-independent model. Raises TopologyError for an invalid option."""
     topology_checks.check(topo)
     addresses = topology_checks.host_addresses(topo)
     links = [info for _, _, info in topo.links(withInfo=True)]

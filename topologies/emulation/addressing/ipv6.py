@@ -56,7 +56,10 @@ def derived_route(route: str, addresses: dict[str, str]) -> str | None:
 
 
 def address_of(interface: Any) -> str | None:
-    """Return an interface's IPv6 address with prefix length, set or derived from IPv4; None if it has neither."""
+    """Return the IPv6 address of an interface, with its prefix length: set explicitly, or else derived from IPv4.
+
+    Returns None if the interface has no address.
+    """
     node = interface.node
     own = interface.ip6 or (node.params.get("ip6") if interface is node.defaultIntf() else None)
     if own:

@@ -193,7 +193,10 @@ def _is_taken(path: Path) -> bool:
 
 
 def _connected(path: Path) -> socket.socket | None:
-    """Return a connection to a control socket, None without listener. Raises MachineError if its backlog is full."""
+    """Return a connection to a control socket, None if no process listens on it.
+
+    Raises MachineError for a full backlog.
+    """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     connection.settimeout(CONNECT_TIMEOUT_S)
     try:

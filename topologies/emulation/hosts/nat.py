@@ -66,7 +66,10 @@ class NAT(Host):
         super().terminate()
 
     def _rules(self) -> Iterator[tuple[str, str, list[str]]]:
-        """Yield (table, -I to insert as first or -A to append, words) of each iptables rule."""
+        """Yield each iptables rule of this NAT as (table, -I or -A, words of the rule).
+
+        -I inserts the rule as the first of its chain, -A appends it.
+        """
         inside, subnet = str(self.localIntf), str(self.subnet)
         yield "filter", "-I", ["FORWARD", "-i", inside, "-d", subnet, "-j", "DROP"]
         yield "filter", "-A", ["FORWARD", "-i", inside, "-s", subnet, "-j", "ACCEPT"]

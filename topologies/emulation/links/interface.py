@@ -18,7 +18,7 @@ NO_ADDRESS = "0.0.0.0"
 
 
 class Interface(TCIntf):  # type: ignore[misc]
-    """An interface of a node; its link creates the device, with the MAC address, in the node's namespace.
+    """Network interface of a node, created in the node's namespace by its link, with the MAC address of the parameters.
 
     ip6: the IPv6 address with prefix length in the link's parameters, None without one.
     """
@@ -103,7 +103,7 @@ class Interface(TCIntf):  # type: ignore[misc]
         return ""
 
     def assign_address(self, ip: str, prefix_length: int | None = None) -> list[str]:
-        """Store an IPv4 address and prefix length; return the lines for `ip -batch` that set them."""
+        """Store an IPv4 address and prefix length; return the lines for `ip -batch` that set them in the kernel."""
         # Only IPv4 addresses are replaced; IPv6 addresses, also the kernel's link-local one, stay.
         flush = [] if self.ip is None else [f"address flush dev {self.name} to 0.0.0.0/0"]
         self.ip, _, length = str(ip).partition("/")

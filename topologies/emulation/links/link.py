@@ -185,7 +185,10 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         self.changed()
 
     def queue(self, interface: Interface) -> Queue:
-        """Return the queue of the frames that an interface of this link sends. Raises EmulationError."""
+        """Return the state of the transmit queue of this link for frames that an interface sends.
+
+        Raises EmulationError.
+        """
         self._wiring.plan.flush()
         place = self._ends.index(interface)
         if self.wire is not None:
@@ -243,7 +246,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
             super().delete()
 
     def stop(self) -> None:
-        """Remove the link, as delete() does."""
+        """Remove the link; Mininet calls this method."""
         self.delete()
 
 

@@ -22,7 +22,7 @@ FLYING_FRAMES = 100_000
 
 
 def commands(interface: str, shape: Shape) -> list[str]:
-    """Return lines for `tc -batch` that shape the frames sent by an interface, by netem."""
+    """Return lines for `tc -batch` by which netem shapes the frames that an interface sends."""
     stages = [words for words in (_transmitter(shape), _flight(shape)) if words]
     if shape.loss:
         stages = stages or [f"limit {FLYING_FRAMES}"]
@@ -34,7 +34,7 @@ def commands(interface: str, shape: Shape) -> list[str]:
 
 
 def removal(interface: str, shape: Shape | None) -> list[str]:
-    """Return lines for `tc -batch` that remove the shape of an interface's sent frames, and drop the queued ones."""
+    """Return lines for `tc -batch` that remove the netem qdiscs of an interface, and drop the queued frames."""
     return [f"qdisc del dev {interface} root"] if shape is not None and commands(interface, shape) else []
 
 
@@ -71,7 +71,7 @@ def passing_on(source: str, target: str) -> list[str]:
 
 
 def available() -> bool:
-    """Return whether this kernel supports all qdiscs used here, tested on loopback in a new network namespace."""
+    """Return whether this kernel has all qdiscs that shape links, tested on loopback in a new namespace."""
     lines = [*commands("lo", Shape(rate_bps=1e6, delay_s=1e-3)), *passing_on("lo", "lo")]
     completed = subprocess.run(
         ["unshare", "--net", "tc", "-batch", "-"],

@@ -153,7 +153,7 @@ class OpenVSwitch(Bridge):
         self._driver = driver
 
     def start(self, _controllers: Sequence[Any]) -> None:
-        """Create the bridge with its ports; return when its data path has all ports."""
+        """Create the bridge with its ports in Open vSwitch; return when its data path has all ports."""
         self.plan.flush()
         self._attached = [intf for intf in self.intfList() if intf.name != "lo"]
         words = ["add-br", self.name, "--", "set", "Bridge", self.name, *self._settings()]
@@ -220,7 +220,7 @@ class OpenVSwitch(Bridge):
         self._changed()
 
     def remove_static_entries(self) -> None:
-        """Remove the static forwarding entries, as Bridge does."""
+        """Remove the static forwarding entries of the switch, as Bridge.remove_static_entries does."""
         for mac, _ in self._entries:
             with contextlib.suppress(EmulationError):
                 self._driver.control("fdb/del", self.name, "0", mac)

@@ -64,7 +64,7 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 
 def translated(line: str, index: Index) -> bytes | None:
-    """Return the rtnetlink message for a line of `ip -batch`; None for a form that this module does not translate."""
+    """Translate a line of `ip -batch` to an rtnetlink message; return None if its form is not supported."""
     match line.split():
         case ["link", "set", "dev", name, "up"]:
             return message(RTM_NEWLINK, 0, LINK.pack(socket.AF_UNSPEC, 0, index(name), IFF_UP, IFF_UP))
@@ -125,7 +125,7 @@ def _family(version: int) -> int:
 
 
 def messages(lines: Sequence[str], index: Index) -> list[bytes] | None:
-    """Return the rtnetlink messages for lines of `ip -batch`; None if this module cannot translate one of them."""
+    """Translate lines of `ip -batch` to rtnetlink messages; return None if the form of any line is not supported."""
     found: list[bytes] = []
     for line in lines:
         try:

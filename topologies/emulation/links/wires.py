@@ -48,7 +48,7 @@ class End:
     index: int = 0
 
     def __str__(self) -> str:
-        """Return the end in the syntax of ip-link(8)."""
+        """Return the link end as words for ip-link(8): name, and, if set, MAC address, index and namespace."""
         words = [f"name {self.name}", f"netns {self.pid}" if self.pid else ""]
         words += [f"address {self.address}" if self.address else "", f"index {self.index}" if self.index else ""]
         return " ".join(filter(None, words))

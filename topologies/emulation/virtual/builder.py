@@ -67,7 +67,10 @@ CHECK_LIMIT_S = 120.0
 
 
 def find_source() -> Path:
-    """Return the path of the distribution's kernel source. Raises MachineError with the package to install."""
+    """Return the path of the distribution's Linux source archive.
+
+    Raises MachineError that names the package to install.
+    """
     sources = [
         (file, match) for file in SOURCES.glob("linux-source-*.tar.*") if (match := SOURCE_NAME.fullmatch(file.name))
     ]
@@ -212,7 +215,10 @@ def _keep(folder: Path, made: Kernel, about: dict[str, object], place: Path) -> 
 
 
 def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str:
-    """Run a build step, append its output to `log`, and return it. Raises MachineError with the first error line."""
+    """Run one step of the build, append its output to the file `log`, and return the output.
+
+    Raises MachineError with the first error line.
+    """
     with open(log, "ab+") as kept:
         begin = kept.seek(0, os.SEEK_END)
         code = _run_to_its_end(["nice", "-n", str(NICE), *words], directory, kept)

@@ -178,10 +178,11 @@ def _exec_job(job: dict[str, Any]) -> None:
 
 
 def _attach_terminal(rows: int, columns: int, with_input: bool) -> None:
-    """Continue in a child on a pseudo-terminal; the parent copies its output, and exits with its exit code.
+    """Continue this program in a child on a pseudo-terminal.
 
-    Output is copied unprocessed, since the host's terminal translates line ends. with_input: standard input is the
-    terminal as well, at end of file, since virtual time would stand still while the user types.
+    The parent copies the output, and exits with the child's code. Output is copied unprocessed, since the host's
+    terminal translates line ends. with_input: standard input is the terminal as well, at end of file, since virtual
+    time would stand still while the user types.
     """
     primary, secondary = os.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

@@ -192,6 +192,6 @@ def job_environment(outer: Mapping[str, str], seed: int | None) -> dict[str, str
 
 
 def console_tail(lines: Sequence[str], count: int = 3) -> str:
-    """Return the last lines of a console as one line for an error message."""
+    """Join the last lines of a console to one line for an error message."""
     kept = [line.strip() for line in lines if line.strip()]
     return " | ".join(kept[-count:])

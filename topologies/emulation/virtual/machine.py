@@ -150,7 +150,7 @@ class Machine:
         return Ended(int(ended["code"]), float(ended["took_s"]), self.real_s())
 
     def wait(self, limit_s: float | None, meanwhile: Callable[[], None] = lambda: None) -> Ended:
-        """Wait for the end of the job, and return its result; call `meanwhile` repeatedly.
+        """Wait for the end of the job, and return its result; meanwhile, call the function `meanwhile` repeatedly.
 
         limit_s: maximum time in seconds of the host's clock, after which OverdueError is raised. Raises MachineError.
         """

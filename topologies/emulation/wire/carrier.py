@@ -64,7 +64,7 @@ class Direction:
         return effects.waiting(self._chain, time.monotonic_ns()), self._dropped
 
     def reshape(self, chain: effects.Effect) -> None:
-        """Replace the effects (delay, loss ...) on frames; frames in flight keep their due times."""
+        """Replace the effects (delay, loss ...) of this direction on frames; frames in flight keep their due times."""
         self._chain = chain
 
     def receive(self, late_ns: int, waited_ns: int) -> Iterator[tuple[int, bytes]]:

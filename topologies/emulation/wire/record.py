@@ -20,7 +20,7 @@ SIZE_BYTES = HEADER.size + FRAMES_MAX * ENTRY.size
 
 
 class Writer:
-    """Writer of a record, the file with the due time and departure of each frame in one direction of a link."""
+    """Writer of a record, a file with due time and departure of each frame in one direction of a user-space link."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "w+b") as file:
@@ -40,7 +40,7 @@ class Writer:
 
 
 class Reader:
-    """Reader of a record of frames (see Writer); raises OSError if the file does not exist."""
+    """Reader of a record that a Writer has created; raises OSError if the file does not exist."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "rb") as file:

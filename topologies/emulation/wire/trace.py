@@ -21,7 +21,10 @@ LINES_MAX = 5_000_000
 
 
 def parse_trace(text: str) -> tuple[int, ...]:
-    """Parse a trace; return the times of delivery opportunities in ms. Raises ValueError with the line number."""
+    """Parse the text of a rate trace; return the times of the delivery opportunities in ms.
+
+    Raises ValueError with the line number.
+    """
     times: list[int] = []
     lines = text.split("\n")
     if len(lines) > LINES_MAX:
@@ -41,7 +44,10 @@ def parse_trace(text: str) -> tuple[int, ...]:
 
 
 def read_trace(path: str) -> tuple[int, ...]:
-    """Read a trace; return the times of delivery opportunities in ms. Raises TopologyError with the file's name."""
+    """Read a rate trace from a file; return the times of the delivery opportunities in ms.
+
+    Raises TopologyError with the file's name.
+    """
     try:
         return parse_trace(Path(path).read_text(encoding="ascii"))
     except OSError as error:
