@@ -92,8 +92,8 @@ class Delegation:
 
         example.com.  NS  ns.example.com., ns.provider.net.     glue: ns.example.com. -> 192.0.2.53
 
-    `parent` is the delegation whose servers sent the referral; `expires` is never later than its expiry. `apex_hosts`
-    are the name servers in the zone's own NS RRset, if that RRset has been queried.
+    `parent` is the delegation whose servers sent the referral; `expires` is never later than the expiry of `parent`.
+    `apex_hosts` are the name servers in the zone's own NS RRset, if that RRset has been queried.
     """
 
     zone: Name

@@ -237,7 +237,7 @@ def _copy_program(folder: Path, words: Sequence[str], user_id: int) -> None:
 
 
 def _make_folder(target: Path, place: Path) -> None:
-    """Create the folder `place` below `target`; replace copied symbolic links in its path, which are dangling."""
+    """Create the folder `place` below `target`; dangling symbolic links on the way are replaced by folders."""
     for part in reversed([place, *place.parents]):
         if (target / part).is_symlink():
             (target / part).unlink()

@@ -99,7 +99,7 @@ def main(argv: list[str]) -> int:
 
 
 def _become(request: dict[str, Any]) -> int:
-    """Run the main() of the module in the request in this process; return its exit status."""
+    """Run, in this process, the main() of the module that a request (a line of JSON) names; return its exit status."""
     errors = os.open(request["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(errors, 2)
     os.close(errors)

@@ -151,7 +151,10 @@ class ForkServer:
             raise self._gone()
 
     def exit_code(self, pid: int, timeout_s: float = 0.0) -> int | None:
-        """Return the exit code of a process (negative: a signal), or None if it still runs after `timeout_s`."""
+        """Return the exit code of a process that the fork server started (negative: a signal).
+
+        Returns None if the process still runs after `timeout_s` seconds.
+        """
         deadline = time.monotonic() + timeout_s
         while (code := self._collected(pid)) is None:
             left_s = deadline - time.monotonic()
@@ -281,7 +284,7 @@ class Service:
         return self._watched.pidfd
 
     def has_ended(self) -> bool:
-        """Return whether the process has ended, or stop() was called."""
+        """Return whether the service's process has ended, or stop() was called."""
         return not self._open or readable(self.pidfd, 0.0)
 
     @cached_property
@@ -396,7 +399,7 @@ class Service:
         return output
 
     def _read(self, deadline_s: float) -> bytes | None:
-        """Return the next octets of standard output; empty at end of file, None on a timeout."""
+        """Return the next octets of the service's standard output; empty at end of file, None on a timeout."""
         left_s = max(0.0, deadline_s - time.monotonic())
         if not readable(self._stdout, left_s):
             return None

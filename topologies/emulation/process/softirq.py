@@ -60,7 +60,7 @@ def _opened() -> list[int]:
 
 
 def _is_schedstat(descriptor: int) -> bool:
-    """Return whether an inherited descriptor is open, and of a schedstat file."""
+    """Return whether an inherited descriptor number is open and refers to a schedstat file."""
     try:
         return len(os.pread(descriptor, READ_BYTES, 0).split()) == 3
     except OSError:
