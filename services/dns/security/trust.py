@@ -1,12 +1,13 @@
-"""Trust of a validating resolver: its trust anchors, and the zones whose keys it has verified.
+"""Trust of a validating resolver: its trust anchors, and the security states of zones (secure, insecure, bogus).
 
     . DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D
     example.com. DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=
 
-RFC 4033 section 2 (trust anchor, and the states secure, insecure, bogus and indeterminate), RFC 4035 sections 4.3, 4.7
-(bogus data is cached for a short time) and 5, RFC 7646 (negative trust anchors: zones that are known to be signed
-wrongly count as unsigned). Left out: automated updates of trust anchors (RFC 5011), and a lifetime of negative trust
-anchors.
+Trust anchors are read from master files with records such as these two. SecurityContext stores the state of each zone
+that validation has determined, with the verified keys of a secure zone. RFC 4033 section 2 (trust anchor, and the
+states secure, insecure, bogus and indeterminate), RFC 4035 sections 4.3, 4.7 (bogus data is cached for a short time)
+and 5, RFC 7646 (negative trust anchors: zones that are known to be signed wrongly count as unsigned). Left out:
+automated updates of trust anchors (RFC 5011), and a lifetime of negative trust anchors.
 """
 
 from collections.abc import Callable, Iterable

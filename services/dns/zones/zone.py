@@ -351,8 +351,8 @@ class Answer:
     """Answer to a question: rcode, AA, and the sections of the response.
 
     `spells_qname` is True if the rdata repeats a part of the qname, in the case of the query. `leaves` is True if the
-    last name of an alias chain was not looked up: it is in no zone of this server, the chain is a loop, or the query
-    was for the synthesized CNAME itself. `matches` has each name looked up, with its zone and its Match. `error` is the
+    alias chain ends in a name that was not looked up: in no zone of this server, in a loop, or because the query was
+    for the synthesized CNAME itself. `matches` lists each name looked up, with its zone and its Match. `error` is the
     reason of an error response.
     """
 

@@ -1,4 +1,4 @@
-"""Commands in a running network for clients of its control server: on the client's streams, or on a pseudo-terminal.
+"""Execution of commands in a running network, for clients of its control server, on their streams or a pseudo-terminal.
 
 A client is a process, such as `lab7 exec`, that controls the network over a Unix socket. A command is ended if its
 client disconnects: the process groups of the command and of its descendants get SIGHUP, as if their terminal were
