@@ -97,7 +97,7 @@ class Authentication:
         return [key for key in above if len(key.domain) == longest]
 
     async def _run(self, steps: Lookups[T], is_large: bool) -> T:
-        """Run a check and its DNS queries; return its result.
+        """Run a check, a generator of DNS queries, with its queries; return its result.
 
         After LOOKUPS_S seconds, the remaining queries are treated as timed out.
         """

@@ -272,7 +272,7 @@ class Folder:
         return Message(uid, base, name, letters, self.keywords.flags_of(letters), size_octets)
 
     def _remove(self, uids: Iterable[int]) -> None:
-        """Remove messages whose files are gone from the folder's tables in memory."""
+        """Remove messages from the folder's tables in memory, because their files are gone."""
         for uid in uids:
             message = self.messages.pop(uid, None)
             if message is not None:
