@@ -15,7 +15,7 @@ COST_OCTETS = 1000
 
 
 def cost_of(octets: int) -> int:
-    """Return how many entries of a BoundedDict a value of `octets` octets counts as: 1, plus 1 per COST_OCTETS."""
+    """Return the number of entries of a BoundedDict that a value counts as: 1, plus 1 per COST_OCTETS of its size."""
     return 1 + octets // COST_OCTETS
 
 
@@ -43,7 +43,10 @@ class BoundedDict(Generic[K, V]):
         return value
 
     def put(self, key: K, value: V, cost: int = 1) -> None:
-        """Set a value that counts as `cost` entries; evict the least recently used while there are too many."""
+        """Set the value of a key.
+
+        The value counts as `cost` entries. Evict the least recently used values above the maximum.
+        """
         self.drop(key)
         self._entries[key] = value
         if cost > 1:

@@ -61,7 +61,10 @@ class OctetBuffer:
 
     @property
     def has_lf(self) -> bool:
-        """True if the buffer contains LF. After take_line() has returned None, it is a bare LF, without CR."""
+        """True if the buffer contains LF.
+
+        After take_line() has returned None, this is a bare LF, without CR before it.
+        """
         return self._octets.find(b"\n", self._start) >= 0
 
     def take(self, count: int) -> bytes:

@@ -46,11 +46,11 @@ from lab7.services.memory import release_frames, return_freed_memory
 
 
 class Sweep:
-    """Periodic timer for the deadlines of all connections: calls `look` every `period_s` seconds while it returns True.
+    """Periodic timer for the deadlines of all connections: calls the function `look` every `period_s` seconds.
 
-    One timer for all connections costs less than one timer per connection. The timer does not run while there are no
-    connections, so that an idle server uses no CPU time. This matters most with a simulated clock (virtual time), which
-    skips idle hours.
+    The timer runs as long as `look` returns True, which means that connections are left; an idle server uses no CPU
+    time. This matters most with a simulated clock (virtual time), which skips idle hours. One timer for all connections
+    costs less than one per connection.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, period_s: float, look: Callable[[], bool]) -> None:
@@ -77,7 +77,7 @@ class Sweep:
 
 
 def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: float) -> float:
-    """Return `deadline` extended by octets / rate_octets_s seconds, but not beyond `latest`.
+    """Return a deadline extended by the time that `octets` take at `rate_octets_s`, but not beyond `latest`.
 
     `octets` is the size of the content just received. Only a client that sends at least at this rate can keep extending
     its deadline, so sending slowly does not keep a connection open. The model is MinRate of Apache's mod_reqtimeout.
@@ -138,7 +138,7 @@ def send_queue_octets(connection: _HasDescriptor | None) -> int:
 
 
 class Stage(IntEnum):
-    """Protocol stage of a connection, in the order of eviction: a connection in a lower stage is evicted earlier."""
+    """Protocol stage of a connection, in the order of eviction: connections at the first stage are evicted first."""
 
     OPENING = 0
     """In the TLS handshake, without a complete command or request, or not logged in where there is a login."""
@@ -179,7 +179,10 @@ class TableEntry:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An admitted connection, and the evicted one that the caller must close (None if none was evicted)."""
+    """Result of ConnectionTable.admit(): the admitted connection, and the one evicted for it (None: none).
+
+    The caller closes the evicted connection.
+    """
 
     entry: TableEntry
     evicted: TableEntry | None = None
@@ -277,7 +280,7 @@ class ConnectionTable:
         return evicted
 
     def _exceeded_limit(self, new_entry: TableEntry) -> tuple[Refusal | None, list[TableEntry]]:
-        """Return the Refusal that a new connection would get (None: no limit exceeded) and the eviction candidates."""
+        """Return (Refusal or None, eviction candidates) for a new connection; None: it exceeds no limit."""
         maximum, limits = self.limits.connections, self.limits
         address_count, prefix_count = self._by_address[new_entry.address], self._by_prefix[new_entry.prefix]
         nearly_full = len(self._entries) >= maximum - int(maximum * RESERVED_SHARE)
@@ -487,7 +490,10 @@ class ConnectionSet:
     # From accept() to connection_lost().
 
     def admit(self, accepted: socket.socket, address: str, speaks_tls: bool) -> Slot | None:
-        """Return the Slot (handle) of an accepted connection, None if it was refused; evict another one if needed."""
+        """Admit an accepted connection, if needed by evicting another one.
+
+        Returns the Slot (handle) of the connection, None if the connection is refused.
+        """
         if len(self.table) >= self.table.limits.connections:
             self._remove_closed()
         result = self.table.admit(address, self.now())

@@ -1,12 +1,12 @@
 """Datagram batches: recvmmsg(2) and sendmmsg(2), which receive and send many datagrams with one system call each.
 
-    batch = DatagramBatch(64)
-    for number in batch.receive(fileno, response_cache.get):
-        answer(batch.datagram(number), batch.address(number))
-    batch.send(fileno, on_error)
+    batch = DatagramBatch(64)                                    # at most 64 datagrams
+    for number in batch.receive(fileno, response_cache.get):     # receive; prepare the replies that get() returns
+        answer(batch.datagram(number), batch.address(number))    # get() returned None: answered separately
+    batch.send(fileno, on_error)                                 # send the prepared replies
 
-Python's socket module has neither call, so that they are called in the C library through ctypes. A reply is sent to the
-address as received, which is decoded only for those datagrams whose address() is called.
+Python's socket module has neither call, so they are called in the C library through ctypes. A prepared reply is sent to
+the source address of its query in binary form. address() decodes the address of a single datagram.
 """
 
 import ctypes
@@ -62,12 +62,12 @@ _libc: Any = ctypes.CDLL(None, use_errno=True)
 
 
 def has_batches(bound: socket.socket) -> bool:
-    """Tell whether DatagramBatch can be used with this socket: a UDP socket, on a system with both calls."""
+    """Tell whether DatagramBatch can be used with a socket: UDP, on a system with recvmmsg(2) and sendmmsg(2)."""
     return bound.family in _FAMILIES and hasattr(_libc, "recvmmsg") and hasattr(_libc, "sendmmsg")
 
 
 class DatagramBatch:
-    """Buffers of a batch of at most `count` datagrams received on a UDP socket, and of their replies."""
+    """Buffers for at most `count` datagrams received on a UDP socket by one system call, and for the replies."""
 
     def __init__(self, count: int) -> None:
         self._count = ctypes.c_uint(count)
@@ -99,7 +99,7 @@ class DatagramBatch:
         self._reply_fields = memoryview(self._reply_messages).cast("B").cast("P")
 
     def receive(self, fileno: int, fast_path: Callable[[bytes], bytes | None]) -> list[int]:
-        """Receive the datagrams that have arrived, and prepare the replies that `fast_path` returns.
+        """Receive the datagrams that have arrived, and prepare the replies that `fast_path` (a function) returns.
 
         Returns the numbers of the datagrams without a reply, because `fast_path` returned None or the batch has no room
         for the reply. Raises BlockingIOError if no datagram has arrived, and OSError.
@@ -129,12 +129,12 @@ class DatagramBatch:
         return unanswered
 
     def datagram(self, number: int) -> bytes:
-        """Return the octets of a received datagram."""
+        """Return the octets of the received datagram with this number in the batch."""
         begin = number * _RECEIVE_OCTETS
         return self._received[begin : begin + self._sizes[number]]
 
     def address(self, number: int) -> tuple[Any, ...]:
-        """Return the source address of a received datagram, in the form of socket.recvfrom()."""
+        """Return the source address of the received datagram with this number, in the form of socket.recvfrom()."""
         begin = number * _ADDRESS_OCTETS
         octets = self._addresses[begin : begin + _ADDRESS_OCTETS]
         family, port = int.from_bytes(octets[:2], sys.byteorder), int.from_bytes(octets[2:4], "big")
@@ -144,9 +144,9 @@ class DatagramBatch:
         return socket.inet_ntop(socket.AF_INET6, octets[8:24]), port, flow, scope
 
     def send(self, fileno: int, on_error: Callable[[OSError], object]) -> list[tuple[bytes, tuple[Any, ...]]]:
-        """Send the replies; return those for which the send buffer has no room, each with its address.
+        """Send the prepared replies; return (reply, address) of those for which the socket's send buffer has no room.
 
-        `on_error` is called with the error of each reply that cannot be sent; the others are sent nevertheless.
+        `on_error` is called with the error of each reply that cannot be sent; further replies are sent nevertheless.
         """
         sent, count = 0, len(self._replied)
         while sent < count:

@@ -2,11 +2,11 @@
 
     endpoint = DatagramEndpoint(loop, bound_socket, protocol)    # protocol: an asyncio.DatagramProtocol
 
-Each time the socket becomes readable, the endpoint receives up to BATCH_DATAGRAMS datagrams, whereas asyncio's own
-transport receives one per iteration of the event loop. The protocol's datagrams are sent at once. While the socket's
-send buffer is full, up to UNSENT_MAX datagrams are queued; further datagrams are dropped, as a full router queue drops
-them. A protocol with a fast path (DatagramProtocol) has batches received and answered by one system call each, where
-the system has these calls. Left out: connected sockets.
+Each time the socket becomes readable, the endpoint receives up to BATCH_DATAGRAMS datagrams; asyncio's own transport
+receives one per iteration of the event loop. Datagrams of the protocol are sent at once. While the socket's send buffer
+is full, up to UNSENT_MAX datagrams are queued, and further datagrams are dropped, as by a router with a full queue. If
+the protocol has a fast path (class DatagramProtocol), a batch is received by one system call and its replies are sent
+by another, on systems with recvmmsg(2) and sendmmsg(2). Left out: connected sockets.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ UNSENT_MAX = 4_096
 
 
 class DatagramProtocol(asyncio.DatagramProtocol):
-    """Datagram protocol that may have a fast path: a function from a datagram to its reply, such as a response cache.
+    """Interface of an asyncio datagram protocol with a fast path: a function from a datagram to its reply, or None.
 
-    A datagram for which the fast path returns None is passed to datagram_received().
+    A datagram for which the fast path (such as a response cache) returns None is passed to datagram_received().
     """
 
     @property
     def fast_path(self) -> FastPath | None:
-        """The fast path for the next batch of datagrams; None without one."""
+        """The function that returns the replies to the next batch of datagrams; None without a fast path."""
         return None
 
 

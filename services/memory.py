@@ -1,9 +1,9 @@
-"""Release of memory in service processes: cycles of failed TLS handshakes, freed memory of the C heap, unused buffers.
+"""Release of unused memory in service processes: objects in reference cycles, freed heap memory, pages of zeros.
 
-release_frames() breaks the reference cycle that keeps the connection of a failed handshake in memory.
-return_freed_memory() returns freed heap memory to the operating system by malloc_trim(3).
-release_zero_pages() returns the pages of a large object that it has not used yet. Left out: C libraries other
-than glibc, which return freed memory without a call or have no function for it.
+release_frames() breaks the reference cycle that keeps the connection of a failed TLS handshake in memory.
+return_freed_memory() returns freed heap memory to the operating system by malloc_trim(3). release_zero_pages() returns
+the pages of a large object that contain only zeros. Left out: C libraries other than glibc, which return freed memory
+without a call or have no function for it.
 """
 
 import ctypes
@@ -49,11 +49,11 @@ def return_freed_memory() -> None:
 
 
 def release_zero_pages(thing: object) -> None:
-    """Return the pages inside of an object that contain only zeros to the operating system; its content is unchanged.
+    """Return an object's memory pages that contain only zeros to the operating system; its content is unchanged.
 
     The kernel provides a page of zeros again when such a page is next accessed (madvise(2), MADV_DONTNEED). The object
-    must be one of this process's own private memory, and created by it: a page shared with the process that has forked
-    this one would become private.
+    must have been created by this process, in its private memory: a page that the process shares with the process that
+    forked it would become private.
     """
     advise = _madvise()
     if advise is None:

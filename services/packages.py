@@ -1,4 +1,8 @@
-"""Python packages that lab7 uses only where they are installed: the command that installs one beside this lab7."""
+"""Installation command of a Python package that lab7 uses only if it is installed, such as `cryptography`.
+
+The command installs the package into the Python environment in which lab7 itself runs (pipx, uv, or a virtual
+environment).
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,10 @@ from pathlib import Path
 
 
 def how_to_install(package: str) -> str:
-    """Return the command that installs a package into the environment of this interpreter.
+    """Return the command line that installs a Python package into the environment of this interpreter.
 
-    A plain `pip` may install into another one where lab7 came by pipx or uv, or where the environment is not active.
+    A plain `pip` may install into another environment if lab7 was installed by pipx or uv, or if lab7's environment is
+    not active.
     """
     parts = Path(sys.prefix).parts
     if parts[-3:-1] == ("pipx", "venvs"):

@@ -251,11 +251,11 @@ async def _serve(
 
 
 def rehearse() -> None:
-    """Run a service that listens on a free loopback port, and stop it at once.
+    """Start a service that listens on a free loopback port, and stop it at once.
 
-    A process that forks services calls this before the first fork: what Python allocates and records when code runs for
-    the first time (inline caches, method caches, keys of instances) is then in pages that the services share. Signal
-    handlers are restored: a program forked later that sets none must end on SIGTERM.
+    A process that forks services calls this before the first fork: the memory that Python allocates when code runs for
+    the first time (inline caches, method caches, keys of instances) is then in pages that the forked services share.
+    Signal handlers are restored: a program forked later that sets none must end on SIGTERM.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 

@@ -24,7 +24,10 @@ _OPENSSL_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Trust anchors of a client: the system's, or those in the file `authorities`; `blind` disables verification."""
+    """Trust anchors of a TLS client: those of the system, or those in the file `authorities`.
+
+    `blind`: verify nothing.
+    """
 
     authorities: str | None = None
     blind: bool = False

@@ -30,7 +30,7 @@ _START = (
 
 
 class WorkerProcesses:
-    """Worker processes of a service.
+    """Worker processes of a service, which share its port with the main process.
 
     The main process starts and stops them; a worker ends when the main process has ended.
     """
@@ -52,7 +52,7 @@ class WorkerProcesses:
     async def start(self, port: int) -> None:
         """Start the workers on `port` and wait for the READY line of each; raises ServiceError if one does not start.
 
-        In a worker process, start only the watch for the end of the main process.
+        If this process is itself a worker, only start to watch for the end of the main process.
         """
         if self._watched_pipe is not None:
             asyncio.get_running_loop().add_reader(int(self._watched_pipe), os.kill, os.getpid(), signal.SIGTERM)

@@ -53,7 +53,7 @@ PASSWORD = "campus"
 
 
 class CampusTopo(Topo):  # type: ignore[misc]
-    """Topology of a campus with departments; parameters: see build()."""
+    """Mininet topology of a campus with departments; build() documents the parameters."""
 
     # Hosts resolve names by the name servers, not by /etc/hosts.
     host_names = False

@@ -97,7 +97,7 @@ class CdnPlan:
 
 
 def region_network(region: str) -> str:
-    """Return the IPv4 network of a region, as a prefix in the region map."""
+    """Return the IPv4 network of a region, such as `10.8.1.0/24`, for the region map of the CDN's name server."""
     return f"{PREFIX}.{REGIONS[region][0]}.0/24"
 
 
@@ -139,7 +139,7 @@ class CdnParts(Topo):  # type: ignore[misc]
     host_names = False
 
     def add_name_servers(self, internet: str, plan: CdnPlan) -> None:
-        """Add the authoritative name servers in `plan`; the regions' resolvers are added with the regions."""
+        """Add the authoritative name servers in `plan`; add_region() adds the recursive resolver of each region."""
         names = plan.names()
         for host, (address, name, origin) in plan.servers.items():
             files = {"own.zone": names.master_file(origin)}
@@ -181,7 +181,7 @@ class CdnParts(Topo):  # type: ignore[misc]
 
 
 class CdnTopo(CdnParts):
-    """Topology of a CDN: regions with replicas, an origin, name servers; parameters: see build()."""
+    """Mininet topology of a CDN: regions with replicas, an origin, name servers; build() documents the parameters."""
 
     def build(
         self,

@@ -82,7 +82,7 @@ VERSIONS = ("10.53.4.1", "10.53.4.2", "10.53.4.3")
 
 
 def changing_name(ttl: int) -> str:
-    """Return the name in example.com whose address changes during a run, and whose records have the TTL `ttl`."""
+    """Return the domain name in example.com with TTL `ttl` whose address changes during a run."""
     return f"ttl{ttl}.example.com."
 
 
@@ -92,7 +92,7 @@ def _ipv6(address: str) -> str:
 
 
 def parse_records(lines: str) -> list[Record]:
-    """Return the records in lines `owner TTL type value` with absolute owners. Raises ValueError for other lines."""
+    """Parse lines `owner TTL type value` with absolute owner names into records. Raises ValueError for other lines."""
     records = []
     for line in lines.splitlines():
         if line.strip():
@@ -105,7 +105,7 @@ def parse_records(lines: str) -> list[Record]:
 
 
 def parse_servers(words: str) -> dict[str, tuple[str, str]]:
-    """Return the name servers as in SERVERS, with the addresses in words `host=address` in place of those there.
+    """Return the name servers in SERVERS, with addresses changed to those in words `host=address`.
 
     Raises ValueError for other words, and for an address outside of the network, in the campus, or of another host.
     """
@@ -128,7 +128,7 @@ def parse_servers(words: str) -> dict[str, tuple[str, str]]:
 
 
 def parse_zones(lines: str, servers: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Return origin -> (host, domain name of the name server) of the zones in lines `origin. host name.`.
+    """Parse lines `origin. host name.` into a dictionary: origin -> (host, domain name of the name server).
 
     Raises ValueError for other lines.
     """
@@ -155,7 +155,7 @@ def make_names(
     servers: Mapping[str, tuple[str, str]] = SERVERS,
     own_zones: Mapping[str, tuple[str, str]] = {},
 ) -> NamePlan:
-    """Return the zones of this topology, to be written as master files.
+    """Return the zones of the topology dns as a NamePlan, from which their master files are generated.
 
     ttl         TTL of the records of example.com in seconds
     changing    TTLs, for each of which there is a name whose address changes (see changing_name)
@@ -225,7 +225,7 @@ def zone_file(origin: str) -> str:
 
 
 class DnsTopo(Topo):  # type: ignore[misc]
-    """Topology of the DNS hierarchy with a campus and its recursive resolver; parameters: see build()."""
+    """Mininet topology of the DNS hierarchy with a campus and its resolver; build() documents the parameters."""
 
     # Hosts resolve names by the name servers, not by /etc/hosts.
     host_names = False

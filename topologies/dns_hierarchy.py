@@ -19,11 +19,11 @@ ROOT = "a.root-servers.net."
 
 
 def plug_in(topo: Topo, internet: str, campus: str, prefix: str, names: Mapping[str, str]) -> str:
-    """Add the name servers; return the address of the recursive resolver.
+    """Add name servers to a topology, and return the address of the recursive resolver among them.
 
-    `names` maps domain names, all in one second-level domain (www.example.com), to addresses. The name servers are put
-    on the switch `internet`, the recursive resolver on the switch `campus`. Raises ValueError for names in several
-    second-level domains.
+    `names` maps domain names, all in one second-level domain (www.example.com), to addresses. The authoritative servers
+    are put on the switch `internet`, the recursive resolver on the switch `campus`. Raises ValueError for names in
+    several second-level domains.
     """
     domain, parent = _domain(names)
     servers = {

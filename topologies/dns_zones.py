@@ -55,7 +55,7 @@ class Zone:
 
 
 def is_below(name: str, origin: str) -> bool:
-    """Return whether `name` is the domain `origin` or a subdomain of it."""
+    """Return whether a domain name is the domain `origin` or below it."""
     return origin == "." or name == origin or name.endswith("." + origin)
 
 
@@ -82,8 +82,8 @@ def _template() -> Template:
 class NamePlan:
     """All DNS zones of a topology, from which their master files are generated.
 
-    addresses: domain name -> addresses; canonical: address -> domain name of its PTR record, by default the name that
-    has this address only.
+    addresses: domain name -> addresses; canonical: address -> domain name in the PTR record of the address. An address
+    that is not in `canonical` gets a PTR record if only one domain name has it.
     """
 
     def __init__(

@@ -49,7 +49,7 @@ DEFAULT_SERVES = "lab7.services.ftp.server --root files --users users.toml --lis
 
 
 class FtpTopo(Topo):  # type: ignore[misc]
-    """Topology of an FTP client and server, a router and an eavesdropper; parameters: see build()."""
+    """Mininet topology of FTP client and server, a router and an eavesdropper; build() documents the parameters."""
 
     def build(
         self,

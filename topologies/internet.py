@@ -51,7 +51,7 @@ PEOPLE: Mapping[str, str] = {"alice": f"{CAMPUS}.101", "carol": f"{CAMPUS}.102"}
 
 
 class InternetTopo(CdnParts):
-    """Topology with DNS, CDN, campus, FTP and mail servers; parameters: see build()."""
+    """Mininet topology with DNS, CDN, campus, FTP and mail servers; build() documents the parameters."""
 
     def build(
         self,

@@ -104,7 +104,7 @@ def mail_names(backup: bool = True) -> NamePlan:
 
 
 class MailTopo(Topo):  # type: ignore[misc]
-    """Topology of two mail domains with their DNS hierarchy; parameters: see build()."""
+    """Mininet topology of two mail domains with their DNS hierarchy; build() documents the parameters."""
 
     # Hosts resolve names by the name servers, not by /etc/hosts.
     host_names = False
@@ -164,7 +164,7 @@ class MailTopo(Topo):  # type: ignore[misc]
             self.addLink(node, internet, delay=delay)
 
     def _site(self, switch: str, letter: str, local: str, server: Mapping[str, Any], name: str) -> None:
-        """Add a domain's mail server, and the recursive resolver that it uses, to a switch."""
+        """Add the servers of one mail domain to a switch: the mail server, and the recursive resolver that it uses."""
         self.addLink(self.addHost(f"mail-{letter}", ip=_ip(name), resolver=local, **server), switch)
         root, root_name, _ = SERVERS["ns-root"]
         serves = f"lab7.services.dns.resolver --root {root_name}={root} --listen 0.0.0.0 --port 53"

@@ -64,7 +64,7 @@ PUBLISHED = (
 
 
 class MailForgeryTopo(MailTopo):
-    """Topology of two mail domains, an attacker and a forwarding address; parameters: see build()."""
+    """Mininet topology of two mail domains, an attacker and a forwarding server; build() documents the parameters."""
 
     def build(  # type: ignore[override]
         self,

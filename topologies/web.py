@@ -38,7 +38,7 @@ CACHES = {
 
 
 class WebTopo(Topo):  # type: ignore[misc]
-    """Topology of clients, an access link, origins and an optional cache; parameters: see build()."""
+    """Mininet topology of clients, an access link, origins and an optional cache; build() documents the parameters."""
 
     def build(
         self,
@@ -99,7 +99,7 @@ class WebTopo(Topo):  # type: ignore[misc]
 
 
 def delayed(delay: str) -> dict[str, str]:
-    """Return the addLink parameters for a one-way delay; none for 0ms, since such a link needs no shaping."""
+    """Return the addLink parameters for a one-way delay such as 20ms; none for 0ms, which needs no traffic shaping."""
     return {} if delay == "0ms" else {"delay": delay}
 
 

@@ -32,7 +32,7 @@ class OverlapError(Exception):
 
 
 class AddressSpace(Generic[Label]):
-    """Lookup table from disjoint IP networks to values (`label`); raises OverlapError if two networks overlap."""
+    """Lookup table from disjoint IP networks to their labels; overlapping networks raise OverlapError."""
 
     def __init__(self, labelled: Iterable[tuple[Network, Label]]) -> None:
         given = list(labelled)
@@ -54,7 +54,7 @@ class AddressSpace(Generic[Label]):
         return candidate if address in candidate[0] else None
 
     def around(self, address: Address) -> Network:
-        """Return the largest network that contains `address` and overlaps no network of the table.
+        """Return the largest network around `address` that overlaps no network of the table.
 
         Raises ValueError if a network of the table contains the address.
         """

@@ -142,7 +142,7 @@ class _NameServer:
         self.server: DNSServer
 
     async def start(self) -> None:
-        """Check the replicas until each is up, or START_GRACE_S seconds are over; then listen for queries."""
+        """Start the health checks; once each replica is up, or after START_GRACE_S seconds, listen for queries."""
         loaded = _load(self._files, self._map)
         await self._start_checks(loaded)
         self.server = DNSServer(self._responder(loaded), self._shell.log)

@@ -82,9 +82,9 @@ class FaultyResponder:
         return octets
 
     def _canonical(self, query: Message) -> Message:
-        """Return the query with the real host name in place of an alias; return other queries unchanged.
+        """Return a query for an alias that the fault mx-to-cname has invented as a query for the real host name.
 
-        The fault mx-to-cname invents such aliases.
+        Any other query is returned unchanged.
         """
         question = query.questions[0]
         first = question.name.labels[0] if question.name.labels else b""
@@ -95,7 +95,7 @@ class FaultyResponder:
 
 
 def _with_alias(message: Message, question: Question, target: Name) -> Message:
-    """Return a response with `question` in place of the question about `target`, and a CNAME that leads to `target`."""
+    """Convert a response about `target` to one to `question`, whose answer begins with a CNAME to `target`."""
     ttl = message.answers[0].ttl if message.answers else 0
     alias = Record(question.name, RRType.CNAME, question.rclass, ttl, CNAME(target))
     return replace(message, questions=(question,), answers=(alias, *message.answers))

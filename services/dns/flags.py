@@ -78,7 +78,7 @@ def add_edns_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def edns_options(options: argparse.Namespace, now: Callable[[], float]) -> EDNSOptions:
-    """Return the EDNS options that the flags of add_edns_flags() configure; `now`: clock in seconds since 1970."""
+    """Return the EDNSOptions that the flags of add_edns_flags() configure; `now`: clock in seconds since 1970."""
     secret = options.cookie_secret_file
     if secret is None:
         # The worker processes of a server share a port, so that each gets queries with cookies of the others.
@@ -109,7 +109,7 @@ def _cookie_secret(path: str) -> bytes:
 
 
 def add_signing_flags(flags: argparse.ArgumentParser) -> None:
-    """Add the options of programs that sign zones."""
+    """Add the options of programs that sign zones (--nsec3 etc.) to an argument parser."""
     source = flags.add_mutually_exclusive_group()
     source.add_argument(
         "--sign-keys",
@@ -174,7 +174,7 @@ def zone_files(name: str, options: argparse.Namespace, log: EventLog, prepare: P
 
 
 def add_upstream_flags(flags: argparse.ArgumentParser) -> None:
-    """Add the options of programs that query other servers."""
+    """Add the options of programs that query other servers (--root, --forward etc.) to an argument parser."""
     flags.add_argument(
         "--root",
         action="append",

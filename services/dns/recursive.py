@@ -73,7 +73,7 @@ def delegation_in(answer: Answer) -> Delegation | None:
 
 
 def _remaining_question(question: Question, answer: Answer) -> Question:
-    """Return the question about the last name of the CNAME chain in an answer."""
+    """Return the question about the last name of the CNAME chain in an answer, with the type of the query."""
     rdata = answer.answers[-1].rdatas[0] if answer.answers else None
     return replace(question, name=rdata.target) if isinstance(rdata, CNAME) else question
 
@@ -83,7 +83,7 @@ async def _wait(own: Message, result: Awaitable[Result]) -> Message:
 
 
 def _joined(own: Message, result: Result) -> Message:
-    """Return the response of the server's own zones, in which the resolved answer replaces the referral."""
+    """Merge two responses: that of the server's own zones, with the resolved answer in place of the referral."""
     answers = (*own.answers, *records_of(result.answers))
     authority = records_of(result.authority)
     return replace(own, aa=False, rcode=result.rcode, answers=answers, authority=authority, additional=())

@@ -183,7 +183,7 @@ async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Deleg
 
 
 def stop_all(server: DNSServer, *schedulers: Scheduler, encrypted: Finish | None = None) -> Finish:
-    """Return an asynchronous function that stops the server, its schedulers, and `encrypted` (DoT and DoH)."""
+    """Return an asynchronous function that stops the DNS server, its schedulers, and DoT and DoH (`encrypted`)."""
 
     async def finish() -> None:
         if encrypted is not None:
@@ -202,9 +202,9 @@ def upstream_addresses(options: argparse.Namespace, roots: Delegation) -> Upstre
 
 
 async def prime(scheduler: Scheduler) -> None:
-    """Replace the root hints by the answer to a priming query, if there is one (RFC 9609 section 3).
+    """Send a priming query, and replace the root hints by the response, if there is one (RFC 9609 section 3).
 
-    The answer is the root's own NS RRset and the addresses of its hosts.
+    The response has the root's own NS RRset and the addresses of its hosts.
     """
     answer = await _resolve_own(scheduler, Question(ROOT, RRType.NS))
     hosts = [host for rrset in answer.answers if rrset.rtype == RRType.NS for host in hosts_of(rrset)]
@@ -237,10 +237,10 @@ async def open_server(
     faults: Collection[str] = (),
     variants: Mapping[tuple[bool, bool], Scheduler] | None = None,
 ) -> DNSServer:
-    """Return a DNS server that listens on the addresses of `shell`, and answers by `scheduler`.
+    """Return a DNS server that listens on the addresses of `shell`, and answers queries by `scheduler`.
 
-    `variants` has the schedulers for queries with other flags, by (DO, CD). `faults` are the deliberate faults of
-    --fault.
+    `variants` has the schedulers for queries with DO or CD, keyed by the flags (DO, CD). `faults` are the deliberate
+    faults of --fault.
     """
     resolvers = {flags: (one.context, one.resolve) for flags, one in (variants or {}).items()}
     handler = RecursionHandler(scheduler.context, scheduler.resolve, access, scheduler.now, resolvers)
@@ -254,9 +254,9 @@ async def open_server(
 
 
 async def open_encrypted(shell: Shell, options: argparse.Namespace, server: DNSServer) -> Finish | None:
-    """Listen for DNS over TLS and HTTPS on --dot-port and --doh-port; return the function that stops them.
+    """Listen for DNS over TLS and HTTPS on --dot-port and --doh-port; return the function that stops the listeners.
 
-    None if neither option is given. Raises ServiceError.
+    Returns None if neither option is given. Raises ServiceError.
     """
     if options.dot_port is None and options.doh_port is None:
         if options.tls is not None:

@@ -73,9 +73,9 @@ def hash_password(password: str) -> str:
 
 
 def check_password(account: Account | None, password: str) -> bool:
-    """Return whether a password is valid.
+    """Return whether a password is valid for an account.
 
-    For an unknown user (`account` None), compute a dummy hash, to take the same time.
+    For an unknown user (`account` None), compute a dummy hash, which takes the same time.
     """
     if account is None:
         ScryptHash.create(_octets(password), bytes(SALT_OCTETS))

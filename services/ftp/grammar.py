@@ -1,4 +1,7 @@
-"""Parsers of FTP command arguments (RFC 959 section 5.3.2, RFC 2428, RFC 3659), which raise ArgumentError."""
+"""Parsers of FTP command arguments: host and port, offset, date, TYPE etc. (RFC 959 section 5.3.2, RFC 2428, RFC 3659).
+
+An argument with a syntax error raises ArgumentError, for which the server replies 501.
+"""
 
 from dataclasses import dataclass
 from enum import Enum

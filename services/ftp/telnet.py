@@ -1,7 +1,9 @@
 """Telnet decoder of the control connection (RFC 959 section 4.1, RFC 854), from octets to command lines and events.
 
-Options are refused (RFC 1123 section 4.1.2.12), once for each request. Interrupt Process before ABOR is an event
-without effect. The connection sets SO_OOBINLINE, so the urgent Data Mark of Synch arrives as an octet like any other.
+The decoder removes Telnet commands from the octets of the control connection. A request for a Telnet option results in
+an event with the refusal to send (RFC 1123 section 4.1.2.12). Clients send Interrupt Process before ABOR; the server
+ignores this event. The connection sets SO_OOBINLINE, so the urgent Data Mark of Synch arrives as an octet like any
+other.
 
     U: IAC IP IAC DM ABOR CRLF     ->  Interrupt(), Line(b"ABOR")
     U: IAC DO 1 NOOP CRLF          ->  Answer(IAC WONT 1), Line(b"NOOP")

@@ -3,9 +3,9 @@
     $ python -m lab7.services.http.client http://127.0.0.1:8080/ --strategy 1.1-pipelined
     $ python -m lab7.services.http.client http://127.0.0.1:8080/a.bin --strategy single --output a.bin
 
-The client fetches the base page, parses its HTML for objects, and fetches the objects by the chosen strategy
-(page_load/strategies.py). A response with any status is reported; redirects are not followed. Left out: cookies,
-content codings and caching.
+The client fetches the base page, parses its HTML for objects, and fetches the objects. The strategy (listed in
+page_load/strategies.py) determines the HTTP version, the number of connections, and the order of the requests. A
+response with any status is reported; redirects are not followed. Left out: cookies, content codings and caching.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""HTTP exceptions: errors of the peer, with the status code of the response, and protocol violations by this side."""
+"""Exceptions of HTTP: errors of the peer, with the status code of the response, and protocol errors of the caller."""
 
 
 class HTTPError(Exception):

@@ -196,7 +196,7 @@ class MultipartParser:
     def _delimiter_end(self) -> bool:
         """Parse the rest of a delimiter line: `--` after the last part, else padding and CRLF.
 
-        Return False while it is incomplete.
+        Returns False while the line is incomplete.
         """
         if len(self._buffer) < 2:
             return False

@@ -86,7 +86,10 @@ class StreamedBody:
         raise NotImplementedError
 
     def read_all(self) -> bytes:
-        """Return all unread content as bytes, and close the body. The content must have arrived completely."""
+        """Return all unread content as bytes, and close the body.
+
+        May be called only after the content has arrived completely.
+        """
         pieces = []
         while piece := self.read(READ_ALL_OCTETS):
             pieces.append(piece)

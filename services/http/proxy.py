@@ -137,10 +137,11 @@ def _host_name() -> str:
 
 
 def _unique_name() -> bytes:
-    """Return a pseudonym for Via that no other process has: proxies detect forwarding loops by their pseudonyms.
+    """Return a pseudonym for Via that no other proxy has.
 
-    Host name and port do not suffice: containers and Mininet's hosts may share the machine's name, and their proxies
-    usually have the same port. The random part has a constant length, so that sizes do not differ between runs.
+    Proxies detect forwarding loops by their own pseudonym in Via. Host name and port do not suffice: containers and
+    Mininet's hosts may share the machine's name, and their proxies usually have the same port. The random part has a
+    constant length, so that sizes do not differ between runs.
     """
     return f"{_host_name()}-{secrets.token_hex(4)}".encode("ascii")
 
@@ -178,7 +179,7 @@ def _proxy(options: argparse.Namespace, shell: Shell) -> Proxy:
 def _only_relays(request: Request, body: bytes) -> Response:
     """Return a 500 response.
 
-    HTTPServer requires a handler, but the relay (the proxy) gets all requests, so this one is never called.
+    HTTPServer requires this handler, but never calls it, because the proxy as its relay gets all requests.
     """
     del request, body
     return page_response(500, "The proxy serves no content of its own.")

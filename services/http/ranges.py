@@ -34,7 +34,7 @@ class Span:
 def select_ranges(value: bytes, size: int) -> list[Span] | None:
     """Return the spans that a Range field selects from `size` octets, in the order of the request.
 
-    None means that the field is to be ignored. An empty list means that no range can be satisfied (416).
+    Returns None if the field is to be ignored, and an empty list if no range can be satisfied (416).
     """
     if size == 0:
         # RFC 9110 section 14.1.2: a suffix range is satisfiable even then, and no Content-Range can express it.
@@ -65,7 +65,7 @@ def _is_backwards(match: re.Match[bytes]) -> bool:
 
 
 def _clip(match: re.Match[bytes], size: int) -> Span | None:
-    """Return the Span of a range within `size` octets; None if it is not satisfiable (RFC 9110 section 14.1.2)."""
+    """Return the Span of a range, limited to `size` octets; None if the range is not satisfiable (RFC 9110 14.1.2)."""
     if match[3] is not None:
         suffix = min(int(match[3]), size)
         return Span(size - suffix, size - 1) if suffix else None
@@ -80,7 +80,7 @@ def _overlaps(spans: list[Span]) -> int:
 
 
 def _coalesce(spans: list[Span]) -> list[Span]:
-    """Return the spans with overlapping ones coalesced (RFC 9110 section 15.3.7.2)."""
+    """Return the spans in which overlapping spans are merged into one (RFC 9110 section 15.3.7.2)."""
     joined: list[Span] = []
     for span in spans:
         touching = [other for other in joined if span.first <= other.last and other.first <= span.last]

@@ -3,9 +3,9 @@
     >>> parse_url("http://h/a|b?x[]=ü", "iso-8859-1").request_target
     b'/a%7Cb?x%5B%5D=%FC'
 
-As in browsers (WHATWG URL section 4.4), the path is encoded in UTF-8, the query in the character encoding of the page
-that has the URL, and a backslash before the query is a slash. Unlike browsers, this module percent-encodes every
-character that RFC 3986 excludes, so that strict servers accept the request.
+As in browsers (WHATWG URL section 4.4), the path is encoded in UTF-8, and the query in the character encoding of the
+page that contains the URL; a backslash before the query is converted to a slash. Unlike browsers, this module
+percent-encodes every character that RFC 3986 excludes, so that strict servers accept the request.
 """
 
 import re

@@ -51,7 +51,7 @@ class Account:
 
     @property
     def targets(self) -> tuple[Mailbox, ...]:
-        """The addresses to which mail for this user is redirected: none."""
+        """The addresses to which mail for this user is redirected: none, since the user has a mailbox."""
         return ()
 
     @property
@@ -130,7 +130,7 @@ class Accounts:
         return not domain or domain.lower() in self.domains
 
     def recipient_key(self, mailbox: Mailbox) -> tuple[str, str]:
-        """Return a key for comparison; addresses of the same recipient have equal keys.
+        """Return a comparison key for an address; two addresses of the same recipient have equal keys.
 
         Names are case-insensitive here, but other servers may distinguish local parts by case (RFC 5321 section 2.4).
         """
@@ -193,7 +193,7 @@ class Accounts:
         return account, entry.password
 
     def _find_loops(self) -> tuple[MailingList | Forward, ...]:
-        """Return the lists and forwards that lead only to each other (loops), in the order of the accounts file."""
+        """Return the lists and forwards in alias loops, which lead to no mailbox or other server, in file order."""
         aliases = [entry for entry in self._entries.values() if not isinstance(entry, _User) and entry.targets]
         sources: dict[str, list[MailingList | Forward]] = defaultdict(list)
         reached: list[MailingList | Forward] = []

@@ -102,7 +102,7 @@ def unstuffed(octets: bytes) -> bytes:
 def late(
     loop: asyncio.AbstractEventLoop, accept: Callable[[Entry, bytes], Awaitable[None]]
 ) -> Callable[[Entry, bytes], Awaitable[None]]:
-    """Return a function for the fault `early-250`: the client gets 250 before its message is written to the queue.
+    """Return a function for the fault `early-250`, which sends 250 to the client before the message is in the queue.
 
     The returned function returns at once; LATE_S seconds later it calls `accept`, which writes the message.
     """
@@ -182,7 +182,7 @@ class FaultyAccessSession:
 
 
 def _counted(size: bytes) -> int:
-    """Return a wrong size in octets, as if line ends were LF instead of CRLF: one octet less per line.
+    """Return the wrong size in octets that a server would state if it counted LF instead of CRLF line ends.
 
     The number of lines is estimated at LINE_OCTETS octets per line.
     """

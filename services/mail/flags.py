@@ -114,7 +114,7 @@ def certificate_context(options: argparse.Namespace, names: Sequence[str] = ()) 
 
 
 def starttls_context(options: argparse.Namespace, names: Sequence[str] = ()) -> ssl.SSLContext | None:
-    """Return the TLS context of --tls for STARTTLS, None without --tls; raise ServiceError for invalid files.
+    """Return the server's TLS context of --tls for STARTTLS, None without --tls; raise ServiceError for invalid files.
 
     The server sends no TLS 1.3 session tickets, which are optional (RFC 8446 section 4.6.1), for two reasons. A client
     that expects a response whenever octets arrive would block on a ticket, as the reader thread of offlineimap does.

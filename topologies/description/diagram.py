@@ -16,7 +16,7 @@ FORMATS = ("svg", "mermaid", "dot")
 
 @dataclass(frozen=True)
 class Node:
-    """Node of a diagram: name, further lines of text, and whether it is a switch."""
+    """Node of a diagram: its name, further lines of text in its box, and whether it is a switch."""
 
     name: str
     lines: tuple[str, ...]
@@ -58,7 +58,7 @@ def _shape(info: dict[str, Any]) -> str:
 
 
 def draw(topo: Topo, form: str) -> str:
-    """Return the diagram of a topology as text in the format `form`, one of FORMATS."""
+    """Draw a topology: return its diagram as text, in the format `form`, one of FORMATS."""
     nodes, edges = parts(topo)
     return {"svg": _svg, "mermaid": _mermaid, "dot": _dot}[form](nodes, edges)
 
@@ -97,7 +97,10 @@ def _escaped(text: str) -> str:
 
 
 def _children(nodes: list[Node], edges: list[Edge]) -> dict[str, list[str]]:
-    """Return the children of each node in a topology's spanning trees; the children of the empty name are the roots."""
+    """Return the children of each node in a topology's spanning trees.
+
+    The children of the empty name "" are the roots.
+    """
     trees = spanning_trees([node.name for node in nodes], [(edge.first, edge.second) for edge in edges])
     children = {"": [next(iter(tree)) for tree in trees]}
     for tree in trees:
@@ -108,7 +111,7 @@ def _children(nodes: list[Node], edges: list[Edge]) -> dict[str, list[str]]:
 def _centres(
     children: dict[str, list[str]], sizes: dict[str, tuple[float, float]]
 ) -> tuple[dict[str, tuple[float, float]], float, float]:
-    """Return (centre of each node, width, height) of a diagram: a column per tree depth, separate rows per subtree."""
+    """Return (centre of each node, width, height) of a diagram; a column is a tree depth, a row has one leaf."""
     depths: dict[str, int] = {"": -1}
     order = [""]
     for name in order:
@@ -168,7 +171,7 @@ def _box(node: Node, centre: tuple[float, float], size: tuple[float, float]) -> 
 
 
 def _line(edge: Edge, centres: dict[str, tuple[float, float]], sizes: dict[str, tuple[float, float]]) -> str:
-    """Return an SVG line between the facing sides of two boxes, or between the centres of boxes in one column."""
+    """Return an SVG line that joins two boxes: at their facing sides or, in the same column, at their centres."""
     left, right = sorted((edge.first, edge.second), key=lambda name: centres[name])
     (x1, y1), (x2, y2) = centres[left], centres[right]
     if x2 - x1 > (sizes[left][0] + sizes[right][0]) / 2:

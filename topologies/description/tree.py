@@ -1,6 +1,6 @@
-"""Layout of a topology as a tree: its spanning trees, drawn from left to right, with each leaf in a row of its own.
+"""Layout of a topology's diagram as trees: each spanning tree is drawn from left to right, with one leaf in each row.
 
-Links that are not in a spanning tree (loops, several links between two nodes) are left to the caller.
+Links outside of the spanning trees (loops, second links between two nodes) get no place here: the caller draws them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Place:
-    """Place of a node: depth in the tree, row, parent, and the index of the link to the parent (None for a root)."""
+    """Place of a node in a tree layout: depth, row, parent, and index of the link to the parent (None for a root)."""
 
     depth: int
     row: float
@@ -29,7 +29,7 @@ _Neighbours = Mapping[str, list[tuple[str, int]]]
 def spanning_trees(
     nodes: Sequence[str], links: Sequence[tuple[str, str]], switches: frozenset[str] = frozenset()
 ) -> list[Tree]:
-    """Return a spanning tree of each connected component, as nodes in the order of their distance from the root.
+    """Return a spanning tree of each connected component, with its nodes in the order of distance from the root.
 
     The root is half-way on a longest path; if there are two such nodes, a switch is preferred.
     """
@@ -48,7 +48,7 @@ def spanning_trees(
 
 
 def children_of(tree: Tree) -> dict[str, list[str]]:
-    """Return the children of each node of a tree, in the order of the tree."""
+    """Return the children of each node of a tree, in the order in which the tree lists them."""
     children: dict[str, list[str]] = {node: [] for node in tree}
     for node, (parent, _) in tree.items():
         if parent is not None:
@@ -57,7 +57,7 @@ def children_of(tree: Tree) -> dict[str, list[str]]:
 
 
 def layout(nodes: Sequence[str], links: Sequence[tuple[str, str]], switches: frozenset[str]) -> dict[str, Place]:
-    """Return the place of each node: column by depth from the root, row by the order of the leaves."""
+    """Return the place of each node of a diagram: column by depth in the tree, row by the order of the leaves."""
     places: dict[str, Place] = {}
     row = 0
     for tree in spanning_trees(nodes, links, switches):

@@ -45,7 +45,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class YamlTopology:
-    """Topology in a YAML file: name, description, example commands, and the function that builds it."""
+    """Topology read from a YAML file: name, description, example commands, and the function that builds it."""
 
     name: str
     text: str
@@ -66,7 +66,7 @@ def schema() -> dict[str, Any]:
 
 
 def load_yaml(file: str) -> YamlTopology:
-    """Read a topology in YAML. Raises UserFileError with the line of a mistake."""
+    """Read a topology from a YAML file. Raises UserFileError, which names the line of a mistake."""
     try:
         text = Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -103,11 +103,14 @@ class _Checked:
         self._lines: dict[str, int] = {}
 
     def fail(self, path: str, message: str) -> None:
-        """Raise UserFileError with the line of the value that `path` leads to."""
+        """Raise UserFileError, with the line of the value at `path` in the YAML file."""
         raise UserFileError(f"{self._file}:{self._lines.get(path, 1)}: {message}")
 
     def value(self, node: yaml.Node, rule: Mapping[str, Any], path: str, depth: int) -> Any:
-        """Return the data of a YAML node that satisfies the schema `rule`. Raises UserFileError if it does not."""
+        """Convert a YAML node to Python data, and check it against the schema `rule`.
+
+        Raises UserFileError if it is invalid.
+        """
         self._lines[path] = node.start_mark.line + 1
         if depth > DEPTH_MAX:
             self.fail(path, "the file is nested too deeply")

@@ -1,1 +1,4 @@
-"""Emulation: a Mininet topology as a running network in namespaces, with shaped links and services in the hosts."""
+"""Emulation of Mininet topologies: hosts as Linux namespaces, links with delay, rate and loss, services in the hosts.
+
+The class Testbed (testbed.py) makes a running network from a topology.
+"""

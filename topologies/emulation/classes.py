@@ -51,7 +51,7 @@ _REFUSED: Mapping[type, str] = {
 
 
 def check(topo: Topo) -> None:
-    """Validate the Python classes (`cls`) of a topology's nodes, links and interfaces. Raises TopologyError."""
+    """Validate the classes (`cls=`) that a topology gives for its nodes, links and interfaces. Raises TopologyError."""
     for host in topo.hosts():
         _check(f"the host {host}", topo.nodeInfo(host).get("cls"), HOSTS, node.Node)
     for switch in topo.switches():
@@ -87,7 +87,7 @@ def _check(place: str, kind: Any, stock: tuple[type, ...], base: type) -> None:
 
 
 def _called(kind: Any) -> str:
-    """Return a description of what was given in place of a class."""
+    """Return a description, for error messages, of the value that was given in place of a class."""
     return f"the function {kind.__name__}()" if isfunction(kind) else repr(kind)
 
 
@@ -121,18 +121,18 @@ def unwrapped(topo: Topo) -> Topo:
 
 
 class _Alone:
-    """Methods for classes derived from OVSSwitch, in place of those of Mininet that would call ovs-vsctl."""
+    """Mix-in for classes derived from Mininet's OVSSwitch: overrides methods of OVSSwitch that would run ovs-vsctl."""
 
     prio = None
 
     @classmethod
     def batchStartup(cls, switches: Any) -> Any:  # noqa: N802
-        """Return all switches as started: start() has started each of them, not a batch command."""
+        """Return all given switches as started, without a batch command: start() has started each switch already."""
         return switches
 
     @classmethod
     def batchShutdown(cls, switches: Any) -> Any:  # noqa: N802, ARG003
-        """Return no switches as stopped: stop() stops each of them, not a batch command."""
+        """Return no switch as stopped, so that Mininet calls stop() for each switch instead of a batch command."""
         return ()
 
 
@@ -146,7 +146,10 @@ _REPLACED: Mapping[type, tuple[type, type]] = {
 
 
 def host_class(options: Mapping[str, Any]) -> type:
-    """Return the testbed's class for a host with these options, whose `cls` has been processed by unwrap()."""
+    """Return the class of a host with these options of addHost(): lab7's class, combined with the option `cls`.
+
+    unwrap() has processed the options before.
+    """
     kind = options.get("cls") or node.Host
     for stock in (nodelib.NAT, node.CPULimitedHost):
         if isinstance(kind, type) and issubclass(kind, stock):
@@ -156,7 +159,7 @@ def host_class(options: Mapping[str, Any]) -> type:
 
 
 def _redirect() -> None:
-    """Replace methods of Mininet's classes by functions that call the testbed's method for objects of the testbed.
+    """Replace methods of Mininet's classes: on objects of a testbed, they call the testbed's method of that name.
 
     This is needed for classes derived from OVSSwitch, for example, which call super().start(...) or
     OVSSwitch.start(self, ...).
@@ -187,7 +190,10 @@ _COMBINED = "_lab7_combined"
 
 @cache
 def combined(kind: type | None, own: type) -> type:
-    """Return the class to use for `cls=kind`: the testbed's class `own`, or a new subclass of both `kind` and `own`."""
+    """Return the class to use for `cls=kind` of a topology: `own`, or a new class derived from `kind` and `own`.
+
+    `own` is lab7's class.
+    """
     if kind is None or kind in HOSTS + SWITCHES + LINKS + INTERFACES:
         return own
     if issubclass(kind, own):
@@ -199,7 +205,10 @@ def combined(kind: type | None, own: type) -> type:
 
 
 def construct(kind: Any, equip: Callable[[Any], None], *args: Any, **options: Any) -> Any:
-    """Create an object of a class of combined(); `equip` sets attributes of the testbed before the constructor runs."""
+    """Create an object of a class that combined() has returned.
+
+    `equip` is a method that sets attributes of the testbed on the object before the constructor runs.
+    """
     made = kind.__new__(kind)
     equip(made)
     made.__init__(*args, **options)

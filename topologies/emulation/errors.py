@@ -4,7 +4,10 @@ from pathlib import Path
 
 
 class EmulationError(Exception):
-    """Base error: a network cannot be built or used as requested; the message is one sentence for the user."""
+    """Base class of errors for a network that cannot be built or used as requested.
+
+    The message is one sentence for the user.
+    """
 
 
 class MachineError(EmulationError):

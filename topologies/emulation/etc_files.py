@@ -8,7 +8,7 @@ NSSWITCH = Path("/etc/nsswitch.conf")
 
 
 class Listed(NamedTuple):
-    """Lines of a hosts(5) file and all names in them, formatted once for the hosts that have the same entries."""
+    """Lines of a hosts(5) file and all names in them, formatted once for all hosts that have the same entries."""
 
     text: str
     names: frozenset[str]
@@ -48,7 +48,7 @@ def write(
     *,
     with_ipv6: bool = False,
 ) -> None:
-    """Write hosts, resolv.conf, nsswitch.conf and hostname of a host, to be mounted in its /etc."""
+    """Write the files hosts, resolv.conf, nsswitch.conf and hostname for a host, to be mounted in the host's /etc."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "hosts").write_text(hosts_text(name, entries, with_ipv6=with_ipv6))
     (folder / "resolv.conf").write_text(resolv_text(resolvers))
@@ -57,18 +57,21 @@ def write(
 
 
 def add_entry(folder: Path, address: str, names: Sequence[str]) -> None:
-    """Add a line to the hosts(5) file from write(), also while the file is mounted in a host."""
+    """Add a line to the hosts(5) file that write() has created for a host; the file may be mounted in the host."""
     with open(folder / "hosts", "a") as file:
         file.write(f"{address} {' '.join(names)}\n")
 
 
 def remove_entries(folder: Path, names: Sequence[str]) -> None:
-    """Remove the lines whose names are exactly these from a host's hosts(5) file, also while the file is mounted."""
+    """Remove the lines with exactly the given names from a host's hosts(5) file, which may be mounted."""
     _rewrite(folder, lambda line: "" if line.split()[1:] == list(names) else line)
 
 
 def replace_address(folder: Path, old: str, new: str, names: Sequence[str]) -> None:
-    """Change the address of the line with `old` and exactly these names in a hosts(5) file, also while mounted."""
+    """Change the address `old` to a new one in the line of a hosts(5) file with exactly the given names.
+
+    The file may be mounted in a host.
+    """
     entry = [old, *names]
     _rewrite(folder, lambda line: f"{new} {' '.join(names)}\n" if line.split() == entry else line)
 

@@ -21,7 +21,7 @@ def find_loop(topo: Topo, *, spanning_tree: bool = True) -> list[str]:
 
 
 def find_loop_among(switches: Sequence[str], links: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the first loop among these switches, as find_loop() does; links of hosts are ignored."""
+    """Return a loop among these switches of a running network, as find_loop() does; links of hosts are ignored."""
     joined: dict[str, list[str]] = {switch: [] for switch in switches}
     for first, other in links:
         if first not in joined or other not in joined:
@@ -35,7 +35,7 @@ def find_loop_among(switches: Sequence[str], links: Iterable[tuple[str, str]]) -
 
 
 def _path(joined: dict[str, list[str]], start: str, end: str) -> list[str]:
-    """Return the switches of the shortest path, including both ends; [] without a path (breadth-first search)."""
+    """Return the switches on the shortest path between two switches, both included; [] if there is none."""
     before = {start: ""}
     waiting = deque([start])
     while waiting:
@@ -56,7 +56,7 @@ def _backwards(before: dict[str, str], end: str) -> Iterable[str]:
 
 
 def _from_first(path: list[str], switches: Sequence[str]) -> list[str]:
-    """Rotate a loop to begin with its first switch in topology order, followed by the earlier of its two neighbours."""
+    """Rotate a loop to begin with the switch that is first in the topology, then the earlier of its neighbours."""
     start = min(range(len(path)), key=lambda place: switches.index(path[place]))
     loop = path[start:] + path[:start]
     if len(loop) > 2 and switches.index(loop[1]) > switches.index(loop[-1]):

@@ -1,4 +1,4 @@
-"""Network class of lab7: Mininet's class with lab7's nodes and links, and without changes of machine-wide settings."""
+"""Network class of lab7, derived from Mininet's: uses lab7's nodes and links, and changes no machine-wide settings."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -32,7 +32,7 @@ LEARNING = (Controller, OVSController, DefaultController)
 
 
 class Owner(Protocol):
-    """Protocol class of the testbed that owns a network; the network reports added and removed parts to it."""
+    """Interface of the testbed that owns a network; the network calls it when parts are added or removed."""
 
     plan: Plan
 
@@ -46,11 +46,11 @@ class Owner(Protocol):
         """Remove a host that has left the network from /etc/hosts of all hosts."""
 
     def renew_tables(self) -> None:
-        """Set neighbour and forwarding tables again, after a node or a link has changed."""
+        """Set the neighbour and forwarding tables of all nodes again, after a node or a link has changed."""
 
 
 def controller_refusal(name: Any, kind: Any) -> str:
-    """Return the error message for a controller that a testbed cannot use: any but Mininet's default controllers."""
+    """Return the error message for a controller that lab7 does not support: any but Mininet's default ones."""
     # A function that makes controllers, such as `lambda name: RemoteController(name, port=6653)`, has no useful name.
     called = f"a {kind.__name__}" if isinstance(kind, type) else "made by a function"
     return (
@@ -60,7 +60,10 @@ def controller_refusal(name: Any, kind: Any) -> str:
 
 
 class LearningController(LazyShell, Controller):  # type: ignore[misc]
-    """Substitute for Mininet's default controller, which makes switches learn; those of a testbed always learn."""
+    """Substitute for Mininet's default controller, which makes switches learn.
+
+    A testbed's switches learn without one.
+    """
 
     def __init__(self, name: str, ip: str = "127.0.0.1", port: int = 6653, protocol: str = "tcp", **params: Any):
         self.ip, self.port, self.protocol = ip, port, protocol
@@ -94,7 +97,7 @@ class Network(Mininet):  # type: ignore[misc]
         self._kinds: dict[str, Any] = {}
 
     def equip(self, equips: Mapping[type, Equip], switch: type, testbed: Owner) -> None:
-        """Set the attributes that come from the testbed; called before nodes are added.
+        """Set the attributes of the network that come from its testbed; called before nodes are added.
 
         equips: class of nodes or links -> function that sets the testbed's attributes on a new object; switch: class of
         switches.
@@ -208,7 +211,7 @@ class Network(Mininet):  # type: ignore[misc]
         return super().addController(name, LearningController, **taken)
 
     def _with_kind(self, part: str, given: Any, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the options of a node or link with `cls` set: to the given class, or else to the network's default."""
+        """Return the options of a node or link with `cls` set: to the given class, else the network's default."""
         kind = given or self._kinds.get(part)
         return {**options, "cls": kind} if kind is not None else options
 
@@ -226,7 +229,7 @@ class Network(Mininet):  # type: ignore[misc]
         return [(link.intf1.node.name, link.intf2.node.name) for link in self.links]
 
     def delLink(self, link: Any) -> None:  # noqa: N802
-        """Remove a link, and the entries for its ends in the tables of other nodes."""
+        """Remove a link, and its ends' addresses from the neighbour and forwarding tables of other nodes."""
         ends = [(end.name, end.node.namespace_pid) for end in (link.intf1, link.intf2)]
         super().delLink(link)
         if all(pid for _, pid in ends):
@@ -288,7 +291,7 @@ class Network(Mininet):  # type: ignore[misc]
             terminal.kill()
 
     def _mac_of_first_interface(self, node: Any, port: int | None) -> str | None:
-        """Return the MAC address set by addHost(mac=...), if `port` is the host's lowest port; else None."""
+        """Return the MAC address set by addHost(mac=...) if `port` is the lowest port of the host; None otherwise."""
         given = self.topo.ports.get(node.name) if self.topo is not None else None
         ports = given or {node.portBase: None}
         first = node.newPort() if port is None else port

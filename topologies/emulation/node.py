@@ -37,7 +37,7 @@ SPANNING_TREE = "forward_delay 400 hello_time 100 max_age 600"
 
 
 def run_timeout_s(environment: Mapping[str, str] = os.environ) -> float:
-    """Return the default time limit of Host.run() in seconds, by the clock of this process."""
+    """Return the default time limit of Host.run() in seconds: in virtual time a day, else a minute."""
     return RUN_TIMEOUT_VIRTUAL_S if alignment.VARIABLE in environment else RUN_TIMEOUT_S
 
 
@@ -53,11 +53,11 @@ class LazyShell(Node):  # type: ignore[misc]
     plan = Plan()
 
     def network_pid(self) -> int:
-        """Return the id of a process in the node's namespaces (0: this process); pending changes are not applied."""
+        """Return the id of a process in the node's namespaces (0: this process); apply no pending changes first."""
         return 0
 
     def change(self, lines: Iterable[str]) -> None:
-        """Run commands of ip(8) in the node's network namespace: now, or with other pending changes of the network."""
+        """Run commands of ip(8) in the node's network namespace: at once, or with the network's pending changes."""
         self.plan.node(self).lines.extend(lines)
         self.plan.made()
 
@@ -90,7 +90,7 @@ class LazyShell(Node):  # type: ignore[misc]
         return super().popen(*args, **kwargs)  # type: ignore[no-any-return]
 
     def check_command(self, words: Sequence[Any]) -> None:
-        """Raise EmulationError for a command that this kernel cannot follow."""
+        """Raise EmulationError for a command that would have no effect, because this kernel lacks netem or VLANs."""
         idle_commands.check(self.name, words)
 
     def terminate(self) -> None:
@@ -114,7 +114,10 @@ class LazyShell(Node):  # type: ignore[misc]
         return subprocess.Popen(words, **params)
 
     def entering(self, cwd: str | None = None) -> list[str]:
-        """Return the command prefix (nsenter) to run a command in this node's namespaces, in `cwd` or its folder."""
+        """Return the command prefix (nsenter) that runs a command in this node's namespaces and in a folder.
+
+        cwd: the folder, by default the node's own.
+        """
         place = cwd or self.folder or self.workdir
         return ["nsenter", *self._namespaces(), f"--wdns={place}", "--"]
 
@@ -183,10 +186,10 @@ class Host(LazyShell):
         ipv6_in_kernel: bool = False,
         folder: Path | None = None,
     ) -> None:
-        """Set attributes from the testbed; called before __init__, which a user's subclass may replace.
+        """Set the attributes of the host that come from the testbed.
 
-        ipv6: the host gets an IPv6 address; ipv6_in_kernel: IPv6 is enabled, for addresses that commands in the host
-        set.
+        Called before __init__, which a user's class may replace. ipv6: the host gets an IPv6 address; ipv6_in_kernel:
+        IPv6 is enabled, for addresses that commands in the host set.
         """
         self.folder = folder
         self.plan = plan
@@ -223,7 +226,7 @@ class Host(LazyShell):
         namespaces.bind_file(f"/proc/{self.network_pid()}/ns/net", str(NAMED / self.name))
 
     def network_pid(self) -> int:
-        """Return the id of a process in the host's namespaces; pending changes of the network are not applied."""
+        """Return the id of a process in the host's namespaces; apply no pending changes of the network first."""
         return self._holder.pid
 
     @property
@@ -239,7 +242,7 @@ class Host(LazyShell):
 
     @pid.setter
     def pid(self, _pid: int) -> None:
-        """Ignore the value: Mininet assigns the process id of the shell."""
+        """Ignore the assigned value: Mininet sets `pid` to the process id of the host's shell."""
 
     def namespace_files(self) -> list[str]:
         """Return the files of the host's network, UTS and mount namespaces, which outlive every process of the host."""
@@ -366,8 +369,8 @@ class Host(LazyShell):
     def start(self, command: str | Sequence[str], *, wait: bool = True, serves: bool = False) -> Service:
         """Start a Python module's main() as a process of the host; by default, wait until it prints READY.
 
-        serves: the service runs until stop() is called, so any earlier exit, even with exit code 0, ends the lab with
-        an error (see watch).
+        serves: the service runs until stop() is called, so any earlier exit, even with exit code 0, ends the network
+        with an error (see watch).
         """
         self._started += 1
         self.plan.flush()
@@ -409,7 +412,7 @@ class Host(LazyShell):
         untrusted program (see process.confinement). keep: if `output_folder` is set, append the program's output to a
         file there, which stays after the end of the network.
 
-        After the wait, any exit before stop() ends the lab with an error (see watch). A program without a port,
+        After the wait, any exit before stop() ends the network with an error (see watch). A program without a port,
         however, may exit with code 0, since it may be a set-up command.
         """
         self._started += 1
@@ -425,7 +428,10 @@ class Host(LazyShell):
         return program
 
     def watch_program(self, program: Program, *, may_end: bool) -> None:
-        """Add a ready program to the process monitor; may_end: an exit with status 0 does not end the lab."""
+        """Add a program to the process monitor, once it is ready.
+
+        may_end: an exit with status 0 does not end the network.
+        """
         program.watch_over(self.forkserver.watch, program_of(program.command, self.name), may_end=may_end)
 
     def terminate(self) -> None:
@@ -481,7 +487,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         return super().dpctl(*args)
 
     def check_command(self, words: Sequence[Any]) -> None:
-        """Raise EmulationError for a command without effect here, such as one of Open vSwitch on a Linux bridge."""
+        """Raise EmulationError for a command without effect, such as one of Open vSwitch on a Linux bridge."""
         super().check_command(words)
         if not self.has_open_vswitch:
             idle_commands.check_of_bridge(self.name, words)
@@ -491,7 +497,10 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         """Do nothing, because the testbed has checked for the required tools (overrides LinuxBridge.setup)."""
 
     def equip(self, changed: Callable[[], None], plan: Plan) -> None:
-        """Set the pending changes (`plan`) and the callback for changed ports; called before the constructor."""
+        """Set the attributes of the switch that come from its network; called before the constructor.
+
+        changed: function to call when a port has changed; plan: pending changes of the network.
+        """
         self._changed = changed
         self.plan = plan
         self._attached: list[Any] = []
@@ -515,7 +524,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         self._install(self._entries)
 
     def _hush(self) -> None:
-        """Keep the bridge itself from sending IPv6 packets and from answering ARP requests.
+        """Keep the bridge device from sending IPv6 packets and from answering ARP requests.
 
         Without arp_ignore, the bridge would answer ARP requests for addresses of hosts in the switches' namespace.
         """
@@ -534,7 +543,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         return list(self._attached)
 
     def plug_again(self, intf: Any) -> None:
-        """Make a port whose device was made again a port of the running bridge, with other pending changes."""
+        """Attach a port whose device was replaced to the running bridge again, with the pending changes."""
         self.plan.lines += self._attaching(intf.name)
 
     def attach(self, intf: Any) -> None:
@@ -562,7 +571,10 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         return [row["state"] for row in json.loads(found.stdout or "[]") if row.get("master") == self.name]
 
     def add_static_entries(self, places: Iterable[tuple[str, str]]) -> None:
-        """Install static forwarding entries (MAC address, port); nothing is learned, flooded or aged then."""
+        """Install static forwarding entries (MAC address, port).
+
+        After that, the bridge does not learn, flood or age.
+        """
         self._entries = list(places)
         self._install(self._entries)
 

@@ -1,6 +1,6 @@
 """Validation of the options of addHost(), addSwitch() and addLink(), types and values, before a network is built.
 
-The options are Mininet's (Node.config, Intf.config, Link.__init__) and those that lab7's hosts and switches add.
+The options are those of Mininet (Node.config, Intf.config, Link.__init__) and those that lab7's hosts and switches add.
 Unknown options are ignored, as by Mininet, whose classes accept options of any name. Options of OpenFlow (failMode,
 protocols, datapath, listenPort ...) have no effect without a controller; use_hfsc, a choice of rate limiter, has no
 effect either.
@@ -227,7 +227,10 @@ END: Mapping[str, Check] = {
 
 
 def check(topo: Topo) -> None:
-    """Validate all options of a topology. Raises TopologyError for the first with an invalid type or value."""
+    """Validate the options of a topology's hosts, switches and links.
+
+    Raises TopologyError for the first invalid one.
+    """
     for host in topo.hosts():
         _check(f"the host {host}", topo.nodeInfo(host), HOST)
     for switch in topo.switches():

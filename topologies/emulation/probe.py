@@ -1,11 +1,11 @@
 """Path probes: measurement of round-trip time, rate and loss between two hosts, before an experiment.
 
-    lab7.topologies.emulation.probe rtt ADDRESS COUNT            ICMP echo (RFC 792), one at a time
-    lab7.topologies.emulation.probe receive PORT COUNT           READY, then one train of UDP frames
-    lab7.topologies.emulation.probe send ADDRESS PORT COUNT SIZE the train, back to back
+    lab7.topologies.emulation.probe rtt ADDRESS COUNT            COUNT ICMP echo requests (RFC 792), one at a time
+    lab7.topologies.emulation.probe receive PORT COUNT           prints READY, then receives COUNT UDP datagrams
+    lab7.topologies.emulation.probe send ADDRESS PORT COUNT SIZE sends COUNT UDP datagrams without pauses
 
-Arrival times are the kernel's (SO_TIMESTAMPNS, socket(7)), so that scheduling of this process does not count. Each
-command prints one JSON object. Every wait is bounded.
+Arrival times are taken by the kernel (SO_TIMESTAMPNS, socket(7)), so that they do not include the time until this
+process runs. Each command prints its measurements as one JSON object. Every wait is bounded.
 """
 
 import json

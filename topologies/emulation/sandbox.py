@@ -77,10 +77,10 @@ def inside() -> bool:
 
 
 def enter(salvage: Salvage | None = None) -> None:
-    """Re-execute this command line in a sandbox, and exit with its exit code; inside a sandbox, do nothing.
+    """Execute this command line again in a sandbox, and exit with its exit code; inside a sandbox, do nothing.
 
-    salvage: function called if the command in the sandbox has been killed, with the result folder of the unfinished run
-    (see `unfinished`) and the reason; it returns whether the folder has captured packets. Raises MachineError if the
+    salvage: function called with the result folder of the unfinished run (see `unfinished`) and the reason, if the
+    command in the sandbox was killed; it returns whether the folder has captured packets. Raises MachineError if the
     kernel refuses a sandbox.
     """
     if not inside():
@@ -119,7 +119,7 @@ def run(command: Sequence[str], salvage: Salvage | None = None) -> int:
 
 
 def _tell_kill(died: str, salvage: Salvage | None) -> None:
-    """Print the reason for the kill of the command, after saving the packets that it had captured."""
+    """Print the reason why the command in the sandbox was killed, after its captured packets have been saved."""
     folder = _unfinished_folder()
     kept = folder is not None and salvage is not None and salvage(folder, died)
     # After SIGHUP the terminal may be closed, and print() raises OSError.
@@ -128,9 +128,9 @@ def _tell_kill(died: str, salvage: Salvage | None) -> None:
 
 
 def _describe_kill(command: Sequence[str], status: int, report: bytes) -> str | None:
-    """Return a sentence if a process of the sandbox was killed, from the wait status and the report of process 1.
+    """Return a sentence about a process of the sandbox that was killed; None if the command has ended normally.
 
-    None for a usual end.
+    It uses the wait status, and the report of process 1.
     """
     code = os.waitstatus_to_exitcode(status)
     if code < 0 and -code not in USUAL:
@@ -149,7 +149,10 @@ def _unfinished_folder() -> Path | None:
 
 
 def unfinished(folder: Path | None) -> None:
-    """Register the result folder of the run in progress; None for no run. No effect outside of a sandbox."""
+    """Register the result folder of the run in progress, None for no run, so that its captures are saved after a kill.
+
+    This has no effect outside of a sandbox.
+    """
     if inside():
         UNFINISHED.write_text(str(folder.resolve()) if folder else "")
 
@@ -180,7 +183,7 @@ WITHOUT = "`lab7 run --time virtual` needs no namespaces"
 
 
 def _refusal(error: OSError) -> str:
-    """Return a message about namespaces that cannot be created, with the switch of the kernel that forbids them."""
+    """Return an error message about namespaces that cannot be created, with the kernel setting that forbids them."""
     if error.errno == errno.ENOSPC:
         # unshare(2): the limit of namespaces of some kind is reached, which is 0 where an administrator forbids them.
         limits = [path for path in LIMITS if path.exists() and path.read_text().strip() == "0"]
@@ -257,9 +260,10 @@ def _write_maps(pid: int, uids: list[str], gids: list[str]) -> int:
 
 
 def _run_init(command: Sequence[str], blocked_before: Iterable[int], report_fd: int) -> None:
-    """Run as process 1: prepare the mounts, start the command, reap until it exits. Never returns.
+    """Run as process 1 of the sandbox: prepare the mounts, start the command, reap processes until it exits.
 
-    blocked_before: signals to block in the command; report_fd: descriptor to report the signal that killed the command.
+    Never returns. blocked_before: signals to block in the command; report_fd: descriptor to report the signal that
+    killed the command.
     """
     code = 3
     try:
@@ -293,9 +297,9 @@ def _is_without_reader(pipe: int) -> bool:
 
 
 def _prepare() -> None:
-    """Mount /proc of this PID namespace, /run in memory and, if permitted, /sys of this network, all private.
+    """Mount /proc, /run and, if permitted, /sys of the new namespaces; make all mounts private.
 
-    The machine's control groups stay reachable (see control_group).
+    /run is in memory. The machine's control groups stay reachable (see control_group).
     """
     namespaces.mount("none", "/", None, namespaces.MS_REC | namespaces.MS_PRIVATE)
     namespaces.mount("proc", "/proc", "proc")
@@ -317,7 +321,10 @@ def _prepare() -> None:
 
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[set[int]]:
-    """Block signals for a `with` block, to be received by sigwaitinfo(2) in `_wait`; yield those blocked before."""
+    """Block signals during a `with` block, in which _wait() receives them by sigwaitinfo(2).
+
+    Yield the set blocked before.
+    """
     blocked_before = {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)}
     try:
         yield blocked_before
@@ -326,7 +333,7 @@ def _signals_blocked() -> Iterator[set[int]]:
 
 
 def _wait(pid: int) -> tuple[int, set[int]]:
-    """Wait for one child, forward signals to the child, reap other children; return (wait status, signals received)."""
+    """Wait for the end of one child process, forward signals to it, and reap others; return (wait status, signals)."""
     signals: set[int] = set()
     while True:
         received = signal.sigwaitinfo(WAITED_FOR)

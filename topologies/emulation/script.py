@@ -57,7 +57,7 @@ _OTHER_METHODS |= dict.fromkeys(("addP4Switch", "addP4RuntimeSwitch"), "P4-utils
 
 
 class ScriptNetwork(Network):
-    """Substitute for the class Mininet in scripts: the constructor brings a testbed up, and stop() takes it down.
+    """Substitute for the class Mininet in scripts: its constructor starts a testbed's network, stop() takes it down.
 
     settings: options of the testbed (see Testbed), set by `run`. For an option that is None, the script's own option or
     Mininet's default is used.
@@ -114,13 +114,13 @@ class ScriptNetwork(Network):
             self.build()
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Refuse the network of Mininet's examples that needs several machines."""
+        """Refuse MininetCluster, Mininet's example for several machines: its constructor will raise an error."""
         super().__init_subclass__(**options)
         if cls.__name__ == "MininetCluster":
             cls.__init__ = _refuse_cluster  # type: ignore[method-assign]
 
     def __getattr__(self, name: str) -> Any:
-        """Refuse a method that only networks derived from Mininet have."""
+        """Raise an error for a method that only other projects, derived from Mininet, have; such as Containernet."""
         if project := _OTHER_METHODS.get(name):
             raise _OtherProjectError(
                 f"{name}() is of {project}, whose nodes a testbed lacks: it runs files for Mininet"
@@ -133,7 +133,7 @@ class ScriptNetwork(Network):
         self._bed.start_services()
 
     def adopt(self, made: Any, name: str, **options: Any) -> None:
-        """Make a node that the script created without the network a node of the testbed.
+        """Add a node that the script has created by its constructor, without the network, to the network.
 
         As in Mininet, the node is not in `hosts`.
         """
@@ -144,7 +144,7 @@ class ScriptNetwork(Network):
         self._adopted.append(made)
 
     def take_down(self) -> None:
-        """Stop all nodes, including those added by adopt()."""
+        """Stop all nodes of the network, including those that adopt() has added."""
         super().take_down()
         for made in self._adopted:
             made.terminate()
@@ -157,7 +157,7 @@ class ScriptNetwork(Network):
 
 
 class _OtherProjectError(EmulationError, AttributeError):
-    """Error for a method that Mininet lacks; hasattr() is False for it."""
+    """Error for a method that only other projects derived from Mininet have; hasattr() returns False for it."""
 
 
 def _refuse_cluster(*_arguments: Any, **_options: Any) -> None:
@@ -178,7 +178,10 @@ def is_file(name: str) -> bool:
 
 
 def builds_network(file: str) -> bool:
-    """Return whether a file is a Mininet script: it calls Mininet() and exports no topology; False if unreadable."""
+    """Return whether a file is a Mininet script: it calls Mininet(), and does not export a topology (`topos`).
+
+    Returns False if the file is unreadable.
+    """
     try:
         tree = ast.parse(Path(file).read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -233,18 +236,18 @@ def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None
 
 @contextmanager
 def _without_mn() -> Iterator[None]:
-    """Replace Mininet's command for a `with` block, also while the script has no network."""
+    """Replace Mininet's command `mn` (see process.mn_program) during a `with` block, even without a network."""
     with tempfile.TemporaryDirectory(prefix="lab7-") as folder, mn_program.replaced(Path(folder)):
         yield
 
 
 def _nothing(*_arguments: Any) -> None:
-    """Do nothing, in place of Mininet's check for installed programs and its clean-up after earlier networks."""
+    """Do nothing, in place of the functions by which Mininet checks for programs and cleans up old networks."""
 
 
 @contextmanager
 def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
-    """Set attributes, given as (object, name, value), for a `with` block, and restore them at its end."""
+    """Set attributes, given as (object, name, value), during a `with` block; restore the earlier values at its end."""
     old = [(place, name, vars(place).get(name, _ABSENT)) for place, name, _ in places]
     try:
         for place, name, value in places:
@@ -260,7 +263,10 @@ def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
 
 @contextmanager
 def _no_loose_parts() -> Iterator[None]:
-    """Raise UserFileError for a node, link or interface that a script creates by its constructor, in a `with` block."""
+    """Refuse nodes, links and interfaces that a script creates by their constructors, during a `with` block.
+
+    Raises UserFileError.
+    """
     with _replaced(*((stock, "__init__", _checked(stock, *how)) for stock, how in _PARTS.items())):
         yield
 
@@ -284,7 +290,7 @@ def _checked(stock: type, own: type, instead: str) -> Callable[..., None]:
 
 
 def _substitute_controller(made: Any, name: str, *arguments: Any, **options: Any) -> None:
-    """Turn a controller that a script made without the network into the substitute for Mininet's default controller.
+    """Make a controller that a script has created by its constructor the substitute for Mininet's default controller.
 
     Raises EmulationError for any other controller than a default one.
     """
@@ -295,7 +301,7 @@ def _substitute_controller(made: Any, name: str, *arguments: Any, **options: Any
 
 
 class _ControlNetwork:
-    """Substitute for mininet.net.MininetWithControlNet, which raises an error."""
+    """Substitute for mininet.net.MininetWithControlNet, whose constructor raises an error: it is not supported."""
 
     def __init__(self, *_arguments: Any, **_options: Any) -> None:
         raise EmulationError(

@@ -1,4 +1,4 @@
-"""Shape of a link: TCLink's parameters (rate, delay, loss, queue ...), converted to bit/s, seconds and fractions."""
+"""Traffic shape of a link: TCLink's parameters (rate, delay, loss, queue ...) in bit/s, seconds and fractions of 1."""
 
 import re
 from collections.abc import Mapping
@@ -46,10 +46,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Queue:
-    """Transmit queue of one direction of a link at a time.
+    """State of the transmit queue of one direction of a link.
 
     frames: frames in the queue, with the one in transmission; dropped: frames that were lost or found the queue full,
-    since the link has its shape.
+    since the link got its present shape.
     """
 
     frames: int
@@ -68,7 +68,7 @@ def parse_time_s(text: str | float, name: str = "delay") -> float:
 
 
 def is_time(text: str) -> bool:
-    """Return whether a text is a time in tc's format, with or without a unit."""
+    """Return whether a text is a valid time in tc's format, such as 5ms, with or without a unit."""
     return _TIME.fullmatch(text) is not None
 
 
@@ -91,13 +91,13 @@ def _amount(text: str, units: Mapping[str, float], form: str) -> float:
 
 
 def has_unit(text: str) -> bool:
-    """Return whether a text is a time with a unit, or a time of 0, which needs none."""
+    """Return whether a text is a valid time with a unit, such as 5ms, or 0, which needs no unit."""
     match = _TIME.fullmatch(text)
     return match is not None and (match[2] is not None or float(match[1]) == 0)
 
 
 def parse_shape(params: dict[str, Any]) -> Shape | None:
-    """Return the shape that a link's TCLink parameters describe, None without shaping ones. Raises TopologyError."""
+    """Return the traffic shape that TCLink's parameters describe; None if none of them shapes. Raises TopologyError."""
     given = {key: value for key, value in params.items() if key in SHAPING and value is not None}
     if not given:
         return None

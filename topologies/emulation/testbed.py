@@ -67,7 +67,7 @@ FORWARDING_POLL_S = 0.1
 
 
 def running() -> "tuple[Testbed, ...]":
-    """Return the running testbeds of this process."""
+    """Return the testbeds (running networks) of this process."""
     return tuple(_running)
 
 
@@ -82,9 +82,10 @@ def congestion_control() -> str:
 
 
 def choose_backend(asked: str) -> str:
-    """Return 'netem' or 'wire' for the requested back end of links; 'auto' is netem if the kernel has it.
+    """Return the method that shapes links, 'netem' or 'wire', for the option 'auto', 'netem' or 'wire'.
 
-    Raises MachineError if netem is requested and the kernel lacks it, and EmulationError for an unknown back end.
+    'auto' is netem if the kernel has it. Raises MachineError if netem is requested and the kernel lacks it, and
+    EmulationError for another option.
     """
     if asked not in BACKENDS:
         raise EmulationError(f"unknown link back end {asked!r}: choose one of {', '.join(BACKENDS)}")
@@ -102,7 +103,7 @@ def _equip(made: Any, **options: Any) -> None:
 
 
 def listening_on_both(command: str) -> str:
-    """Return a service's command line that listens on IPv6 as well: with `--listen ::` after `--listen 0.0.0.0`."""
+    """Add `--listen ::` after `--listen 0.0.0.0` in a service's command line, for IPv6; return the new command line."""
     ours = command.split()[0].startswith(OUR_SERVICES)
     return re.sub(r"--listen 0\.0\.0\.0(?=\s|$)", "--listen 0.0.0.0 --listen ::", command) if ours else command
 
@@ -122,7 +123,7 @@ def _raise_open_files() -> None:
 
 @contextlib.contextmanager
 def observed(observer: "Callable[[Testbed], None]") -> Iterator[None]:
-    """Call `observer` with each network that starts within a `with` block, when its services run."""
+    """Call `observer` with each network that is started within a `with` block, as soon as its services run."""
     _observers.append(observer)
     try:
         yield
@@ -225,7 +226,7 @@ class Testbed:
 
     @property
     def death(self) -> LabDied | None:
-        """The error for the fatal exit of a process of this network; None if no process has died."""
+        """The error for a process of this network that has ended unexpectedly; None if there is none."""
         return self._watch.death
 
     @property
@@ -278,12 +279,12 @@ class Testbed:
             tables.set_forwarding(self.net)
 
     def address_changed(self) -> None:
-        """Update /etc/hosts files and tables after an address in the network has changed."""
+        """Update /etc/hosts files, neighbour and forwarding tables after an address in the network has changed."""
         self._renew_names()
         self.renew_tables()
 
     def renew_tables(self) -> None:
-        """Set neighbour and forwarding tables again, after a node, a link or an address has changed."""
+        """Set the neighbour and forwarding tables again, after a node, a link or an address has changed."""
         if self.net is None or not self.net.is_up or self.arp != "static":
             return
         self.plan.flush()
@@ -306,7 +307,10 @@ class Testbed:
             time.sleep(FORWARDING_POLL_S)
 
     def _take_down(self, error: BaseException | None) -> None:
-        """Stop the network; `error` is the exception that is propagating. Raises LabDied if a process has died."""
+        """Stop the network; `error` is the exception that ends the `with` block, or None.
+
+        Raises LabDied if a process has died.
+        """
         # Exceptions not derived from Exception (a death, a signal) end the run at once.
         interrupted = error is not None and not isinstance(error, Exception)
         self._watch.close(failing=error is not None and not interrupted)
@@ -328,7 +332,10 @@ class Testbed:
             raise death from None
 
     def _terminate_services(self) -> None:
-        """Send SIGTERM to all services at once, so that they stop in parallel; their exits are awaited later."""
+        """Send SIGTERM to all services at the same time, so that they end in parallel.
+
+        The caller awaits their exits later.
+        """
         for host in self.net.hosts if self.net is not None else []:
             for service in host.services:
                 service.terminate()
@@ -475,7 +482,7 @@ class Testbed:
                     etc_files.replace_address(other.files, address, host.IP(), names)
 
     def restart(self, name: str) -> None:
-        """Stop a host's services and start them again with empty state, as after a reboot."""
+        """Stop the services of a host and start them again with empty state, as after a reboot."""
         host = self.host(name)
         for service in self.services.get(name, []):
             service.stop()
@@ -490,7 +497,7 @@ class Testbed:
         return {host.name: services for host, services in started.items() if services}
 
     def _await_services(self, started: Mapping[Host, list[Service | Program]]) -> None:
-        """Wait until the started services are ready. Raises EmulationError for the first that fails."""
+        """Wait until all started services are ready. Raises EmulationError for the first service that fails."""
         await_ready([service for services in started.values() for service in services if isinstance(service, Service)])
         programs = {
             program: host
@@ -504,7 +511,7 @@ class Testbed:
             host.watch_program(program, may_end=ports[program] is None)
 
     def _start(self, host: Host) -> list[Service | Program]:
-        """Start the services of one host: by its function in `starters`, if any, else each command line of `serves`.
+        """Start the services of one host: by the host's function in `starters`, or else each command line in `serves`.
 
         Services started from command lines may not be ready yet.
         """
@@ -527,17 +534,17 @@ class Testbed:
 
 
 def unplug(bed: Testbed, name: str) -> None:
-    """Set the link of a host's first interface down, as if its cable were unplugged."""
+    """Disconnect a host: set the far end of its first interface's link down, as if the cable were unplugged."""
     _cable(bed, name, "down")
 
 
 def plug_in(bed: Testbed, name: str) -> None:
-    """Set the link of a host's first interface up again, after unplug()."""
+    """Connect a host again after unplug(): set the far end of its first interface's link up."""
     _cable(bed, name, "up")
 
 
 def _cable(bed: Testbed, name: str, state: str) -> None:
-    """Set the opposite end of a host's link up or down, so that the host's interface gains or loses its carrier."""
+    """Set the opposite end of a host's link up or down, as if a cable were plugged in or unplugged at the host."""
     link = bed.host(name).defaultIntf().link
     far = link.intf2 if link.intf1.node.name == name else link.intf1
     tools.batch("ip", [f"link set dev {far.name} {state}"])

@@ -1,4 +1,4 @@
-"""Calls of network tools (ip, tc, bridge); if a tool fails, an exception has its first error message."""
+"""Calls of network tools (ip, tc, bridge) in a network namespace; an error of the tool is raised as an exception."""
 
 import os
 import re

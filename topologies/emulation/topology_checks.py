@@ -1,4 +1,4 @@
-"""Validation of a topology before its network is built; functions for its hosts' IPv4 addresses and services."""
+"""Validation of a topology before its network is built; functions that return addresses and services of its hosts."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ DEFAULT_NETWORK = IPv4Network("10.0.0.0/8")
 
 
 def commands(serves: str | Sequence[str] | None) -> list[str]:
-    """Return the `serves` parameter of a host as a list of command lines, which name modules by their full names."""
+    """Return the parameter `serves` of a host as a list of command lines; short names of modules become full names."""
     if not serves:
         return []
     return [full_name(line) for line in ([serves] if isinstance(serves, str) else serves)]
@@ -58,7 +58,7 @@ def check_switch(name: str, given: Mapping[str, Any]) -> None:
 
 
 def _as_given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of addHost() or addSwitch() without `isSwitch`, which Topo adds."""
+    """Return the options that a topology has given to addHost() or addSwitch(), without `isSwitch`, which Topo adds."""
     return {name: value for name, value in options.items() if name != "isSwitch"}
 
 
@@ -112,7 +112,7 @@ def _check_interface_names(topo: Topo) -> None:
 
 
 def _interface_names(topo: Topo) -> set[tuple[str, int]]:
-    """Return (node, port) of all interfaces whose names a link sets by intfName1 or intfName2."""
+    """Return the (node, port) pairs of all interfaces that a link names by intfName1 or intfName2."""
     return {
         (params[f"node{end}"], params[f"port{end}"])
         for _, _, params in topo.links(withInfo=True)
@@ -168,7 +168,7 @@ def host_addresses(topo: Topo) -> dict[str, str]:
 
 
 def on_links(topo: Topo, name: str) -> dict[tuple[str, int], str]:
-    """Return the values of a parameter (ip or ip6) in params1 and params2 of all links, keyed by (node, port)."""
+    """Return the addresses (parameter ip or ip6) in params1 and params2 of all links, keyed by (node, port)."""
     found = {}
     for first, second, params in topo.links(withInfo=True):
         for number, node in ((1, first), (2, second)):
@@ -178,7 +178,7 @@ def on_links(topo: Topo, name: str) -> dict[tuple[str, int], str]:
 
 
 def is_none(ip: Any) -> bool:
-    """Return whether an address stands for none: 0.0.0.0, which Mininet's users give to a client of DHCP."""
+    """Return whether an address stands for no address: 0.0.0.0, which users of Mininet give to clients of DHCP."""
     return str(ip).partition("/")[0] == NO_ADDRESS
 
 

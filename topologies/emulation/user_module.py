@@ -53,9 +53,9 @@ def is_user_file(name: str) -> bool:
 
 
 def load(name: str, kind: str) -> ModuleType:
-    """Execute a Python file as a module, and return the module. Raises UserFileError.
+    """Execute a user's Python file as a module, and return the module. Raises UserFileError.
 
-    kind: what the file is for, in the error message about a missing file.
+    kind: purpose of the file, for the error message if the file is missing.
     """
     path = _find(name, kind)
     spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
@@ -100,7 +100,7 @@ _OTHERS |= {"p4_mininet": "P4", "p4runtime_lib": "P4", "p4runtime_switch": "P4",
 
 
 def missing(name: str, error: ImportError) -> EmulationError:
-    """Return the error for a file that imports what is not there: its message names the line and what to do."""
+    """Return the error for a user's file that imports a missing module; its message names the line and the remedy."""
     lines = _lines(error)
     place = f"{Path(lines[-1].filename).name}, line {lines[-1].lineno}," if lines else name
     top = (error.name or "").partition(".")[0]
@@ -131,7 +131,7 @@ def _find(name: str, kind: str) -> Path:
 
 
 def _execute(name: str, spec: ModuleSpec, module: ModuleType) -> None:
-    """Execute a user's file; convert its errors, except UserFileError, to UserFileError with the line."""
+    """Execute a user's Python file as a module; errors in it raise UserFileError with their line."""
     assert spec.loader is not None
     try:
         spec.loader.exec_module(module)
@@ -142,9 +142,9 @@ def _execute(name: str, spec: ModuleSpec, module: ModuleType) -> None:
 
 
 def import_plugin(name: str) -> ModuleType:
-    """Import a module of another distribution (an entry point); errors in its package are then explained as the user's.
+    """Import a module of another distribution (an entry point of lab7). Raises UserFileError if it cannot be imported.
 
-    Raises UserFileError if it cannot be imported.
+    Errors in the package of that module are explained like errors in a user's file from then on.
     """
     try:
         module = importlib.import_module(name)
@@ -157,13 +157,16 @@ def import_plugin(name: str) -> ModuleType:
 
 
 def explain(error: BaseException) -> str | None:
-    """Return a description of an error with its line in a user file; None if its traceback has no user file."""
+    """Return a description of an error, with the line in a user's file that caused it.
+
+    Returns None if no user's file is involved.
+    """
     lines = _lines(error)
     return f"{Path(lines[-1].filename).name}, line {lines[-1].lineno}, fails: {_named(error)}" if lines else None
 
 
 def own_traceback(error: BaseException) -> str:
-    """Return the traceback of an error as Python prints it, with the calls in user files only."""
+    """Return the traceback of an error as Python prints it, reduced to the calls in the user's files."""
     whole = traceback.TracebackException.from_exception(error)
     pending = [whole]
     while pending:
@@ -189,7 +192,7 @@ def _is_of_user(call: traceback.FrameSummary) -> bool:
 
 
 def _without_line(name: str, error: BaseException) -> str:
-    """Return a description of an error that was raised before any line of the file ran."""
+    """Return a description of an error raised before any line of a user's file ran, such as a syntax error."""
     # Python before 3.11.4 raises ValueError for a file that contains NUL.
     unreadable = isinstance(error, SyntaxError | ValueError)
     return f"{name} {'cannot be read as Python' if unreadable else 'fails'}: {_named(error)}"

@@ -51,24 +51,24 @@ FORK_SERVER, HOLDER, OTHER = range(3)
 
 
 class LabDied(BaseException):
-    """Error for a process of the testbed that has died; the message is one sentence.
+    """Error for a process of a running network that has ended unexpectedly; the message is one sentence.
 
     Like KeyboardInterrupt, it may be raised between any two instructions, and is not derived from Exception: a handler
     for expected errors (a refused connection, a client's failure) must not catch it as a result of the experiment.
     """
 
     def kept_in(self, folder: str) -> LabDied:
-        """Return this error with a message that also names the folder of the captured packets."""
+        """Return a copy of this error whose message also names the folder with the packets captured so far."""
         return type(self)(kept_in(self, folder))
 
 
 def kept_in(error: BaseException, folder: str) -> str:
-    """Return the message of an error that ended a run, with the folder of the packets captured until then."""
+    """Return the message of an error that ended a run, extended by the folder with the packets captured so far."""
     return f"{error}; packets captured until then are in {folder}"
 
 
 class Stopped(BaseException):
-    """Error for a command that is stopped by the signal `number`; the message is one sentence.
+    """Error that ends a lab7 command after the signal `number`, such as SIGTERM; the message is one sentence.
 
     It is not derived from Exception, so that no handler for expected errors catches it.
     """
@@ -78,7 +78,7 @@ class Stopped(BaseException):
         self.number = number
 
     def kept_in(self, folder: str) -> Stopped:
-        """Return this error with a message that also names the folder of the captured packets."""
+        """Return a copy of this error whose message also names the folder with the packets captured so far."""
         return type(self)(self.number, kept_in(self, folder))
 
 
@@ -88,12 +88,12 @@ class ServerDied(LabDied):
 
 @dataclass(eq=False)
 class Watched:
-    """A process in the monitor, with functions that return how it ended.
+    """A process in the process monitor, with functions that tell how it ended.
 
     name       description of the process and its host
     ended      function that returns the exit code, negative for a signal
     said       function that returns the last line of the output
-    is_death   function that returns whether an exit code is fatal to the lab
+    is_death   function that returns whether an exit code is fatal to the network
     rank       of several processes that died at once, the one of the lowest rank is reported as the cause
     serves     the process is a service of a host
     """
@@ -109,7 +109,7 @@ class Watched:
 
 
 class Watch:
-    """Monitor of the processes of one testbed; `death` is the error for the first fatal exit, None before.
+    """Monitor of the processes of one running network; `death` is the error for the first fatal exit, None before.
 
     server_died: function called with an error message when a host's service exits; the network then stays up.
     """
@@ -138,7 +138,7 @@ class Watch:
         self._thread.start()
 
     def add(self, watched: Watched) -> None:
-        """Add a process to the monitor, until it is removed or has exited."""
+        """Add a process to the monitor, in which it stays until it is removed or has exited."""
         with self._lock:
             if not self._epoll.closed:
                 # The pidfd is duplicated, because its owner may close the original at any time.
@@ -170,7 +170,7 @@ class Watch:
             return [process.name for process in processes if _state(process.pid) in STOPPED]
 
     def close(self, failing: bool) -> None:
-        """End the monitor thread; afterwards no exit interrupts the main thread.
+        """End the monitor thread, so that no exit interrupts the main thread any more.
 
         failing: an exception is propagating, whose cause may be an exit that has not been reported yet.
         """
@@ -199,7 +199,10 @@ class Watch:
                 os.close(self._wake)
 
     def undelivered_death(self) -> LabDied | None:
-        """Return the error for a fatal exit, only once, for the signal handler to raise; None before and afterwards."""
+        """Return the error for a fatal exit, for the signal handler to raise.
+
+        Returns None if there is none or it was returned before.
+        """
         if self.death is None or self._delivered:
             return None
         self._delivered = True
@@ -228,7 +231,10 @@ class Watch:
                 return
 
     def _collect_exits(self) -> bool:
-        """Remove exited processes from the monitor; return True if one of the exits is fatal."""
+        """Remove processes that have exited from the monitor.
+
+        Returns True if one of the exits is fatal to the network.
+        """
         time.sleep(SETTLE_S)
         with self._lock:
             exited = [self._unregister(descriptor) for descriptor, _ in self._epoll.poll(0)]
@@ -258,7 +264,7 @@ _held_back: list[LabDied | Stopped] = []
 
 
 def current() -> Watch | None:
-    """Return the process monitor (Watch) of the testbed whose `with` block was entered last; None outside testbeds."""
+    """Return the process monitor of the network whose `with` block was entered last; None outside of such blocks."""
     return _interrupting[-1] if _interrupting else None
 
 
@@ -285,7 +291,7 @@ def _on_signal(*_: Any) -> None:
 
 
 def _raise(error: LabDied | Stopped) -> None:
-    """Raise LabDied or Stopped now, or at the end of the block of interrupts_deferred()."""
+    """Raise LabDied or Stopped in the main thread: now or, within interrupts_deferred(), at the end of the block."""
     if not _holds:
         raise error
     _held_back.append(error)
@@ -302,25 +308,25 @@ def stop_by_signals() -> None:
 
 
 class _Fork(threading.local):
-    """Handling of STOPPING around os.fork(), for instance of multiprocessing in a script.
+    """Handlers around os.fork(), so that a forked child does not raise Stopped on SIGTERM and SIGHUP (STOPPING).
 
-    A forked child must not raise Stopped, because the networks that Stopped takes down are not the child's. The signals
-    are blocked meanwhile: Python would discard one that reaches the child before its handlers are reset.
+    The networks that Stopped takes down are not the child's. The signals are blocked during the fork: Python would
+    discard one that reaches the child before its handlers are reset.
     """
 
     def __init__(self) -> None:
         self._mask: set[int] = set()
 
     def before(self) -> None:
-        """Block STOPPING in the calling thread."""
+        """Block the signals STOPPING (SIGTERM and SIGHUP) in the calling thread, before a fork."""
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
     def after_in_parent(self) -> None:
-        """Restore the signal mask."""
+        """Restore the signal mask in the parent, after a fork."""
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def after_in_child(self) -> None:
-        """Restore the default actions of STOPPING, then the signal mask."""
+        """Restore the default actions of STOPPING (SIGTERM, SIGHUP) in the child, then the signal mask."""
         for number in STOPPING:
             if signal.getsignal(number) is _on_stop:
                 signal.signal(number, signal.SIG_DFL)
@@ -339,7 +345,7 @@ def _on_stop(number: int, _frame: Any) -> None:
 
 
 def leave_closed_terminal() -> bool:
-    """Redirect standard output and error to /dev/null if they are a closed terminal; return whether one was.
+    """Redirect standard output and error to /dev/null if their terminal has been closed; return whether one was closed.
 
     Every write to a closed terminal fails (EIO), even the write of an error message.
     """
@@ -406,7 +412,7 @@ def program_of(command: str, host: str) -> str:
 
 
 def shorten(command: str) -> str:
-    """Return a command line without the JSON in it, shortened to COMMAND_MAX characters."""
+    """Shorten a command line for a message: replace JSON arguments by `...`, and cut it to COMMAND_MAX characters."""
     command = _JSON_ARGUMENT.sub("...", command)
     return command if len(command) <= COMMAND_MAX else f"{command[:COMMAND_MAX]}..."
 

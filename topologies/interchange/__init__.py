@@ -1,1 +1,1 @@
-"""Exchange of topologies with other tools: Kathara and containerlab (written and read), Shadow (written)."""
+"""Exchange of topologies with other tools: writers and readers for Kathara and containerlab, a writer for Shadow."""

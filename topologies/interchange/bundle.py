@@ -1,8 +1,7 @@
-"""Export of a lab as files: generated texts, copies of files and folders that services read, and start scripts.
+"""Export of a topology for another tool, such as Kathara: generated files, copies of files that services read, scripts.
 
-A lab is a topology for another tool, such as Kathara. A service's command line is kept except for absolute paths of
-this machine: the file or folder at such a path is copied into the folder `shared` of the lab, which every host of the
-lab can read.
+The command line of each service is kept, except for absolute paths of this machine: the file or folder at such a path
+is copied into the folder `shared` of the exported topology, which every host can read.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ SYSTEM_FOLDERS = ("/bin", "/dev", "/etc", "/proc", "/sbin", "/sys", "/usr/bin", 
 
 @dataclass
 class Bundle:
-    """Files of an exported lab.
+    """Files of a topology that is exported for another tool.
 
     texts: contents keyed by path; copies: files and folders to copy, keyed by their names in the folder `shared`.
     """
@@ -50,7 +49,7 @@ class Bundle:
                 shutil.copy2(source, target)
 
     def command(self, line: str, shared: str) -> list[str]:
-        """Return the words of a service's command line, with paths of this machine replaced by copies in `shared`."""
+        """Return the words of a service's command line; paths of this machine are replaced by copies in `shared`."""
         words = split_command(line)
         if is_module(words[0]):
             words = ["python3", "-m", *words]
@@ -71,7 +70,7 @@ class Bundle:
 
 
 def start_script(lab: Lab, host: LabHost, bundle: Bundle, folder: str) -> list[str]:
-    """Return the shell lines that write /etc/hosts and resolv.conf, run the set-up, and start a host's services.
+    """Return the shell script that writes a host's /etc/hosts and resolv.conf, and starts the set-up and services.
 
     folder: folder with the host's files, which is the working directory of its services.
     """
@@ -90,7 +89,10 @@ def start_script(lab: Lab, host: LabHost, bundle: Bundle, folder: str) -> list[s
 
 
 def image_file() -> str:
-    """Return the Dockerfile of the image for all nodes of a lab; the build context is a checkout of lab7."""
+    """Return the Dockerfile of the image for all nodes of an exported topology.
+
+    The build context is a checkout of lab7.
+    """
     return "\n".join(
         [
             "# In a checkout of lab7:  docker build -t lab7 -f THIS_FILE .",

@@ -25,7 +25,7 @@ _ADDING = ("add", "replace", "append", "a", "change")
 
 @dataclass
 class NodeSetUp:
-    """Configuration of a node, read from its set-up commands: its routes; for each interface addresses, MAC, shape."""
+    """Configuration of a node, parsed from its set-up commands: routes; addresses, MAC and shape of interfaces."""
 
     addresses: dict[str, list[str]] = field(default_factory=dict)
     macs: dict[str, str] = field(default_factory=dict)
@@ -34,13 +34,13 @@ class NodeSetUp:
     bridged: bool = False
 
     def end(self, node: str, number: int, interface: str) -> End:
-        """Return the node's interface named `interface` as the end of a link; `number` is its interface number."""
+        """Return the End (of a link) for the node's interface named `interface`; `number`: its interface number."""
         addresses = tuple(self.addresses.get(interface, ()))
         return End(node, number, addresses, self.macs.get(interface), rounded(self.shapes.get(interface)))
 
 
 def host_lines(ends: Sequence[tuple[str, End]], routes: Iterable[str]) -> list[str]:
-    """Return the commands that configure a host's interfaces (pairs of interface name and end) and its routes."""
+    """Return the commands that set up a host's interfaces, given as (interface name, link end), and its routes."""
     lines = []
     for interface, end in ends:
         lines += [f"ip link set dev {interface} address {end.mac}"] if end.mac else []
@@ -50,7 +50,7 @@ def host_lines(ends: Sequence[tuple[str, End]], routes: Iterable[str]) -> list[s
 
 
 def switch_lines(ends: Sequence[tuple[str, End]]) -> list[str]:
-    """Return the commands that create a bridge with a node's interfaces as its ports."""
+    """Return the commands that set up a switch: a bridge whose ports are the node's interfaces."""
     lines = [f"ip link add name {BRIDGE} type bridge", f"ip link set dev {BRIDGE} up"]
     for interface, end in ends:
         lines += [f"ip link set dev {interface} master {BRIDGE}", f"ip link set dev {interface} up"]
@@ -63,7 +63,10 @@ def _shaping(interface: str, shape: Shape | None) -> list[str]:
 
 
 def read_lines(lines: Iterable[str]) -> NodeSetUp:
-    """Read the set-up of a node from its commands. Raises TopologyError for an invalid value in one of them."""
+    """Parse the commands that set up a node, and return its configuration.
+
+    Raises TopologyError for an invalid value.
+    """
     found = NodeSetUp()
     for line in lines:
         try:
@@ -118,7 +121,7 @@ def _read_route(words: list[str], found: NodeSetUp) -> None:
 
 
 def _read_netem(words: Sequence[str], before: Shape) -> Shape:
-    """Return the shape `before`, of earlier netem commands, with the parameters (delay, loss ...) of one more."""
+    """Return the traffic shape `before` with the parameters (delay, loss ...) of one more netem command added."""
     shape, place = before, 0
     while place < len(words):
         name, values = words[place], words[place + 1 :]
@@ -146,5 +149,5 @@ def _share(text: str) -> float:
 
 
 def _after(words: Sequence[str], name: str) -> str:
-    """Return the word after the word `name` in a command. Raises ValueError if the command does not have the word."""
+    """Return the word that follows the word `name` in a command. Raises ValueError if the command does not have it."""
     return words[words.index(name) + 1]

@@ -1,10 +1,10 @@
-"""Containerlab topologies: one YAML file with nodes and links, written and read.
+"""Containerlab topologies: writer and reader of the YAML file with nodes and links.
 
-Written: nodes of the kind linux for hosts and for switches (Linux bridges), configured by commands under `exec`;
-services are started by a script in a folder that is bind-mounted into the node. eth0 is containerlab's management
-network, so interfaces count from eth1. Read: nodes, links of both notations, and addresses, routes, bridges and netem
-qdiscs of `exec`; nodes of the kind bridge or ovs-bridge are switches. Left out: configuration specific to other kinds
-of nodes, and services.
+The writer makes a node of the kind linux for each host and each switch (a Linux bridge), and configures it by commands
+under `exec`. A script in a folder that is bind-mounted into the node starts the services. eth0 is containerlab's
+management network, so interfaces count from eth1. The reader takes nodes, links in both notations of containerlab, and
+the addresses, routes, bridges and netem qdiscs that `exec` sets up; nodes of the kind bridge or ovs-bridge become
+switches. Left out: configuration specific to other kinds of nodes, and, when reading, services.
 
 Source: https://containerlab.dev/manual/topo-def-file/.
 """
@@ -29,7 +29,7 @@ FOLDER, START = "/lab7", "start.sh"
 
 
 def containerlab_lab(lab: Lab, name: str) -> Bundle:
-    """Convert a lab to a containerlab topology named `name`; return its files."""
+    """Convert a Lab (model of a topology) to a containerlab topology named `name`; return its files as a Bundle."""
     bundle, nodes = Bundle(), dict[str, Any]()
     for host in lab.hosts:
         script = start_script(lab, host, bundle, FOLDER)
@@ -61,7 +61,7 @@ def _interface(end: End) -> str:
 
 
 def read_containerlab(file: Path) -> Lab:
-    """Read a containerlab topology. Raises TopologyError, OSError."""
+    """Read a containerlab topology from its YAML file, and return it as a Lab. Raises TopologyError, OSError."""
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
         topology = data["topology"]
@@ -89,7 +89,10 @@ def read_containerlab(file: Path) -> Lab:
 
 
 def _links(links: list[Any]) -> Iterator[list[tuple[str, str]]]:
-    """Yield the two (node, interface) of each link, in the short or the extended notation. Raises TopologyError."""
+    """Yield the two ends, (node, interface), of each link, in the short or the extended notation.
+
+    Raises TopologyError.
+    """
     for link in links:
         ends = [
             tuple(end.split(":", 1)) if isinstance(end, str) else (end["node"], end["interface"])
@@ -101,6 +104,6 @@ def _links(links: list[Any]) -> Iterator[list[tuple[str, str]]]:
 
 
 def _number(interface: str, otherwise: int) -> int:
-    """Return the number in the name of an interface, such as 1 for eth1; `otherwise` if it has none."""
+    """Return the number at the end of an interface's name, such as 1 for eth1; `otherwise` if there is none."""
     digits = interface[len(interface.rstrip("0123456789")) :]
     return int(digits) if digits else otherwise

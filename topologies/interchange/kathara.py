@@ -1,12 +1,13 @@
-"""Kathara labs: lab.conf with the devices and their collision domains, and a startup file for each device.
+"""Kathara labs: writer and reader of lab.conf (devices and their collision domains), and of each device's startup file.
 
-Written: a device for each host and each switch, which is a Linux bridge; a collision domain for each link, so that each
-end of the link shapes its own direction. Names that Kathara does not permit are changed, and a comment keeps the
+The writer makes a device for each host and each switch (a Linux bridge), and a collision domain for each link, so that
+each end of the link shapes its own direction. Names that Kathara does not permit are changed, and a comment keeps the
 original.
 
-Read: devices, collision domains and MAC addresses of lab.conf, and the addresses, routes, bridges and netem qdiscs of
-the startup files (see commands). A device with a bridge becomes a switch, and so does a collision domain that does not
-have exactly two devices. Left out: images, services, sysctls and all other options of devices.
+The reader takes devices, collision domains and MAC addresses from lab.conf, and addresses, routes, bridges and netem
+qdiscs from the startup files (see commands). A device with a bridge becomes a switch, and so does a collision domain
+that does not have exactly two devices. Left out when reading: images, services, sysctls and all other options of
+devices.
 
 Source: https://www.kathara.org/man-pages/kathara-lab.conf.5.html.
 """
@@ -33,7 +34,7 @@ FOLDER = "/root/lab7"
 
 
 def kathara_lab(lab: Lab, name: str) -> Bundle:
-    """Convert a lab to Kathara's format; return its files."""
+    """Convert a Lab (model of a topology) to a Kathara lab; return its files as a Bundle."""
     bundle = Bundle()
     devices = unique_names([*(host.name for host in lab.hosts), *lab.switches], ALLOWED)
     domains = {link: f"l{number}" for number, link in enumerate(lab.links, 1)}
@@ -62,7 +63,10 @@ def _interfaces(lab: Lab, node: str) -> list[tuple[str, End]]:
 
 
 def read_kathara(folder: Path) -> Lab:
-    """Read a Kathara lab from its folder. Raises TopologyError, OSError."""
+    """Read a Kathara lab from its folder, and return it as a Lab (model of a topology).
+
+    Raises TopologyError, OSError.
+    """
     names: dict[str, str] = {}
     domains: dict[str, list[tuple[str, int, str | None]]] = {}
     startups: dict[str, list[str]] = {}
@@ -82,7 +86,7 @@ def read_kathara(folder: Path) -> Lab:
 
 
 def _settings(text: str, names: dict[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Yield (device, argument, value) per line of lab.conf; add original device names, from comments, to `names`.
+    """Yield (device, argument, value) for each line of lab.conf; add original device names in comments to `names`.
 
     Raises TopologyError for any other line.
     """

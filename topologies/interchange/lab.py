@@ -1,9 +1,9 @@
 """Lab: tool-independent model of a topology, with hosts, switches, links, addresses, link properties and services.
 
-    lab_of(topo)   from a Mininet topology (names of interfaces and addresses as Mininet chooses them)
-    LabTopo(lab)   back to a Mininet topology
+    lab_of(topo)   the Lab of a Mininet topology, with the interface names and addresses that Mininet chooses
+    LabTopo(lab)   a Mininet topology made from the Lab
 
-Left out: IPv6, rate traces, and classes of nodes (`cls=`); the `notes` of a lab list them.
+Left out: IPv6, rate traces, and classes of nodes (`cls=`); a Lab lists the parts that were left out in its `notes`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class End:
 
 @dataclass(frozen=True)
 class LabHost:
-    """Host of a lab.
+    """Host in a Lab, the tool-independent model of a topology.
 
     routes      routes in the syntax of ip-route(8)
     setup       command lines that run before the services
@@ -53,7 +53,7 @@ class LabHost:
 
 @dataclass(frozen=True)
 class Lab:
-    """Hosts, switches and links of a topology.
+    """Tool-independent model of a topology: hosts, switches and links.
 
     host_names: every host's /etc/hosts lists all other hosts; notes: sentences about the parts that were left out.
     """
@@ -80,7 +80,7 @@ class Lab:
 
     @property
     def network(self) -> Lab:
-        """Return a reduced lab for comparison: sorted nodes, links, addresses, routes and traffic shapes only."""
+        """Return a copy of the lab for comparison: only sorted nodes, links, addresses, routes and traffic shapes."""
         hosts = tuple(LabHost(host.name, host.routes) for host in sorted(self.hosts, key=lambda host: host.name))
         links = [(first, second) if first.node <= second.node else (second, first) for first, second in self.links]
         order = sorted(links, key=lambda link: [(end.node, end.number) for end in link])
@@ -88,7 +88,7 @@ class Lab:
 
 
 def lab_of(topo: Topo) -> Lab:
-    """Return the model (Lab) of a Mininet topology. Raises TopologyError for an invalid option."""
+    """Convert a Mininet topology to a Lab, the tool-independent model. Raises TopologyError for an invalid option."""
     topology_checks.check(topo)
     addresses = topology_checks.host_addresses(topo)
     links = [info for _, _, info in topo.links(withInfo=True)]
@@ -116,7 +116,7 @@ def lab_of(topo: Topo) -> Lab:
 def rounded(shape: Shape | None) -> Shape | None:
     """Return a traffic shape rounded to the precision of tc's commands: us, bit/s, and 1e-7 of loss and reordering.
 
-    None for a shape that changes nothing; a rate trace is left out.
+    Returns None for a shape that changes nothing; a rate trace is left out.
     """
     if shape is None:
         return None
@@ -133,7 +133,7 @@ def rounded(shape: Shape | None) -> Shape | None:
 
 
 def _with_prefix(address: str) -> str:
-    """Return an address with its prefix length, by default the 8 of Mininet's default network 10.0.0.0/8."""
+    """Return an address with a prefix length: its own, or else 8, that of Mininet's default network 10.0.0.0/8."""
     return address if "/" in address else f"{address}/{topology_checks.DEFAULT_NETWORK.prefixlen}"
 
 
@@ -165,10 +165,10 @@ def _notes(topo: Topo) -> tuple[str, ...]:
 
 
 class LabTopo(Topo):  # type: ignore[misc]
-    """Mininet topology made from a Lab."""
+    """Mininet topology made from a Lab, the tool-independent model of a topology."""
 
     def build(self, lab: Lab) -> None:
-        """Add the hosts, switches and links of a lab."""
+        """Add the hosts, switches and links of the Lab to this topology."""
         self.host_names = lab.host_names
         for host in lab.hosts:
             first = next(iter(lab.ends(host.name)), None)
@@ -205,7 +205,7 @@ def shape_options(shape: Shape | None) -> dict[str, Any]:
 
 
 def renumbered(lab: Lab) -> Lab:
-    """Return a lab with the interfaces of every node renumbered from 0 without gaps, in the same order."""
+    """Return a copy of a Lab in which each node's interfaces are numbered from 0 without gaps, in the same order."""
     ranks = {
         (end.node, end.number): rank
         for node in {end.node for link in lab.links for end in link}

@@ -1,4 +1,4 @@
-"""Reader of other tools' labs by their path: a folder with lab.conf (Kathara), or a file *.clab.yml (containerlab)."""
+"""Reader of topologies of other tools by their path: a folder with lab.conf (Kathara), or *.clab.yml (containerlab)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from lab7.topologies.interchange.lab import Lab
 
 
 def find_lab(name: str) -> Callable[[], Lab] | None:
-    """Return a function that reads the lab at a path; None if there is no lab at the path."""
+    """Return a function that reads the topology of another tool at a path as a Lab.
+
+    Returns None if there is none at the path.
+    """
     path = Path(name)
     if name.endswith(SUFFIXES):
         return lambda: _read(read_containerlab, path)
@@ -24,7 +27,10 @@ def find_lab(name: str) -> Callable[[], Lab] | None:
 
 
 def _read(reader: Callable[[Path], Lab], path: Path) -> Lab:
-    """Read a lab by `reader`. Raises TopologyError, also in place of OSError."""
+    """Read the topology at a path by the function `reader`, and return it as a Lab. Raises TopologyError.
+
+    TopologyError replaces OSError, too.
+    """
     try:
         return reader(path)
     except OSError as error:

@@ -28,7 +28,7 @@ TEMPLATE = "template"
 
 
 def shadow_lab(lab: Lab, name: str) -> Bundle:
-    """Convert a lab to a Shadow configuration; return its files.
+    """Convert a Lab (model of a topology) to a Shadow configuration; return its files as a Bundle.
 
     Raises TopologyError for a host without an address, or not with exactly one link.
     """
@@ -67,7 +67,7 @@ def _host(lab: Lab, host: LabHost, number: int, bundle: Bundle) -> dict[str, Any
 
 
 def _rates(lab: Lab, end: End) -> tuple[str, str]:
-    """Return the rates (up, down) of a host's link, in Shadow's format."""
+    """Return the rates of a host's link in both directions, (up, down), in the format of Shadow."""
     far = next(other for link in lab.links for one, other in (link, link[::-1]) if one == end)
     rates = (each.shape.rate_bps if each.shape is not None else None for each in (end, far))
     up, down = (f"{UNLIMITED_BPS if rate is None else rate:.0f} bit" for rate in rates)
@@ -75,7 +75,7 @@ def _rates(lab: Lab, end: End) -> tuple[str, str]:
 
 
 def _graph(lab: Lab, nodes: dict[str, int]) -> str:
-    """Return the graph in GML, directed, since both directions of a link may differ."""
+    """Return the network as a directed graph in GML; it is directed since both directions of a link may differ."""
     lines = ["graph [", "  directed 1"]
     for node, number in nodes.items():
         rate = f'"{UNLIMITED_BPS:.0f} bit"'

@@ -135,7 +135,7 @@ def with_subnet(query: Message, reply: Message, subnet: QuerySubnet | None, scop
 
 @dataclass(frozen=True, slots=True)
 class SubnetPolicy:
-    """Maximum prefix lengths, for IPv4 and for IPv6, of the client networks that a resolver discloses to servers."""
+    """Maximum prefix lengths, for IPv4 and IPv6, of the client networks that a resolver sends to upstream servers."""
 
     prefix4: int = PREFIX4_RECOMMENDED
     prefix6: int = PREFIX6_RECOMMENDED
@@ -145,9 +145,9 @@ class SubnetPolicy:
         return self.prefix4 if network.version == 4 else self.prefix6
 
     def subnet_for(self, host: str, subnet: QuerySubnet | None) -> Network:
-        """Return the client's network to send to servers; its prefix length is 0 if the client has opted out.
+        """Return the client network to send to upstream servers; its prefix length is 0 if the client has opted out.
 
-        It is the network in the client's own option, or else the client's address, truncated to the maximum prefix
+        The network is that of the client's own option, or else the client's address, truncated to the maximum prefix
         length (RFC 7871 sections 7.1.1 and 7.1.2).
         """
         if subnet is not None and subnet.network is None:

@@ -145,9 +145,9 @@ class CoveredType(Unsigned):
 
 
 class DomainName(FieldKind[Name]):
-    """Rdata field: a domain name.
+    """Rdata field: a domain name, with the rules for its compression and its canonical form.
 
-    `sent`: the name is compressed when it is encoded. `received`: a compressed name is accepted when it is decoded.
+    `sent`: the name may be compressed when it is encoded. `received`: a compressed name is accepted when it is decoded.
     `folded`: the canonical form has the name in lower case, as RFC 4034 section 6.2 requires for the types it lists
     (RFC 6840 section 5.1 removes NSEC from the list).
     """

@@ -92,9 +92,9 @@ def _text(match: re.Match[str], number: int) -> str:
 
 
 def _nibbles(value: int, width: int, base: str) -> str:
-    """Return a number's hexadecimal digits in reverse order, separated by dots and padded with zeros to a width.
+    """Return a number as hexadecimal digits in reverse order, separated by dots and padded with zeros to a width.
 
-    The width counts the dots; a result of even width ends in a dot, as in BIND.
+    The width counts digits and dots; a result of even width ends in a dot, as in BIND.
     """
     digits = format(value, base)[::-1].ljust((width + 1) // 2, "0")
     return ".".join(digits) + "." * (2 * len(digits) == width)

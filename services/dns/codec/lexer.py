@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token whose escapes are not yet decoded; `quoted`: it was in quotes; `joined`: no blank precedes it."""
+    """A token of a master file, with its escapes; `quoted`: it was in quotes; `joined`: no blank precedes it."""
 
     text: str
     quoted: bool = False
@@ -33,7 +33,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A logical line: the tokens up to a line end outside of parentheses; `indented`: it begins with a blank."""
+    """A logical line of a master file: tokens up to a line end outside of parentheses.
+
+    `indented`: begins with a blank.
+    """
 
     number: int
     tokens: list[Token]

@@ -73,7 +73,7 @@ class Record:
     rdata: Rdata
 
     def to_text(self) -> str:
-        """Return the record as one line of a master file, all names absolute."""
+        """Return the record as one line of a master file, in which all names are absolute."""
         kind = f"{class_to_text(self.rclass)} {type_to_text(self.rtype)}"
         return f"{self.name} {self.ttl} {kind} {self.rdata.to_text()}".rstrip()
 
@@ -285,7 +285,7 @@ class Message:
         return [] if self.edns is None else [option for option in self.edns.options if option.code == code]
 
     def without_option(self, code: int) -> "Message":
-        """Return the message without the EDNS options that have a given option code."""
+        """Return a copy of the message without the EDNS options that have a given option code."""
         if self.edns is None or not self.options(code):
             return self
         options = tuple(option for option in self.edns.options if option.code != code)
@@ -360,10 +360,10 @@ def _read_message(reader: Reader) -> Message:
 
 
 def read_envelope(data: bytes) -> Message:
-    """Return what can be read of a malformed message: header, questions, and the first OPT without its options.
+    """Decode the intact parts of a malformed message: header, questions, and the first OPT record without its options.
 
-    RFC 6891 section 7: the sender of a malformed OPT gets a response with OPT, so it must be found. Raises WireError
-    without a complete header.
+    RFC 6891 section 7: the response to a malformed OPT has OPT as well, so the OPT record is searched for. Raises
+    WireError without a complete header.
     """
     reader = Reader(data)
     message_id, flags, *counts = _HEADER.unpack(reader.octets(HEADER_OCTETS))
@@ -390,7 +390,10 @@ def _assembled(
     sections: tuple[tuple[Record, ...], tuple[Record, ...], tuple[Record, ...]],
     opt: _Opt | None,
 ) -> Message:
-    """Return the message with these parts; `flags` are the 16 bits of flags, opcode and rcode in the header."""
+    """Return a Message made of the header fields and sections.
+
+    `flags` are the header's 16 bits of flags, opcode and rcode.
+    """
     answers, authority, additional = sections
     return Message(
         id=message_id,
@@ -514,11 +517,10 @@ def _rrsets(section: Sequence[Record]) -> Iterator[list[Record]]:
 
 
 def _is_answered(message: Message, written: int) -> bool:
-    """Tell whether a response is complete even without its authority section.
+    """Tell whether a response remains complete if records of its authority section are left out.
 
-    It is if it is authoritative, all its answers were written, and the section has nothing but the zone's NS set. RFC
-    2181 section 9: TC is not set because of records that could be included but are not required. `written` is the
-    number of answers that were written.
+    This is the case if AA is set, all answers were written (`written` is their number), and the authority section has
+    nothing but the zone's NS set. RFC 2181 section 9: TC is not set for records that are not required.
     """
     if not message.aa or not message.answers or written < len(message.answers):
         return False
@@ -534,8 +536,8 @@ def _covered_type(record: Record) -> int:
 def _write_additional(writer: Writer, message: Message, limit_octets: int) -> tuple[int, bool]:
     """Append the additional section; return (number of records written, False if glue of a referral was left out).
 
-    If the section does not fit as a whole, the glue of a referral is written first, since TC must be set without it
-    (RFC 9471 section 2). The other addresses follow as far as they fit, IPv4 before IPv6, as in BIND and NSD.
+    If the section does not fit as a whole, the glue of a referral is written first, since a referral without its glue
+    needs TC (RFC 9471 section 2). The other addresses follow as far as they fit, IPv4 before IPv6, as in BIND and NSD.
     """
     before = len(writer)
     count, complete = _write_section(writer, message.additional, limit_octets)

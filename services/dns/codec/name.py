@@ -70,7 +70,7 @@ class Name:
 
     @classmethod
     def _part(cls, labels: tuple[bytes, ...], folded: tuple[bytes, ...]) -> "Name":
-        """Return a name made of labels of an existing name, without validating them again."""
+        """Return a name made of labels of an existing name; the labels are not validated again."""
         name = cls.__new__(cls)
         name.labels, name.folded, name._hash = labels, folded, hash(folded)
         return name
@@ -211,7 +211,7 @@ _U32 = struct.Struct("!I")
 
 
 class Reader:
-    """Decoder for the wire format of messages; it reads `data` from `offset`, which advances, up to `end`.
+    """Decoder for the wire format of a message: reads the octets of `data` from `offset`, which advances, up to `end`.
 
     While rdata is decoded, `end` is the end of the rdata.
     """
@@ -319,9 +319,9 @@ class Writer:
         _U16.pack_into(self.octets, offset, number)
 
     def name(self, name: Name, compressed: bool = True) -> None:
-        """Append a domain name; if `compressed`, its longest suffix that the message already has becomes a pointer.
+        """Append a domain name; if `compressed`, a suffix that occurs earlier in the message is replaced by a pointer.
 
-        The case of letters is ignored in the search for the suffix.
+        The longest such suffix is replaced. The case of letters is ignored in the search for the suffix.
         """
         octets, offsets = self.octets, self._offsets
         folded = name.folded

@@ -169,7 +169,7 @@ class ISDN(Rdata):
 
 
 class _Dotted(FieldKind[bytes]):
-    """Rdata field: octets up to the end of the rdata; in text 0x and hexadecimal digits, with optional dots."""
+    """Rdata field: octets up to the end of the rdata; in text `0x` and hexadecimal digits, dots permitted."""
 
     def read(self, reader: Reader) -> bytes:
         return reader.octets(reader.remaining)
@@ -438,9 +438,9 @@ def _prefix(text: str) -> Prefix:
 
 
 class _Groups(FieldKind[bytes]):
-    """Rdata field: a fixed number of octets, in text hexadecimal groups of equal size with a separator.
+    """Rdata field: a fixed number of octets, in text as groups of hexadecimal digits with a separator.
 
-    Examples are EUI-48 addresses and 64-bit locators.
+    Examples are EUI-48 addresses (00-00-5e-00-53-2a) and 64-bit locators (2001:db8:1140:1000).
     """
 
     def __init__(self, octets: int, group_octets: int, separator: str) -> None:

@@ -2,8 +2,9 @@ r"""Service bindings: rdata of SVCB and HTTPS, and the presentation and wire for
 
     1 svc.example. alpn="h2,h3" port=8443 ipv4hint=192.0.2.1
 
-RFC 9460 sections 2 (format), 7 and 8 (alpn, no-default-alpn, port, hints, mandatory) and Appendix A (escapes: first
-those of a character-string, then \, and \\ in a list), RFC 9461 (dohpath), RFC 9540 (ohttp), RFC 9848 (ech).
+RFC 9460 sections 2 (format), 7 and 8 (alpn, no-default-alpn, port, hints, mandatory) and Appendix A (two levels of
+escapes in a list: those of a character-string, and within the decoded string \, and \\), RFC 9461 (dohpath), RFC 9540
+(ohttp), RFC 9848 (ech).
 """
 
 import re
@@ -259,9 +260,9 @@ class _ParameterList(FieldKind[Parameters]):
 
 
 def _value(key: int, name: str, text: bytes) -> bytes:
-    """Convert the text of a SvcParam's value to wire format.
+    """Convert the text of a SvcParam's value to wire format; raises TextError.
 
-    After a generic name, such as key667, the text is the wire format itself (RFC 9460 section 2.1).
+    After a generic key name, such as key667, the text is the wire format itself (RFC 9460 section 2.1).
     """
     if not name.lower().startswith("key"):
         if not text and _PARAMETERS[key] is not _EMPTY:

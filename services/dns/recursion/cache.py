@@ -92,8 +92,8 @@ class Delegation:
 
         example.com.  NS  ns.example.com., ns.provider.net.     glue: ns.example.com. -> 192.0.2.53
 
-    `parent` is the delegation whose servers sent the referral; `expires` is never later than its expiry. `apex_hosts`
-    are the name servers in the zone's own NS RRset, if that RRset has been queried.
+    `parent` is the delegation whose servers sent the referral; `expires` is never later than the expiry of `parent`.
+    `apex_hosts` are the name servers in the zone's own NS RRset, if that RRset has been queried.
     """
 
     zone: Name
@@ -169,9 +169,9 @@ class _Entry:
 
 
 def negative_soa(soa: RRset) -> RRset:
-    """Return an SOA whose TTL is that of its negative answer: the lower of TTL and MINIMUM (RFC 2308 section 5).
+    """Return the SOA record of a negative answer with the TTL for the cache: the lower of TTL and MINIMUM (RFC 2308 5).
 
-    The result is at most NEGATIVE_TTL_MAX_S.
+    The TTL is at most NEGATIVE_TTL_MAX_S.
     """
     rdata = soa.rdatas[0]
     minimum = rdata.minimum if isinstance(rdata, SOA) else 0
@@ -199,7 +199,7 @@ class Cache:
         return len(self._entries)
 
     def sibling(self) -> "Cache":
-        """Return a new cache without answers that has the same limits and shares the delegations of this cache."""
+        """Return a new cache with the same limits that shares the delegations of this cache, but no answers."""
         cache = Cache(self._entries.entries_max, ttl_max_s=self._ttl_max_s, stale_s=self.stale_s)
         cache._delegations = self._delegations
         return cache
@@ -211,13 +211,16 @@ class Cache:
         self._put((rrset.name.folded, rrset.rtype), rrset, trust, min(rrset.ttl, self._ttl_max_s), now)
 
     def put_dname(self, name: Name, dname: RRset, trust: Trust, now: float) -> None:
-        """Store the DNAME of an ancestor of `name`, to be used for this name only, not for others below its owner."""
+        """Store the DNAME of an ancestor of `name`, to be used for `name` only.
+
+        Other names below the owner of the DNAME are queried for separately.
+        """
         self._put((name.folded, DNAME_ABOVE), dname, trust, min(dname.ttl, self._ttl_max_s), now)
 
     def put_negative(
         self, name: Name, rtype: int, rcode: int, soa: RRset, now: float, trust: Trust = Trust.AUTHORITATIVE_ANSWER
     ) -> None:
-        """Store a negative answer: NXDOMAIN for the name, or NODATA for `rtype`; `soa` is made by negative_soa()."""
+        """Store a negative answer: NXDOMAIN for the name, or NODATA for `rtype`; negative_soa() has returned `soa`."""
         key = (name.folded, ANY_TYPE if rcode == Rcode.NXDOMAIN else rtype)
         self._put(key, Negative(rcode, soa), trust, min(soa.ttl, self._ttl_max_s), now)
 
@@ -276,7 +279,7 @@ class Cache:
         return Negative(value.rcode, value.soa.with_ttl(int(ttl_left))) if isinstance(value, Negative) else value
 
     def stale(self) -> "StaleView":
-        """Return a view of the cache that includes answers which have expired less than `stale_s` seconds ago."""
+        """Return a view of this cache that also finds answers expired less than `stale_s` seconds ago (RFC 8767)."""
         return StaleView(self)
 
     def get_stale(self, key: Key, now: float) -> Value | None:
@@ -352,10 +355,11 @@ class StaleView:
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """The answer for one name of an alias chain; `target` is the next name of the chain, None at its end.
+    """Result of a cache lookup or resolution for one name of an alias chain.
 
-    `scope` is the scope prefix length for which the answer is valid (RFC 7871), 0 for all clients. `denials` has the
-    NSEC or NSEC3 records of a negative answer without an SOA. `error` is the reason for SERVFAIL.
+    `target` is the next name, None at the end. `scope` is the scope prefix length for which the answer is valid (RFC
+    7871), 0 for all clients. `denials` has the NSEC or NSEC3 records of a negative answer without an SOA. `error` is
+    the reason for SERVFAIL.
     """
 
     rcode: int

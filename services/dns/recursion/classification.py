@@ -140,7 +140,7 @@ def addresses_of(rrset: RRset) -> tuple[str, ...]:
 
 
 class _Classifier:
-    """Classifier of one response, which considers only the records in bailiwick."""
+    """Classifier of one response to an upstream query; it ignores records that are out of bailiwick."""
 
     def __init__(self, message: Message, question: Question, queried: Delegation) -> None:
         self._message = message
@@ -178,10 +178,10 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.ALIAS, name, chain) if chain else self._referral_or_lame(name)
 
     def _trust(self, chain: tuple[Link, ...]) -> Trust | None:
-        """Return the trust with which an RRset after the aliases in `chain` is cached; None if it must not be cached.
+        """Return the trust rank for caching an RRset that follows the aliases in `chain`.
 
-        RFC 2181 section 5.4.1: only the first alias of a chain is necessarily authoritative, so data after it is not
-        cached.
+        Returns None if it must not be cached. RFC 2181 section 5.4.1: only the first alias of a chain is necessarily
+        authoritative, so data after it is not cached.
         """
         if chain:
             return None
@@ -230,7 +230,10 @@ class _Classifier:
         return None
 
     def _negative(self, name: Name, chain: tuple[Link, ...]) -> ClassifiedResponse | None:
-        """Return the response as a negative answer about the last name of the chain; else None (RFC 2308)."""
+        """Return the response as a negative answer (NXDOMAIN or NODATA) about the last name of the alias chain.
+
+        Returns None if it is another response. RFC 2308 section 2.
+        """
         soa = next(
             (rrset for rrset in self._authority if rrset.rtype == RRType.SOA and name.is_below(rrset.name)), None
         )
@@ -256,7 +259,10 @@ class _Classifier:
         return self._message.aa or not self._has_ns()
 
     def _has_foreign_authority(self) -> bool:
-        """Tell whether an SOA or NS is out of bailiwick: a negative answer of another zone, or an upward referral."""
+        """Tell whether the authority section has an SOA or NS that is out of bailiwick.
+
+        Such a response is a negative answer of another zone, or an upward referral.
+        """
         zone, types = self._queried.zone, (RRType.SOA, RRType.NS)
         return any(record.rtype in types and not record.name.is_below(zone) for record in self._message.authority)
 
@@ -278,9 +284,9 @@ class _Classifier:
         return _nearest_ns(self._authority, self._queried.zone, name)
 
     def _referral_in_answer(self) -> RRset | None:
-        """Return the NS RRset of a referral whose NS records are in the answer section; None if it is no such referral.
+        """Return the NS RRset of a referral that is in the answer section instead of the authority section; else None.
 
-        This is a response without AA and without another answer.
+        Such a referral has no AA, and no other records in its answer section.
         """
         if self._message.aa or self._queried.service is not Service.ITERATIVE:
             return None

@@ -9,9 +9,9 @@ BIND (bogus servers and its own addresses) and Knot Resolver, the resolver does 
 6890 section 2.2.2), loopback, link-local, multicast, reserved and broadcast addresses, in IPv4, IPv6, and IPv4 mapped
 into IPv6 (RFC 4291 section 2.5.5.2). Private addresses are queried: in a lab all networks are private.
 
-Exempt are addresses that the operator has chosen: those of root hints and forwarders, and the networks of --may-query.
-If a root hint or forwarder is in a special network, such as 127.0.0.0/8, the whole network is exempt, because the other
-name servers of such a set-up have addresses in it, too.
+Addresses that the operator has chosen are queried nevertheless: root hints, forwarders, and the networks of
+--may-query. If a root hint or forwarder is in a special network, such as 127.0.0.0/8, all addresses of this network may
+be queried, because the other name servers of such a set-up have addresses in it, too.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,11 +46,11 @@ DO_NOT_QUERY: tuple[Network, ...] = tuple(
 
 
 class UpstreamAddresses:
-    """Filter for the addresses of upstream servers: it excludes the special networks in DO_NOT_QUERY.
+    """Filter for the addresses of upstream servers: it excludes the special networks in DO_NOT_QUERY, such as loopback.
 
-    Exempt are the networks in `allowed`, and each special network that contains an address in `configured`, the
-    addresses of root servers or forwarders. Without `ipv6`, IPv6 addresses are excluded. `rtypes` are the types of
-    address records to query for.
+    Two kinds of networks are not excluded: those in `allowed`, and each special network that contains an address in
+    `configured` (addresses of root servers or forwarders). Without `ipv6`, IPv6 addresses are excluded. `rtypes` are
+    the types of address records to query for.
     """
 
     def __init__(self, allowed: Sequence[Network] = (), configured: Iterable[str] = (), ipv6: bool = True) -> None:
@@ -74,15 +74,16 @@ class UpstreamAddresses:
 
 @dataclass(slots=True)
 class ResolverContext:
-    """State shared by all resolutions: root servers or forwarders, caches, random generator, settings.
+    """State shared by all resolutions of a resolver: root servers or forwarders, caches, random generator, settings.
 
     `minimise` enables QNAME minimisation (RFC 9156), `randomise_case` the random case of qnames ("0x20"). With an
     `ecs_cache` the resolver sends client subnets (RFC 7871), and caches the answers per client network.
     `upstream_addresses` selects the addresses that may be queried. With `security`, queries have DO, and signatures are
-    stored with the data, and validated if there are trust anchors. `hosts` is the context without validation that
-    resolves the addresses of name servers; None: this one does. `variants` has the contexts for client queries with
-    other flags, by (DO, CD). All contexts share the delegations, the data about servers and the settings, but no
-    answers.
+    stored with the data; if there are trust anchors, they are validated.
+
+    A resolver has several contexts, which share delegations, data about servers and settings, but no cached answers.
+    `hosts` is the context for resolving the addresses of name servers, without validation (None: this context).
+    `variants` maps the flags (DO, CD) of a client's query to the context for such queries.
     """
 
     roots: Delegation
@@ -99,19 +100,23 @@ class ResolverContext:
 
     @property
     def for_hosts(self) -> "ResolverContext":
-        """The context for the addresses of name servers, which are resolved without validation."""
+        """The context for resolving the addresses of name servers, which are not validated."""
         return self if self.hosts is None else self.hosts
 
     def secured(self, security: SecurityContext) -> "ResolverContext":
-        """Return a context that validates; its variant for client queries with CD does not (RFC 4035 section 3.2.2)."""
+        """Return a copy of this context that validates, except for client queries with CD (RFC 4035 section 3.2.2).
+
+        Its `variants` have a context without validation for these queries.
+        """
         unchecked = self._sibling(SecurityContext({}, security.wall_clock, validates=False))
         variants = {(dnssec_ok, True): unchecked for dnssec_ok in (False, True)}
         return replace(self, security=security, hosts=unchecked, variants=variants)
 
     def passing_signatures(self, wall_clock: Callable[[], float]) -> "ResolverContext":
-        """Return a context without validation; its variants for client queries with DO pass signatures on.
+        """Return a copy of this context without validation, in which client queries with DO get the signatures.
 
-        A variant of a forwarder also passes CD on: without CD, another resolver validates for the client.
+        Its `variants` have a context for these queries. A forwarder also has one for client queries with CD, which
+        sends CD upstream: without CD, another resolver would validate for the client.
         """
         passing = self._sibling(SecurityContext({}, wall_clock, validates=False, checking_disabled=False), hosts=self)
         variants = {(True, False): passing, (True, True): passing}
@@ -125,7 +130,7 @@ class ResolverContext:
         return replace(self, cache=self.cache.sibling(), ecs_cache=ecs_cache, security=security, hosts=hosts)
 
     def look_up(self, name: Name, rtype: int, subnet: Network | None, now: float) -> LookupResult | None:
-        """Look up a name and type among the local names and in the caches; None on a miss.
+        """Look up a name and type among the local names and in the caches; return the LookupResult, None on a miss.
 
         The ECS cache is looked up for clients in `subnet`, before the RRset cache.
         """

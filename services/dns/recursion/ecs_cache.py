@@ -5,9 +5,9 @@
     response to a query of prefix length 0    -> stored, and used for clients that send prefix length 0 only
 
 RFC 7871 sections 7.3.1 (the network of a cache entry), 7.3.2 (longest match), 11.3 (bounds on networks, per question
-and in total). The scope of a response may be longer than the prefix length in the query. If this prefix length is the
-maximum that the resolver sends (SubnetPolicy), the answer is then valid for the whole prefix. If the client has chosen
-a shorter prefix, the answer is valid only for clients that send exactly the same prefix length. Negative answers and
+and in total). The scope of a response may be longer than the source prefix of the query. The answer is then valid for
+the whole source prefix, if that has the maximum length that the resolver sends (SubnetPolicy). If the client has chosen
+a shorter source prefix, the answer is used only for clients that send the same prefix length. Negative answers and
 delegations are valid for all clients (section 7.4), and therefore in the RRset cache.
 """
 
@@ -57,7 +57,7 @@ class ECSCache:
         return ECSCache(self.policy, self._questions.entries_max, self._networks_max)
 
     def put(self, rrset: RRset, subnet: ClientSubnet, now: float) -> None:
-        """Store an RRset that is valid only for the clients in `subnet`, the client subnet option of its response."""
+        """Store an RRset that is valid only for some clients; `subnet` is the client subnet option of the response."""
         ttl = min(rrset.ttl, TTL_MAX_S)
         if ttl <= 0:
             return
@@ -84,9 +84,10 @@ class ECSCache:
         return None
 
     def validity(self, subnet: ClientSubnet) -> tuple[Key, int]:
-        """Return (cache key for the clients for which a response is valid, scope prefix length to send to them).
+        """Return (network of the clients for which a response is valid, scope prefix length of the reply to them).
 
-        `subnet` is the client subnet of the response (RFC 7871 section 7.3.1).
+        The network is the cache key. `subnet` is the client subnet option of the upstream response (RFC 7871 section
+        7.3.1).
         """
         network, scope = subnet.network, subnet.scope_prefix
         source = network.prefixlen
@@ -100,7 +101,7 @@ class ECSCache:
 
 
 def is_global(subnet: ClientSubnet) -> bool:
-    """Tell whether a response with this option is valid for all clients: scope 0, and SOURCE other than 0."""
+    """Tell whether a response with this option is valid for all clients: it has scope 0, and SOURCE is not 0."""
     return subnet.scope_prefix == 0 and subnet.network.prefixlen > 0
 
 

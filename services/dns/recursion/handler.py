@@ -12,8 +12,9 @@ A validating resolver sends DO and stores signatures always, other resolvers onl
 ordinary lookups are easy to read in a capture. RFC 4035 section 3.2.1 requires DO in all queries; the answers are the
 same. Queries with CD get data that is not validated (section 3.2.2).
 
-With EDNS Client Subnet (RFC 7871 sections 7.1.1 and 7.2.2), the network in the client's own option, truncated to the
-policy's prefix length, takes the place of the client's address, and the response has the option.
+EDNS Client Subnet (RFC 7871 sections 7.1.1 and 7.2.2): if the query of a client has the option, the resolver sends the
+network in the option upstream instead of the client's address, truncated to the resolver's maximum prefix length. The
+response to the client then has the option, too.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -88,7 +89,10 @@ class AccessList:
 
 
 class Resolve(Protocol):
-    """Call signature of Scheduler.resolve, which the handler calls for each question."""
+    """Interface of a function that resolves a question, such as Scheduler.resolve.
+
+    The handler calls the function for each query.
+    """
 
     def __call__(self, question: Question, client: str, *, subnet: Network | None = None) -> Result | Awaitable[Result]:
         """Return the result of a resolution, or an awaitable if it is not cached; `subnet` is the client's network."""
@@ -99,9 +103,10 @@ Resolver = tuple[ResolverContext, Resolve]
 
 
 class RecursionHandler:
-    """Handler of clients' queries: answers with the results of `resolve`, or of another resolver in `variants`.
+    """Request handler of a resolver: answers each client query with the result of `resolve`.
 
-    `variants` has the resolvers for queries with other flags, by (DO, CD), as in the context.
+    `variants` maps the flags (DO, CD) of a query to another such function, for queries that need signatures or no
+    validation.
     """
 
     def __init__(
@@ -206,7 +211,7 @@ def recursive_reply(query: Message, result: Result, rotation: int = 0) -> Messag
 
 
 class RecursiveResponder:
-    """Responder from query octets to response octets, with a response cache in front of `responder`."""
+    """Responder of a resolver: converts query octets to response octets, by a response cache or else `responder`."""
 
     def __init__(self, responder: Responder, access: AccessList, now: Now, cache: AgingResponseCache) -> None:
         self._access = access

@@ -52,7 +52,10 @@ class InfraEntry:
         return min(max(base, TIMEOUT_MIN_S) * 2.0 ** min(self.timeouts, 8), TIMEOUT_MAX_S)
 
     def expected_s(self) -> float:
-        """Return the expected duration of a query in seconds; 0 without a measurement, so that the server is tried."""
+        """Return the expected response time of the server in seconds.
+
+        The result is 0 if the server has not been measured, so that it is tried first.
+        """
         if self.timeouts:
             return self.timeout_s()
         return self.srtt_s if self.srtt_s is not None else 0.0
@@ -75,7 +78,7 @@ class InfraCache:
         return server
 
     def answered(self, address: str, rtt_s: float, now: float) -> None:
-        """Update the smoothed RTT of a server by the RTT of a response, and end the server's back-off."""
+        """Record a response with its round-trip time: update the server's smoothed RTT, and end its back-off."""
         server = self.get(address, now)
         if server.srtt_s is None:
             # RFC 6298 section 2.2
@@ -87,7 +90,7 @@ class InfraCache:
         server.backoff_until = 0.0
 
     def timed_out(self, address: str, now: float) -> None:
-        """Count a timeout of a server; the third in a row begins its back-off."""
+        """Record a timeout of a server; the third in a row begins the server's back-off."""
         server = self.get(address, now)
         server.timeouts += 1
         if server.timeouts >= TIMEOUTS_BEFORE_BACKOFF:
@@ -108,7 +111,11 @@ class InfraCache:
         return until is not None and now < until
 
     def best(self, addresses: Iterable[str], zone: Name, queries: dict[str, int], now: float) -> str | None:
-        """Return the best address: fewest `queries`, then not lame, not in back-off, fastest, at random; or None."""
+        """Return the best of several server addresses; None if there is none.
+
+        The criteria, in order: fewest `queries` so far, not lame for the zone, not in back-off, shortest RTT, random
+        choice.
+        """
 
         def order(address: str) -> tuple[int, bool, bool, float, float]:
             server = self.get(address, now)

@@ -130,7 +130,7 @@ _RCODES = {ResponseKind.NO_NAME: Rcode.NXDOMAIN, ResponseKind.TOO_LONG: Rcode.YX
 
 @dataclass(slots=True)
 class _ServerPool:
-    """Candidate servers of one delegation, and the number of queries sent to each.
+    """Candidate servers of one delegation, and the number of queries sent to each of them in this resolution.
 
     `hosts` are the name servers whose addresses must be resolved first; `glued` are those in other zones of which only
     glue is known. `exhausted` is set when all other known addresses have been added as the last resort.
@@ -146,12 +146,13 @@ class _ServerPool:
 
 
 class Iteration:
-    """Resolution of one name and type, from the nearest known delegation down; `depth` is the level of nesting.
+    """Resolution of one name and type, from the nearest known delegation down to the answer; aliases are not followed.
 
-    `start` replaces the nearest known delegation. `subnet` is the client's network, which only some servers receive.
-    `near` is the last delegation used for the previous name of the alias chain; its TTL may be too short for the cache.
-    `delegation` is the delegation whose servers answered. An iteration with a `judge` resolves DS or DNSKEY for the
-    validation of other records: the judge accepts or rejects each response, and no response is cached.
+    Parameters: `start` replaces the nearest known delegation; `subnet` is the client's network, which only some servers
+    receive; `depth` is the level of nesting. `near` is the last delegation used for the previous name of the alias
+    chain, whose TTL may be too short for the cache. With a `judge`, the iteration resolves the DS or DNSKEY records
+    that validate other records: the judge accepts or rejects each response, and no response is cached. The attribute
+    `delegation` is the delegation whose servers answered.
     """
 
     def __init__(
@@ -185,7 +186,10 @@ class Iteration:
             self._budget.in_progress.discard(key)
 
     def _nearest(self, question: Question) -> Delegation:
-        """Return the first delegation to query: of the closest enclosing zone known (RFC 1034 section 5.3.3 step 2)."""
+        """Return the first delegation to query: that of the closest enclosing zone in the cache.
+
+        RFC 1034 section 5.3.3 step 2.
+        """
         if self._start is not None:
             return self._start
         if self._context.roots.service is Service.FORWARDER:
@@ -234,7 +238,7 @@ class Iteration:
         return min(labels_all, labels + max(1, increment))
 
     def _query_minimised(self, delegation: Delegation, name: Name) -> Steps[ClassifiedResponse | None]:
-        """Query for an A record of a minimised qname, and return the response; None on failure."""
+        """Send a query for the A records of a minimised qname, and return the classified response; None on failure."""
         question = Question(name, RRType.A)
         try:
             response = yield from self._query_servers(delegation, question, minimised=True)
@@ -256,11 +260,11 @@ class Iteration:
         return self._context.cache.put_delegation(delegation, self._budget.now, queried.expires)
 
     def _note_apex_hosts(self, delegation: Delegation, question: Question, response: ClassifiedResponse) -> None:
-        """Store the zone's own NS RRset with the delegation, if that RRset was queried for (RFC 2181 section 5.4.1).
+        """Record the name servers in the zone's own NS RRset with the delegation, if that RRset was queried for.
 
-        An NS RRset that comes unrequested in the authority section is ignored, because one spoofed response to any name
-        could replace all servers of the zone (CVE-2025-11411). The expiry of the delegation stays that of the parent's
-        NS RRset.
+        RFC 2181 section 5.4.1. An NS RRset that comes unrequested in the authority section is ignored, because one
+        spoofed response to any name could replace all servers of the zone (CVE-2025-11411). The expiry of the
+        delegation remains that of the parent's NS RRset.
         """
         if question != Question(delegation.zone, RRType.NS) or delegation is self._context.roots:
             return
@@ -290,7 +294,7 @@ class Iteration:
             cache.put_negative(response.name, question.rtype, rcode, negative_soa(response.soa), now, trust)
 
     def _ecs_cache_for(self, response: ClassifiedResponse) -> ECSCache | None:
-        """Return the ECS cache for an answer that is valid for some clients only; None if it is valid for all."""
+        """Return the ECS cache if a response is valid for some clients only; None if it is valid for all clients."""
         if response.subnet is None or is_global(response.subnet):
             return None
         # After a refusal of the client's network the server has answered for prefix length 0, that is for all clients.
@@ -380,7 +384,7 @@ class Iteration:
         return response
 
     def _fetch(self, name: Name, rtype: int, judge: Judge) -> Steps[None]:
-        """Resolve the DS or DNSKEY records that validate other records."""
+        """Resolve the DS or DNSKEY records that are needed to validate other records, by a nested Iteration."""
         yield from Iteration(self._context, self._budget, depth=self._depth + 1, judge=judge).resolve(name, rtype)
 
     def _pool(self, delegation: Delegation) -> _ServerPool:
@@ -432,10 +436,11 @@ class Iteration:
         return self._context.upstream_addresses.usable(glue)
 
     def _select(self, pool: _ServerPool, thorough: bool) -> Steps[str | None]:
-        """Return the next server to query: one not queried yet, else one queried before; None if none is left.
+        """Return the next server of the delegation to query; None if none is left.
 
-        Name servers are resolved until there is one not queried yet. If `thorough`, those of which only glue is known
-        are resolved, too, if no server is left.
+        A server that was not queried yet comes first, and name servers are resolved until there is one; then servers
+        that were queried before. If `thorough`, name servers of which only glue is known are resolved, too, if no
+        server is left.
         """
         while pool.hosts and not any(self._untried(pool)):
             yield from self._add_host(pool, pool.hosts.pop())
@@ -454,7 +459,7 @@ class Iteration:
         pool.addresses += [address for address in addresses if address not in pool.addresses]
 
     def _best(self, pool: _ServerPool) -> str | None:
-        """Return the best server that has not reached its maximum number of queries; None if there is none."""
+        """Return the best candidate that has not yet received the maximum number of queries; None if there is none."""
         infra_cache, now = self._context.infra_cache, self._budget.now
         usable = [
             address for address in pool.addresses if pool.queries.get(address, 0) < self._queries_max(pool, address)
@@ -503,9 +508,9 @@ class Iteration:
         return ()
 
     def _host_addresses(self, host: Name, rtype: int, _: Delegation) -> Steps[tuple[str, ...] | None]:
-        """Resolve the A or AAAA addresses of a name server in another zone; () if it has none of this type.
+        """Resolve the A or AAAA addresses of a name server in another zone; return () if it has none of this type.
 
-        None if a query for the other type is useless, too, because the name is an alias or does not exist.
+        Return None if a query for the other type is useless, too, because the name is an alias or does not exist.
         """
         context = self._context.for_hosts
         result = context.look_up(host, rtype, None, self._budget.now)
@@ -543,10 +548,11 @@ class Iteration:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer to a client's question; `queries` is the number of upstream queries, `detail` the reason for SERVFAIL.
+    """Result of the resolution of a client's question.
 
-    `scope` is the scope prefix length for which the answer is valid (RFC 7871), 0 for all clients. `extended_error` is
-    the reason for SERVFAIL, the reason why signed data is not validated, or a notice that the answer is stale.
+    `queries` is the number of upstream queries, `detail` the reason for SERVFAIL in words. `scope` is the scope prefix
+    length for which the answer is valid (RFC 7871), 0 for all clients. `extended_error` is the reason for SERVFAIL as a
+    code, the reason why signed data is not validated, or a notice that the answer is stale.
     """
 
     rcode: int
@@ -622,10 +628,10 @@ class Resolution:
         return replace(_end_of_chain(last, answers), extended_error=error)
 
     def _reason(self, error: ResolutionError) -> ExtendedError:
-        """Return the reason for a failure as an extended DNS error.
+        """Return the reason for a failed resolution as an extended DNS error.
 
-        It is the reason of the validation, else the one that a server has given, else that no server is reachable, with
-        the message of `error`.
+        In order of preference: the reason for which validation failed, the reason that an upstream server has given, or
+        "no reachable authority" with the message of `error`.
         """
         unreachable = ExtendedError(ErrorCode.NO_REACHABLE_AUTHORITY, str(error))
         return self._budget.extended_error or error.extended_error or unreachable
@@ -654,7 +660,10 @@ class Resolution:
             name = result.target
 
     def _denied(self, name: Name, rtype: int) -> LookupResult | None:
-        """Return a negative answer synthesized from cached NSEC or NSEC3 records (RFC 8198); None without a proof."""
+        """Return a negative answer proven by NSEC or NSEC3 records in the denial cache (RFC 8198).
+
+        Returns None without a proof.
+        """
         security = self._context.security
         made = None if security is None else security.denials.answer(name, rtype, self._budget.now)
         return None if made is None else LookupResult(made.rcode, soa=made.soa)
@@ -681,7 +690,10 @@ def _value(end: StopIteration) -> Result:
 
 
 def from_cache(context: ResolverContext, question: Question, now: float, subnet: Network | None = None) -> Result:
-    """Answer a query without RD: from the caches, or with the nearest delegation known (RFC 1034 4.3.2 step 4)."""
+    """Answer a query without RD from the caches, or by a referral to the nearest delegation known.
+
+    RFC 1034 section 4.3.2 step 4.
+    """
     chain: list[RRset] = []
     name, seen, scope = question.name, set[Name](), 0
     while name not in seen and len(seen) <= ALIASES_MAX:

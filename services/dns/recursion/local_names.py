@@ -6,10 +6,10 @@
     1.0.0.127.in-addr.arpa. PTR    ->  localhost.
     x.invalid. A, x.onion. A       ->  NXDOMAIN
 
-Queries for them would be useless traffic to the root servers; those for onion names would tell others which hidden
-services a user visits, and other servers could answer with other addresses. The reverse names of the loopback addresses
-are the zones of RFC 6303 sections 4.2 and 4.3 that no network uses itself. Left out: the other zones of RFC 6303 and
-names of RFC 6761, which networks of experiments have (10.in-addr.arpa, test).
+Upstream queries for these names would burden the root servers without use, queries for onion names would disclose the
+hidden services that a user visits, and a server could answer with an address that is not this host's. The reverse
+mapping of loopback addresses is answered as well (RFC 6303 sections 4.2 and 4.3). Left out: the other zones of RFC 6303
+and names of RFC 6761, such as 10.in-addr.arpa and test, because experiments have such zones.
 """
 
 from ipaddress import IPv4Address, IPv6Address

@@ -73,7 +73,7 @@ _ANSWERS = (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN)
 class ResolutionError(Exception):
     """Error for a question that cannot be resolved; the message is the reason.
 
-    `extended_error` is the reason that a server has given for its own failure.
+    `extended_error` is the reason that an upstream server has given for its own failure.
     """
 
     def __init__(self, detail: str, extended_error: ExtendedError | None = None) -> None:
@@ -91,10 +91,10 @@ class BudgetExceededError(ResolutionError):
 
 @dataclass(frozen=True, slots=True)
 class UpstreamQuery:
-    """A query to the server at `address`, which serves `zone`, with its timeout in seconds.
+    """One query to the server at `address`, which serves `zone`; `timeout_s` is the time to wait for the response.
 
     `spelling` is the qname in the case in which it is sent; with `exact_case` the response must have the same case.
-    `subnet` is the client subnet option. It and DO (`dnssec_ok`) are sent only with EDNS.
+    `subnet` is the client subnet option. This option and DO (`dnssec_ok`) are sent only with EDNS.
     """
 
     address: str
@@ -124,7 +124,7 @@ class Replied:
 
 @dataclass(frozen=True, slots=True)
 class Mismatched:
-    """Outcome: the only response has the right id and does not match otherwise.
+    """Outcome of an upstream query: the only response has the right id, but another question or other errors.
 
     `message` is this response if only the case of its qname differs, else None.
     """
@@ -149,7 +149,7 @@ Steps = Generator[UpstreamQuery, Outcome, T]
 
 
 class ResponseMatcher:
-    """Matcher of the responses to one query.
+    """Encoder of one upstream query, and matcher that decides which received datagram is the response to it.
 
     `mismatched` is True after a response that has the right id and does not match otherwise.
     """
@@ -163,11 +163,11 @@ class ResponseMatcher:
         self.mismatched = False
 
     def reply(self, message: Message, rtt_s: float, size_octets: int) -> Replied:
-        """Return the outcome of the query for a message that accept() has returned."""
+        """Return the outcome Replied for a message that accept() has accepted as the response."""
         return Replied(message, rtt_s, self._case_mangled, size_octets)
 
     def mismatch(self, rtt_s: float) -> Mismatched:
-        """Return the outcome of a query whose only response had the right id and did not match otherwise."""
+        """Return the outcome Mismatched: the only response had the right id and did not match otherwise."""
         return Mismatched(self._other_case, self._malformed, rtt_s)
 
     def to_wire(self) -> bytes:
@@ -241,7 +241,7 @@ def _random_case(label: bytes, random: Random) -> bytes:
 
 @dataclass(slots=True)
 class QueryBudget:
-    """Limits on the upstream queries for one client question, and the counts so far.
+    """Limits on the upstream queries for one client question, and the numbers used up so far.
 
     `now` is the time of the latest event. `in_progress` has all questions that are being resolved for the client
     question, to detect circular dependencies. `extended_error` is the reason for the last failure of validation.
@@ -256,7 +256,7 @@ class QueryBudget:
     extended_error: ExtendedError | None = None
 
     def spend(self, query: UpstreamQuery) -> UpstreamQuery:
-        """Count one upstream query, and return it; raises BudgetExceededError."""
+        """Count one upstream query against the budget, and return the query; raises BudgetExceededError."""
         if self.queries >= QUERIES_MAX:
             raise BudgetExceededError(f"more than {QUERIES_MAX} queries for one question")
         if self.now - self.started >= SECONDS_MAX:
@@ -277,7 +277,7 @@ class QueryBudget:
 
 
 class Exchange:
-    """The queries for one question to one server, until a response is usable.
+    """Queries for one question to one server, repeated in other forms until a response is usable.
 
     The query is repeated over TCP, or without EDNS, client subnet or random case. `unusable` is set if the server
     responds, but no response matches.
@@ -365,7 +365,10 @@ class Exchange:
         )
 
     def _usable(self, query: UpstreamQuery, reply: Replied) -> Message | None:
-        """Return the message if it is usable; None if the query must be repeated in another form."""
+        """Return the response message if it is usable.
+
+        Returns None if the query must be repeated in another form (such as over TCP).
+        """
         message, server = reply.message, self._server()
         if not query.tcp:
             self._context.infra_cache.answered(self._address, reply.rtt_s, self._budget.now)
@@ -396,7 +399,10 @@ class Exchange:
         return message
 
     def _fallback_subnet(self, refused: Network) -> Network | None:
-        """Return the client subnet to send after a server has refused a query with one; None for a query without it."""
+        """Return the client subnet for the next attempt after a server has refused a query with one.
+
+        Returns None for a query without it.
+        """
         forwards = self._delegation.service is Service.FORWARDER
         return EVERYTHING[refused.version] if forwards and refused.prefixlen else None
 

@@ -26,7 +26,7 @@ def root_delegation(hosts: Mapping[Name, tuple[str, ...]], service: Service = Se
 
 
 def named_roots(arguments: Iterable[str]) -> Delegation:
-    """Return the delegation of the root zone in arguments NAME=ADDRESS; raises ServiceError."""
+    """Return the delegation of the root zone made from arguments NAME=ADDRESS; raises ServiceError."""
     hosts: dict[Name, tuple[str, ...]] = {}
     for argument in arguments:
         text, _, address = argument.rpartition("=")
@@ -39,7 +39,7 @@ def named_roots(arguments: Iterable[str]) -> Delegation:
 
 
 def roots_from_file(path: Path) -> Delegation:
-    """Return the delegation of the root zone in a hints file; raises ServiceError."""
+    """Return the delegation of the root zone made from the records in a hints file; raises ServiceError."""
     try:
         rrsets = rrsets_of(entry.record for entry in read_master_file(path, ROOT))
     except MasterFileError as error:

@@ -76,7 +76,10 @@ class Scheduler:
         start: Delegation | None = None,
         subnet: Network | None = None,
     ) -> Result | Awaitable[Result]:
-        """Return the result of a resolution, or an awaitable if it is not cached; `subnet` is the client's network."""
+        """Return the result for a question, or an awaitable of it if upstream queries are needed.
+
+        `subnet` is the client's network for EDNS Client Subnet.
+        """
         key = (question, None if start is None else start.zone, subnet)
         task = self._in_progress.get(key)
         if task is None:
@@ -97,7 +100,10 @@ class Scheduler:
         return self._wait(task, client, question if start is None else None)
 
     def variants(self) -> dict[tuple[bool, bool], "Scheduler"]:
-        """Return the schedulers for the variants of the context: one for each context."""
+        """Return the schedulers for client queries with DO or CD, keyed by the flags (DO, CD).
+
+        There is one scheduler for each context in the `variants` of this scheduler's context.
+        """
         siblings = {id(one): self.sibling(one) for one in self.context.variants.values()}
         return {flags: siblings[id(one)] for flags, one in self.context.variants.items()}
 
@@ -138,9 +144,9 @@ class Scheduler:
     async def _run_after(
         self, tail: "asyncio.Task[Result]", question: Question, start: Delegation | None, subnet: Network | None
     ) -> Result:
-        """Resolve a question after the end of the task `tail`, which resolves it for another client network.
+        """Resolve a question after the task `tail`, which resolves the same question for another client network.
 
-        The answer that `tail` has cached may be valid for `subnet` as well.
+        The answer that `tail` has cached may be valid for `subnet` as well; then no upstream query is needed.
         """
         started = self.now()
         await asyncio.wait([tail])
@@ -159,10 +165,10 @@ class Scheduler:
         return step
 
     async def _send(self, query: UpstreamQuery) -> Outcome | None:
-        """Send an upstream query, and return its outcome; None if the wait for an outstanding query was too long.
+        """Send an upstream query, and return its outcome; None if it has waited too long for another query.
 
-        At most one query per question is outstanding: an equal query shares its outcome, another query waits for its
-        end.
+        At most one query for a question is outstanding. If an equal query is outstanding, its outcome is shared; if a
+        different query for the same question is outstanding, this query is sent after its end.
         """
         question, started = query.question, self.now()
         while (outstanding := self._outstanding.get(question)) is not None:
@@ -186,5 +192,5 @@ class Scheduler:
 
 
 def _is_same(query: UpstreamQuery, other: UpstreamQuery) -> bool:
-    """Tell whether two upstream queries are equal, apart from the case of the qname, timeout and zone."""
+    """Tell whether two upstream queries are equal; case of the qname, timeout and zone may differ."""
     return replace(query, spelling=other.spelling, timeout_s=other.timeout_s, zone=other.zone) == other

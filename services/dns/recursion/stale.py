@@ -20,7 +20,11 @@ _CHAIN_MAX = 16
 def stale_answer(
     cache: Cache, question: Question, now: float
 ) -> tuple[LookupResult, tuple[RRset, ...], ExtendedError] | None:
-    """Return (result for the last name of an alias chain, all answers, extended error) from expired data."""
+    """Return the answer to a question from expired cache data, as (result, answers, extended error).
+
+    The answers include the aliases; the result is that of the last name of the alias chain. Returns None if there is no
+    answer.
+    """
     view, name = cache.stale(), question.name
     answers: list[RRset] = []
     for _ in range(_CHAIN_MAX):

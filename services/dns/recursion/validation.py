@@ -89,7 +89,7 @@ class Validation:
         self._received: tuple[Question, Message, ClassifiedResponse] | None = None
 
     def examine(self, message: Message, response: ClassifiedResponse, question: Question) -> Steps[ClassifiedResponse]:
-        """Return a response with validated RRsets, or classified as FAILED if it is bogus."""
+        """Validate a response: return it with validated RRsets, or classified as FAILED if it is bogus."""
         if not self._security.validates:
             return _stored(message, response, question)
         self._received = question, message, response
@@ -157,7 +157,10 @@ class Validation:
         return outcome
 
     def _trust_in(self, rrset: RRset, signatures: Sequence[RRSIG]) -> Steps[ZoneTrust]:
-        """Return the security state of the zone that an RRset is in: the zone that signed it, if it is signed."""
+        """Return the security state of the zone that contains an RRset.
+
+        If the RRset is signed, that is the signer's zone.
+        """
         name = rrset.name.parent if rrset.rtype == RRType.DS else rrset.name
         return (yield from self._trust_by(name, signatures, f"{rrset.name} {type_to_text(rrset.rtype)}"))
 
@@ -257,7 +260,7 @@ class Validation:
         return ZoneTrust(name, Security.BOGUS, error=error, expires=self._budget.now + BOGUS_TTL_S)
 
     def _below(self, above: ZoneTrust, name: Name) -> Steps[ZoneTrust]:
-        """Return the security state of a name that is one label below a name in the secure zone `above`."""
+        """Return the security state of a name one label below a name in the secure zone `above`, by its DS records."""
         judge = _DSJudge(self, above, name)
         referral = self._security.take_referral(name, self._budget.now)
         if referral is None or not judge.judge_referral(referral):
@@ -272,7 +275,10 @@ class Validation:
         return (yield from self._by_records(name, judge.records, judge.ttl))
 
     def _by_records(self, name: Name, records: Sequence[Anchor], ttl: int) -> Steps[ZoneTrust]:
-        """Return the security state of a zone by its DS records or trust anchors, which are valid for `ttl` seconds."""
+        """Return the security state of a zone, by validating its DNSKEY RRset with DS records or trust anchors.
+
+        The records and the resulting state are valid for `ttl` seconds.
+        """
         usable = usable_records(records)
         expires = self._budget.now + min(ttl, KEYS_TTL_MAX_S)
         if not usable:
@@ -290,7 +296,10 @@ class Validation:
         return self._bogus(name, failure or missing)
 
     def _fetched(self, name: Name, rtype: int, judge: "_DSJudge | _KeyJudge") -> Steps[ExtendedError | None]:
-        """Query for DS or DNSKEY until `judge` accepts a response; return None, or the reason if it accepts none."""
+        """Send queries for DS or DNSKEY records until `judge`, a function that checks responses, accepts one.
+
+        Returns None, or the reason if no response is accepted.
+        """
         try:
             yield from self._fetch(name, rtype, judge)
         except BudgetExceededError:
@@ -301,7 +310,7 @@ class Validation:
         return None if judge.is_accepted else judge.error
 
     def verify(self, rrset: RRset, signatures: Sequence[RRSIG], zone: Name, keys: Iterable[DNSKEY]) -> Verified:
-        """Verify an RRset by keys of its zone, and return the valid signature.
+        """Verify the signatures of an RRset by the keys of its zone, and return the first valid signature.
 
         Raises BogusError and ValidationLimitError.
         """
@@ -387,7 +396,7 @@ class _Denials:
 
 
 class _DSJudge:
-    """Check of the responses to a query for the DS records of a name, by the keys of the secure zone `above`.
+    """Validator of responses to a query for the DS records of a name, with the keys of the parent zone `above`.
 
     `records` are the DS records that were validated, None if there are none: the name then is an unsigned delegation
     (`is_insecure`), or no zone. `is_end` is True if no zone can be below the name.
@@ -462,7 +471,7 @@ class _DSJudge:
 
 
 class _KeyJudge:
-    """Check of the responses to a query for DNSKEY, by the DS records or trust anchors of the zone."""
+    """Validator of responses to a query for DNSKEY records, with the DS records or trust anchors of the zone."""
 
     def __init__(self, validation: Validation, zone: Name, records: Sequence[Anchor]) -> None:
         self._validation = validation
@@ -575,7 +584,7 @@ def _without_signatures(response: ClassifiedResponse, question: Question) -> Ite
 
 
 def _stored(message: Message, response: ClassifiedResponse, question: Question) -> ClassifiedResponse:
-    """Return a response whose RRsets have their signatures and denial records, without validation."""
+    """Return a response prepared for the cache without validation: each RRset has its signatures and denial records."""
     links: list[Link] = []
     for rrset, trust in _without_signatures(response, question):
         signatures = _signatures(message.answers, rrset)

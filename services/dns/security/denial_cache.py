@@ -50,7 +50,7 @@ class _Stored(Generic[Record]):
 
 @dataclass(slots=True)
 class _Hashed:
-    """The NSEC3 records of one zone and one set of parameters, keyed by the hashes of the owners."""
+    """NSEC3 records of one zone with the same parameters (salt, iterations), keyed by the hashes of their owners."""
 
     parameters: tuple[bytes, int]
     keys: list[bytes] = field(default_factory=list)
@@ -137,7 +137,7 @@ class _ZoneDenials:
 
 @dataclass(frozen=True, slots=True)
 class MadeAnswer:
-    """Negative answer synthesized from NSEC or NSEC3 records: rcode, and SOA with the proof and the remaining TTL."""
+    """Negative answer synthesized from cached NSEC or NSEC3 records: rcode, and SOA with proof and remaining TTL."""
 
     rcode: int
     soa: SecuredRRset

@@ -2,8 +2,8 @@
 
     EDE: 7 (Signature Expired): (the signature of www.example.com. A expired on 20260101000000)
 
-RFC 8914 sections 2 (format), 3 (an error that another server has sent is sent on with its source) and 4 (codes), and
-the codes 25 to 27 that IANA has registered since.
+RFC 8914 sections 2 (format), 3 (an extended error from an upstream server is passed on to the client, with the name of
+that server) and 4 (codes), and the codes 25 to 27 that IANA has registered since.
 """
 
 from dataclasses import dataclass
@@ -86,9 +86,10 @@ def extended_errors(message: Message) -> list[ExtendedError]:
 
 
 def error_from(address: str, message: Message) -> ExtendedError | None:
-    """Return the first extended error in a server's response, with `address` in its text; None without one.
+    """Return the first extended error in an upstream server's response, with the server's address added to its text.
 
-    RFC 8914 section 3: the text names the source, because for the client the error comes from this server.
+    Returns None if the response has no extended error. RFC 8914 section 3: the text names the server that reported the
+    error, since the client receives it from this resolver.
     """
     found = next(iter(extended_errors(message)), None)
     return None if found is None else ExtendedError(found.code, f"{address}: {found.text or found.title}")

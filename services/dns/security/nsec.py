@@ -33,7 +33,7 @@ class NsecRecord:
     rdata: NSEC
 
     def covers(self, name: Name, zone: Name) -> bool:
-        """Tell whether the record proves that a name of the zone does not exist: it lies between owner and next name.
+        """Tell whether the record proves that a name does not exist: the name lies between the owner and the next name.
 
         RFC 4034 section 6.1.
         """
@@ -68,7 +68,10 @@ def lacks_type(rdata: NSEC | NSEC3, rtype: int, is_root: bool = False) -> bool:
 
 
 def denies_name(records: Iterable[NsecRecord], name: Name, zone: Name) -> Denial:
-    """Check the proof of an NXDOMAIN: neither the name nor the wildcard that would match it exists; return a Denial."""
+    """Check a proof of NXDOMAIN by NSEC records: they must deny the name and the wildcard that would match it.
+
+    Returns a Denial: proven, not proven, or possible under opt-out.
+    """
     known = list(records)
     covering = _covering(known, name, zone)
     if covering is None or covering.rdata.next.is_below(name):
@@ -80,9 +83,9 @@ def denies_name(records: Iterable[NsecRecord], name: Name, zone: Name) -> Denial
 
 
 def denies_type(records: Iterable[NsecRecord], name: Name, rtype: int, zone: Name) -> Denial:
-    """Check the proof of a NODATA: at the name, at an empty non-terminal, or at the wildcard that matches the name.
+    """Check a proof of NODATA by NSEC records: at the name, at an empty non-terminal, or at the wildcard that matches.
 
-    Return a Denial.
+    Returns a Denial: proven or not proven.
     """
     known = list(records)
     for record in known:

@@ -82,9 +82,9 @@ def usable_record(owner: Name, rdata: NSEC3, zone: Name) -> Nsec3Record | None:
 
 
 class HashedDenials:
-    """Base class of proofs by the NSEC3 records of one zone with one salt and number of iterations.
+    """Base class for checks of NSEC3 proofs, by the records of one zone with one salt and number of iterations.
 
-    Subclasses look up the records.
+    Subclasses implement the lookup of a record by its hash.
     """
 
     def __init__(self, zone: Name, salt: bytes, iterations: int, budget: ValidationBudget) -> None:
@@ -181,7 +181,7 @@ class HashedDenials:
 
 
 class Nsec3Proof(HashedDenials):
-    """Proofs by the NSEC3 records of one response, which belong to one zone and have the same parameters."""
+    """Checks of proofs by the NSEC3 records of one response, which have one zone and the same parameters."""
 
     def __init__(self, records: Iterable[tuple[Name, NSEC3]], zone: Name, budget: ValidationBudget) -> None:
         usable = [record for owner, rdata in records if (record := usable_record(owner, rdata, zone)) is not None]

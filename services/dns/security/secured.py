@@ -1,8 +1,8 @@
 """Secured RRsets: an RRset with its signatures, its security status and, where needed, NSEC or NSEC3 proofs.
 
-The resolver's caches store them in place of plain RRsets, so that data, signatures and status expire together (RFC 4035
-section 4.5: one atomic entry). The SOA of a negative answer has the NSEC or NSEC3 records of its proof; an answer
-synthesized from a wildcard has the proof that no closer name exists.
+The resolver's caches store secured RRsets in place of plain RRsets, so that data, signatures and status expire together
+(RFC 4035 section 4.5: one atomic entry). A negative answer is stored as the secured RRset of its SOA record, with the
+NSEC or NSEC3 records of the proof. An answer synthesized from a wildcard has the proof that no closer name exists.
 """
 
 from collections.abc import Iterable, Iterator
@@ -83,13 +83,16 @@ def is_secure(answers: Iterable[RRset], authority: Iterable[RRset] = ()) -> bool
 
 
 def insecurity(rrsets: Iterable[RRset]) -> ExtendedError | None:
-    """Return the first reason why one of the RRsets is not validated in spite of signatures; None without one."""
+    """Return the reason for which signed RRsets in a list were not validated, of the first such RRset.
+
+    Returns None without one.
+    """
     reasons = (rrset.error for rrset in rrsets if isinstance(rrset, SecuredRRset))
     return next((reason for reason in reasons if reason is not None), None)
 
 
 def is_implied(rrset: RRset, dname: RRset) -> bool:
-    """Tell whether a CNAME is the one that is synthesized from a DNAME."""
+    """Tell whether a CNAME is the one that a server synthesizes from a given DNAME (RFC 6672 section 3.1)."""
     if rrset.rtype != RRType.CNAME or not rrset.name.is_strictly_below(dname.name):
         return False
     implied = synthesize_cname(dname, rrset.name)

@@ -100,7 +100,7 @@ def sign_rrset(rrset: RRset, key: SigningKey, inception: int, expiration: int) -
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A valid signature of an RRset; `ttl` is the maximum TTL of the RRset in seconds (RFC 4035 section 5.3.3)."""
+    """Result of verify_rrset(): the valid signature, and the maximum TTL of the RRset in seconds (RFC 4035 5.3.3)."""
 
     signature: RRSIG
     ttl: int

@@ -54,10 +54,9 @@ class SigningPolicy:
 
     @classmethod
     def at(cls, now: float, nsec3: Nsec3Policy | None = None, validity_s: int = VALIDITY_S) -> "SigningPolicy":
-        """Return the policy for signatures made at `now`.
+        """Return the policy with inception and expiration for signatures made at the time `now`.
 
-        Inception and expiration are computed from `now` rounded down to the hour, so that several servers make equal
-        signatures.
+        `now` is rounded down to the hour, so that several servers make equal signatures.
         """
         hour = int(now) // 3600 * 3600
         return cls(hour - BACKDATED_S, hour + validity_s, nsec3)
@@ -145,7 +144,7 @@ def _is_occluded(key: Key, origin: Name, nodes: Mapping[Key, Node]) -> bool:
 
 
 def _types(node: Node, is_cut: bool) -> set[int]:
-    """Return the RR types that the NSEC or NSEC3 record of a name lists (RFC 4035 section 2.3)."""
+    """Return the RR types that the type bitmap of a name's NSEC or NSEC3 record lists (RFC 4035 section 2.3)."""
     return {rtype for rtype in node if not is_cut or rtype in (RRType.NS, RRType.DS)}
 
 
@@ -156,7 +155,7 @@ def _negative_ttl(zone: Zone) -> int:
 
 
 def _owner(key: Key, node: Node, origin: Name) -> Name:
-    """Return the owner name of a node of the zone, in the case of letters of its records."""
+    """Return the name of a node of the zone, spelled (upper or lower case) as in its records."""
     return origin if key == origin.folded else next((rrset.name for rrset in node.values()), Name(key))
 
 
@@ -207,9 +206,9 @@ def _nsec3_nodes(
 
 
 def _without_opt_out(origin: Name, nodes: Mapping[Key, Node], authoritative: Mapping[Key, list[RRset]]) -> set[Key]:
-    """Return the names with NSEC3 records under opt-out.
+    """Return the names that have NSEC3 records in a zone with opt-out, a subset of all names.
 
-    Left out are unsigned delegations, and empty non-terminals with nothing but unsigned delegations below them.
+    Two kinds of names have none: unsigned delegations, and empty non-terminals with only unsigned delegations below.
     """
     kept: set[Key] = {origin.folded}
     for key, rrsets in authoritative.items():
@@ -221,7 +220,7 @@ def _without_opt_out(origin: Name, nodes: Mapping[Key, Node], authoritative: Map
 
 
 class _Signer:
-    """Signer of RRsets: the keys of a zone by role (DNSKEY RRset, other RRsets), and the validity of signatures."""
+    """Signer of a zone's RRsets: the keys for the DNSKEY RRset and for others, and the validity of signatures."""
 
     def __init__(self, origin: Name, keys: Sequence[SigningKey], policy: SigningPolicy) -> None:
         self._policy = policy

@@ -1,12 +1,13 @@
-"""Trust of a validating resolver: its trust anchors, and the zones whose keys it has verified.
+"""Trust of a validating resolver: its trust anchors, and the security states of zones (secure, insecure, bogus).
 
     . DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D
     example.com. DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=
 
-RFC 4033 section 2 (trust anchor, and the states secure, insecure, bogus and indeterminate), RFC 4035 sections 4.3, 4.7
-(bogus data is cached for a short time) and 5, RFC 7646 (negative trust anchors: zones that are known to be signed
-wrongly count as unsigned). Left out: automated updates of trust anchors (RFC 5011), and a lifetime of negative trust
-anchors.
+Trust anchors are read from master files with records such as these two. SecurityContext stores the state of each zone
+that validation has determined, with the verified keys of a secure zone. RFC 4033 section 2 (trust anchor, and the
+states secure, insecure, bogus and indeterminate), RFC 4035 sections 4.3, 4.7 (bogus data is cached for a short time)
+and 5, RFC 7646 (negative trust anchors: zones that are known to be signed wrongly count as unsigned). Left out:
+automated updates of trust anchors (RFC 5011), and a lifetime of negative trust anchors.
 """
 
 from collections.abc import Callable, Iterable
@@ -48,11 +49,10 @@ class Security(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ZoneTrust:
-    """The security state of the zone that a name is in: the zone's keys if secure, the reason if bogus.
+    """Security state of the zone that contains a name, with the zone's keys if it is secure, the reason if it is bogus.
 
-    An insecure zone has a reason only if it is signed in a way that this resolver does not validate.
-
-    `is_end` is True if no zone can be below the name, because the name does not exist or is an alias.
+    An insecure zone has a reason only if it is signed in a way that this resolver does not validate. `is_end` is True
+    if no zone can be below the name, because the name does not exist or is an alias.
     """
 
     zone: Name
@@ -106,7 +106,7 @@ class SecurityContext:
     _referrals: BoundedDict[Name, tuple[Message, float]] = field(default_factory=lambda: BoundedDict(REFERRALS_MAX))
 
     def trust(self, name: Name, now: float) -> ZoneTrust | None:
-        """Return the known security state of the zone that a name is in; None if there is none or it has expired.
+        """Return the cached security state of the zone that contains a name; None if it is unknown or has expired.
 
         RFC 7646 section 2: a trust anchor below a negative trust anchor has precedence, because it is nearer.
         """
@@ -116,12 +116,12 @@ class SecurityContext:
         return found if found is not None and found.expires > now else None
 
     def put_trust(self, name: Name, trust: ZoneTrust) -> ZoneTrust:
-        """Store the security state of the zone that a name is in, and return the state."""
+        """Cache the security state of the zone that contains a name, and return the state."""
         self._zones.put(name, trust, cost_of(sum(len(key.key) for key in trust.keys)))
         return trust
 
     def put_referral(self, zone: Name, message: Message, now: float) -> None:
-        """Store a referral for the validation of its zone: it has the DS records, or the proof that there are none."""
+        """Store a referral, so that its DS records, or the proof that there are none, validate its zone later."""
         proof = replace(message, answers=(), additional=())
         size = sum(map(stored_octets, rrsets_of(proof.authority)))
         self._referrals.put(zone, (proof, now), cost_of(size))

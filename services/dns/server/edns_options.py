@@ -1,8 +1,8 @@
 """EDNS options of a server's responses: cookies, NSID, TCP keepalive, padding.
 
-    query     COOKIE 2464c4abcf10c957                            a client cookie of 8 octets
-    response  COOKIE 2464c4abcf10c957 010000005cf79f11 1f8130c3eee29480    the same, and a server cookie of 16 octets
-    query     COOKIE with both                                   the client has received a response at its address
+    first query   COOKIE 2464c4abcf10c957                                      client cookie (8 octets)
+    response      COOKIE 2464c4abcf10c957 010000005cf79f11 1f8130c3eee29480    client cookie, server cookie (16 octets)
+    next queries  COOKIE with both cookies, which the server verifies
 
 A server cookie proves that the client receives what is sent to its source address: a query with a valid server cookie
 is not spoofed by a host off the path (RFC 7873 section 1). The server cookie is the one of RFC 9018, so that servers of
@@ -39,7 +39,7 @@ _MASK = 0xFFFF_FFFF_FFFF_FFFF
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """Way in which a query has arrived; `idle_s`: idle timeout of its TCP connection in seconds, None without one."""
+    """Transport by which a query arrived; `idle_s`: idle timeout of its TCP connection in seconds, None for UDP."""
 
     address: str
     encrypted: bool = False
@@ -117,7 +117,7 @@ def cookie_of(options: tuple[Option, ...]) -> bytes | None:
 
 
 def padding_of(octets: int, limit: int) -> Option:
-    """Return the padding option for a message of `octets` octets that may have `limit` at most."""
+    """Return the padding option for a response of `octets` octets, which must not exceed `limit` octets with it."""
     padded = octets + 4
     return Option(OPTION_PADDING, bytes(max(0, min(-padded % PADDING_BLOCK_OCTETS, limit - padded))))
 

@@ -55,7 +55,7 @@ class DNSOverHTTPS:
 
 
 def _only_relays(request: Request, body: bytes) -> Response:
-    """Return a 500 response; never called, but HTTPServer requires this handler beside DNSOverHTTPS."""
+    """Return a 500 response; HTTPServer requires a handler, but DNSOverHTTPS takes all requests."""
     del request, body
     return page_response(500, "This server only answers DNS over HTTPS.")
 
@@ -79,7 +79,7 @@ async def listen_encrypted(shell: Shell, options: argparse.Namespace, server: DN
 
 
 async def _nothing() -> None:
-    """Do nothing; the return value of listen_encrypted() if DNS over HTTPS is not enabled."""
+    """Do nothing; listen_encrypted() returns this function as stop function if DNS over HTTPS is not enabled."""
 
 
 def _context(options: argparse.Namespace, protocols: tuple[str, ...]) -> ssl.SSLContext:

@@ -3,8 +3,8 @@
     GET /dns-query?dns=AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA2NvbQAAAQAB       the query in base64url, without padding
     POST /dns-query   content-type: application/dns-message                the query as content
 
-RFC 8484 sections 4.1 (requests), 4.2.1 (status codes: an error of DNS is a 200) and 5.1 (the freshness lifetime is the
-lowest TTL). Left out: HTTP/2 push, and padding (RFC 8467).
+RFC 8484 sections 4.1 (requests), 4.2.1 (status codes: a DNS response with any rcode, such as NXDOMAIN or SERVFAIL, has
+HTTP status 200) and 5.1 (the freshness lifetime is the lowest TTL). Left out: HTTP/2 push, and padding (RFC 8467).
 """
 
 import base64
@@ -54,7 +54,7 @@ def query_in(request: Request) -> bytes | None:
 
 
 def response_with(wire: bytes | None) -> Response:
-    """Return the HTTP response that contains a DNS response; status 400 for a query that was dropped."""
+    """Return the HTTP response whose content is a DNS response; for a dropped query, an error page with status 400."""
     if wire is None:
         return page_response(400, "The message is not a DNS query.")
     lifetime = b"max-age=%d" % freshness_lifetime(wire)

@@ -90,9 +90,10 @@ def accept(data: bytes) -> Message | bytes | None:
 
 
 def _decoded(data: bytes) -> tuple[Message, int] | None:
-    """Return (query, rcode of the response), NOERROR if the query can be answered; None if it must be dropped.
+    """Decode a query; return (query, rcode), where NOERROR means that it can be answered; None if it must be dropped.
 
-    The query may have any number of questions. Of a query with FORMERR or BADVERS only the envelope is returned.
+    The query may have any number of questions. If the rcode is FORMERR or BADVERS, the query has only its envelope:
+    header, questions and OPT.
     """
     # Respond only to a complete header, so that an error response is never longer than the query.
     if len(data) < HEADER_OCTETS or data[2] & 0x80:
@@ -110,7 +111,7 @@ def _decoded(data: bytes) -> tuple[Message, int] | None:
 
 
 def _refusal(query: Message, rcode: int) -> Message:
-    """Return the error response to a query that cannot be answered: a header, and with EDNS or TSIG the question.
+    """Return the error response to a query that cannot be answered: a header, and for EDNS or TSIG the question.
 
     RFC 6891 section 7: the minimal response to a query with OPT has header, question and OPT.
     """
@@ -138,9 +139,10 @@ class ServerCodec:
         self._now = now
 
     def decode(self, data: bytes, client: Client) -> Message | bytes | None:
-        """Decode a query; return an encoded response to a query that is invalid, or whose options require a response.
+        """Decode a query; return the Message, or an encoded error response, or None if the query must be dropped.
 
-        None if the query must be dropped.
+        An error response is returned if the query is invalid, or if its EDNS options require a response without an
+        answer.
         """
         decoded = _decoded(data)
         if decoded is None:
@@ -157,7 +159,10 @@ class ServerCodec:
         return self.encode(query, reply or _refusal(query, rcode or Rcode.FORMERR), client)
 
     def _authenticated(self, data: bytes, query: Message, rcode: int) -> tuple[Message, int]:
-        """Return a query with the signer of its responses, and the rcode: NOTAUTH if its signature is not valid."""
+        """Verify the TSIG signature of a query; return the query with the signer of its responses, and the rcode.
+
+        The rcode is NOTAUTH if the signature is not valid.
+        """
         try:
             record = find_tsig(data)
             signer = None if record is None else SignedTransaction(data, record, self._keys, self._now)
@@ -235,7 +240,10 @@ class Responder:
         return self.respond(query, client) if isinstance(query, Message) else query
 
     def respond(self, query: Message, client: Client) -> Response:
-        """Return the encoded response of the handler to a decoded query, None or an awaitable, as __call__ does."""
+        """Call the handler with a decoded query, and return the encoded response.
+
+        As in __call__, the result may also be None, to drop the query, or an awaitable.
+        """
         try:
             handled = self._handler(query, client)
         except Exception as error:
@@ -294,9 +302,9 @@ def _question_end(data: bytes, query: Message) -> int | None:
 
 
 class _StaticResponse:
-    """A cached response: header without id, and for each rotation of its addresses the octets after the question.
+    """A cached response with constant TTLs: header without id, and the octets after the question, in several rotations.
 
-    `counter` is the number of the next rotation.
+    There is one rotation for each order of its addresses; `counter` is the number of the next rotation to send.
     """
 
     __slots__ = ("counter", "header", "question_end", "rests")
@@ -342,10 +350,7 @@ class StaticResponseCache:
         return data[:2] + stored.header + data[HEADER_OCTETS : stored.question_end] + rests[rotation % len(rests)]
 
     def accepts(self, data: bytes, query: Message, rotations: int) -> bool:
-        """Tell whether a response in this number of rotations of its addresses may be stored for a query.
-
-        `data` is the encoded query.
-        """
+        """Tell whether the response to the query `data` may be stored, given its number of address rotations."""
         return self._responses_max > 0 and rotations <= ROTATIONS_MAX and _question_end(data, query) is not None
 
     def put(self, data: bytes, query: Message, rotations: list[bytes], counter: list[int]) -> None:
@@ -399,7 +404,7 @@ class _AgingResponse:
         return len(self.rest) * (count if 1 < count <= ROTATIONS_MAX else 1)
 
     def rest_at(self, now: float) -> bytes:
-        """Return the octets after the question, with the remaining TTLs at the time `now`, in the next rotation."""
+        """Return the octets after the question, with remaining TTLs at the time `now`, in the next rotation."""
         # Remaining TTLs are rounded down, as in the RRset cache, and are rewritten at most once a second.
         age_s = ceil(now - self.stored)
         if age_s != self.age_s:

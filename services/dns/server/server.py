@@ -47,11 +47,10 @@ class Limits:
 
 
 class DNSServer:
-    """UDP and TCP server that answers queries by `respond`, and zone transfers over TCP by `transfer`.
+    """UDP and TCP server that answers queries by calling `respond`, and zone transfers over TCP by calling `transfer`.
 
-    `codec` decodes the queries for zone transfers.
-
-    `fast_path`, a lookup in a response cache, is called first for each datagram; its result is sent if it is not None.
+    `codec` decodes the queries for zone transfers. `fast_path`, a lookup in a response cache, is called first for each
+    datagram; its result is sent if it is not None.
     """
 
     def __init__(
@@ -301,7 +300,10 @@ class _Connection:
                 await self._send(octets if query.signer is None else query.signer.sign(octets), data)
 
     def _transfer(self, data: bytes) -> tuple[Message, Iterator[Message]] | None:
-        """Return (query, messages of the response) for a query for a zone transfer; None for any other query."""
+        """Return (query, messages of the response) if a message is a query for a zone transfer.
+
+        Returns None for any other query.
+        """
         query = self._server.codec.decode(data, self._client) if self._server.transfer is not None else None
         if self._server.transfer is None or not isinstance(query, Message):
             return None

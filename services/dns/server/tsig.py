@@ -114,7 +114,7 @@ class TSIGRecord:
         return head + self.timers() + tail
 
     def timers(self) -> bytes:
-        """Return the octets that a signature covers in the second and later messages of a series (section 5.3.1)."""
+        """Return the time fields of the record, which the signatures of later messages in a series cover (5.3.1)."""
         return self.time.to_bytes(6, "big") + self.fudge.to_bytes(2, "big")
 
     def to_wire(self) -> bytes:
@@ -182,7 +182,7 @@ class SignedTransaction:
 
     @property
     def octets(self) -> int:
-        """Number of octets that the record of a response takes."""
+        """Number of octets that the TSIG record adds to a response."""
         size = 0 if self._key is None or self.error in (BADKEY, BADSIG) else len(self._key.mac(b""))
         return len(self._answer(self.error, bytes(size), bytes(6 if self.error == BADTIME else 0)).to_wire())
 

@@ -40,7 +40,7 @@ LogAnswer = Callable[[dict[str, object]], None]
 
 @dataclass(frozen=True, slots=True)
 class _Requester:
-    """The address by which the client's region is determined, and the client subnet option of the query.
+    """The address that determines a client's region, and the client subnet option of the query, if it has one.
 
     The address is that of the option if it has a network, else the source address of the query.
     """
@@ -54,7 +54,7 @@ class _Requester:
 
 
 class SteeringHandler:
-    """Handler that answers queries for the region map's names with addresses chosen for the client's region.
+    """Request handler of a CDN's name server: answers the region map's names with addresses for the client's region.
 
     All other names are answered from the zones. `log_answer` is called for each answer by region.
     """

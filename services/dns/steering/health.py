@@ -125,7 +125,11 @@ class HealthTable:
 
 
 class HealthCheck:
-    """One check: send request(), then pass received data to receive() and end() until one returns a CheckResult."""
+    """Sans-IO HTTP exchange of one health check of a replica.
+
+    The caller sends request(), then passes received data to receive(), and the end of the connection to end(), until
+    one of them returns a CheckResult.
+    """
 
     def __init__(self, address: Address, port: int, path: str) -> None:
         host = f"[{address}]" if address.version == 6 else str(address)

@@ -23,7 +23,7 @@ START_INTERVAL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Settings of health checks: path and port of the request, interval between two checks and timeout in seconds."""
+    """Settings of health checks: port and path of the HTTP request, interval and timeout in seconds."""
 
     path: str
     port: int
@@ -43,7 +43,7 @@ class HealthChecker:
         self._tasks: dict[Address, asyncio.Task[None]] = {}
 
     async def add(self, addresses: Collection[Address]) -> None:
-        """Start checks of new replicas; return when each replica is up, or START_GRACE_S seconds are over."""
+        """Start health checks of new replicas; return once each replica is up, or after START_GRACE_S seconds."""
         initial: list[asyncio.Future[None]] = []
         for address in addresses:
             if address not in self._tasks:

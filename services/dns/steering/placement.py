@@ -26,7 +26,7 @@ ADDRESSES_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The region of a client, and a network around the client's address whose clients are all in this region."""
+    """Region of a client, and a network around the client's address that belongs to this region as a whole."""
 
     region: str
     network: Network
@@ -44,7 +44,7 @@ class Choice:
 
 
 class Placement:
-    """Choice of the region for a client, and of replicas for a region by health, load and overflow regions."""
+    """Choice of the region for a client, and of CDN replicas for a region, by their health, load and capacity."""
 
     def __init__(self, regions: RegionMap, health: HealthTable) -> None:
         self._map = regions
@@ -56,14 +56,14 @@ class Placement:
         self.versions = frozenset(replica.address.version for replica in regions.replicas)
 
     def locate(self, client: Address) -> Location:
-        """Return the region of a client's address, and the network that lies in the region as a whole."""
+        """Return the Location of a client's address: its region, and the network to which the answer applies."""
         match = self._space.find(client)
         if match is None:
             return Location(self._map.default, self._cover.around(client))
         return Location(match[1], match[0])
 
     def choose(self, name: str, version: int) -> Choice:
-        """Choose addresses of one IP version for the clients of a region: of replicas, or else of the origin."""
+        """Choose addresses of one IP version for clients of a region: replicas, or the origin if no replica is up."""
         order = [self._map.regions[other] for other in (name, *self._map.regions[name].spill)]
         for condition in (self._has_capacity, self._is_up):
             for region in order:

@@ -54,9 +54,9 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A region; `spill` has all other regions in the order in which they take over clients when this region is full.
+    """A region of clients; `spill`: other regions, in the order in which they take over if this region is full.
 
-    The regions of the spill statement come first. The others follow in the order of the map, beginning with the next
+    The regions of the `spill` statement come first. The others follow in the order of the map, beginning with the next
     region and continuing at the first after the last.
     """
 
@@ -68,7 +68,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class RegionMap:
-    """Region map that passed validation.
+    """Parsed and validated region map: domain names, client networks, regions with their replicas, and the origin.
 
     `names` has the line number of each domain name, for error messages. `origin` has the addresses to return if no
     replica is up; it is empty if the file has `otherwise servfail`.
@@ -241,7 +241,10 @@ _STATEMENTS: dict[str, Callable[[_Statements, list[str]], None]] = {
 
 
 class _Validator:
-    """Validator for all statements of a region map together; an error for a missing statement has the line `last`."""
+    """Validator for all statements of a region map together.
+
+    An error for a missing statement is reported for the line `last`.
+    """
 
     def __init__(self, statements: _Statements, last: int) -> None:
         self._statements = statements

@@ -44,7 +44,7 @@ def zone_warnings(zone: Zone, entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def _host_problem(zone: Zone, record: Record) -> str | None:
-    """Return the problem of a record whose host is an alias or has no address in the zone; None without one."""
+    """Return a warning if the host in a record's rdata is an alias, or has no address in the zone; else None."""
     host = host_of(record.rdata) if record.rtype in HOST_TYPES else ROOT
     # The root as a host means that there is no host (RFC 2782, RFC 7505).
     if host == ROOT or not host.is_below(zone.origin):
@@ -60,7 +60,7 @@ def _host_problem(zone: Zone, record: Record) -> str | None:
 
 
 def _occlusion(zone: Zone, record: Record, servers: set[Name]) -> str | None:
-    """Return the problem of a record that a zone cut or a DNAME hides; None if none does, or for glue of `servers`."""
+    """Return a warning if a zone cut or a DNAME above a record hides it; else None. Glue of `servers` is not hidden."""
     if record.name.folded in zone.hashed:
         # The owner of an NSEC3 record is no name of the zone.
         return None
@@ -77,7 +77,7 @@ def _occlusion(zone: Zone, record: Record, servers: set[Name]) -> str | None:
 
 
 def _digest_problem(rdata: Rdata) -> str | None:
-    """Return the problem of a digest whose length is not that of its type; None without one."""
+    """Return a warning if a digest has another length than its digest type requires; else None."""
     match rdata:
         case DS():
             kind, number, octets, sizes = "digest type", rdata.digest_type, rdata.digest, _DS_OCTETS

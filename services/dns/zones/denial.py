@@ -4,18 +4,18 @@
 
 The zones are signed by lab7.services.dns.security.signer or by another program; this module needs no key. RFC 4035
 sections 3.1.1 (RRSIG), 3.1.3 (NSEC), 3.1.4 (referrals); RFC 5155 section 7.2 (NSEC3; section 7.2.9: SERVFAIL for a name
-whose hash collides); RFC 6672 section 5.3 (a CNAME synthesized from a DNAME is not signed). The table has the NSEC or
-NSEC3 records that prove the denial, for each result of the lookup: "of X" is the record that X owns, or whose owner is
-the hash of X. "covers X" is the record whose interval contains X or its hash. ENT is an empty non-terminal, the
-encloser is the closest encloser of the qname, the cut is the zone cut. The two of opt-out are the record of the
-encloser, and the opt-out record that covers the next closer name.
+whose hash collides); RFC 6672 section 5.3 (a CNAME synthesized from a DNAME is not signed).
 
-    lookup (zones.zone)           NSEC                                 NSEC3
-    MISSING                       covers the qname; covers *.encloser  of encloser; covers next closer and *.encloser
-    EXACT without the type        of the qname, or covers it (ENT)     of the qname; or the two of opt-out
-    WILDCARD                      covers the qname                     covers next closer
-    WILDCARD without the type     covers the qname; of the wildcard    of encloser; covers next closer; of the wildcard
-    DELEGATION without DS         of the cut                           of the cut; or the two of opt-out
+The table shows the records that prove the denial, for each result of the lookup in zones.zone. "At X" is the NSEC
+record that X owns, or the NSEC3 record that the hash of X owns. "Over X" is the NSEC or NSEC3 record whose interval
+covers X or its hash. ENT is an empty non-terminal, CE the closest encloser of the qname, NC the next closer name.
+
+    result of the lookup          NSEC                                 NSEC3
+    MISSING                       over the qname; over *.CE            at CE; over NC; over *.CE
+    EXACT without the type        at the qname, or over it (ENT)       at the qname; or opt-out: at CE, over NC
+    WILDCARD                      over the qname                       over NC
+    WILDCARD without the type     over the qname; at the wildcard      at CE; over NC; at the wildcard
+    DELEGATION without DS         at the zone cut                      at the zone cut; or opt-out: at CE, over NC
 """
 
 from bisect import bisect_left, bisect_right
@@ -39,7 +39,7 @@ class HashCollisionError(Exception):
 
 
 class DenialRecords(Protocol):
-    """Interface for proofs of nonexistence from the NSEC or NSEC3 records of a zone.
+    """Interface of a zone's NSEC or NSEC3 records, from which the proofs of nonexistence in responses are taken.
 
     Each method yields the records of a proof, and None for a record that the zone lacks.
     """
@@ -65,7 +65,7 @@ def _wildcard(encloser: Name) -> Name | None:
 
 
 class NsecRecords:
-    """Proofs by the NSEC records of a zone, in canonical order of the owners."""
+    """NSEC records of a zone in canonical order of their owners, from which proofs of nonexistence are taken."""
 
     def __init__(self, zone: Zone) -> None:
         found = [node[RRType.NSEC] for node in zone.nodes.values() if RRType.NSEC in node]
@@ -98,7 +98,7 @@ class NsecRecords:
 
 
 class Nsec3Records:
-    """Proofs by the NSEC3 records of a zone that have the parameters of one NSEC3PARAM, in the order of the hashes."""
+    """NSEC3 records of a zone with the parameters of one NSEC3PARAM, from which proofs of nonexistence are taken."""
 
     def __init__(self, zone: Zone, parameters: NSEC3PARAM) -> None:
         self._parameters = parameters
@@ -195,7 +195,7 @@ def denial_records(zone: Zone) -> DenialRecords | None:
 
 
 class Denials:
-    """NSEC and NSEC3 records of a server's zones, collected at the first query for each zone."""
+    """Cache of the DenialRecords of a server's zones; they are collected at the first query for each zone."""
 
     def __init__(self) -> None:
         self._records: dict[Name, DenialRecords | None] = {}
@@ -208,7 +208,7 @@ class Denials:
 
 
 def secured(answer: Answer, question: Question, denials: Denials) -> Answer:
-    """Return the answer to a query with DO: with the signatures of its RRsets, and the proof of a denial."""
+    """Add the DNSSEC records for a query with DO to an answer: signatures of its RRsets, and the proof of a denial."""
     if not any(denials.of(zone) is not None for zone, _, _ in answer.matches):
         return answer
     proofs = list[RRset]()
@@ -227,18 +227,15 @@ def secured(answer: Answer, question: Question, denials: Denials) -> Answer:
 
 
 def _expanded(additional: Iterable[RRset], zone: Zone) -> dict[Name, tuple[Zone, Name]]:
-    """Return the wildcards from which addresses in the additional section were synthesized.
-
-    The result maps the owner in the section to (zone, wildcard).
-    """
+    """Map the owners in the additional section whose addresses were synthesized from a wildcard to (zone, wildcard)."""
     matches = ((rrset.name, zone.find(rrset.name)) for rrset in additional if rrset.name.folded not in zone.nodes)
     return {name: (zone, match.name) for name, match in matches if match.kind is MatchKind.WILDCARD}
 
 
 def _sources(answer: Answer) -> dict[Name, tuple[Zone, Name]]:
-    """Return the names whose signatures belong to the RRsets in the answer section.
+    """Map each owner in the answer section to (zone, signed name), for the lookup of its signatures.
 
-    The result maps the owner in the section to (zone, signed name); the signed name differs if it is a wildcard.
+    The signed name differs from the owner if the RRset was synthesized from a wildcard: it is the wildcard.
     """
     sources: dict[Name, tuple[Zone, Name]] = {}
     for zone, qname, match in answer.matches:
@@ -265,7 +262,7 @@ def _distinct(rrsets: Iterable[RRset]) -> list[RRset]:
 
 
 def _proof(zone: Zone, qname: Name, match: Match, qtype: int, denials: Denials) -> list[RRset]:
-    """Return the records to add for one looked-up name: DS of a referral, or proof of a denial; with signatures."""
+    """Return the DNSSEC records about one looked-up name: DS of a referral or proof of a denial, with signatures."""
     records = denials.of(zone)
     if records is None:
         return []

@@ -30,7 +30,7 @@ _NOT_IMPLEMENTED = META_TYPES - {RRType.ANY, *_INVALID, *_TRANSFERS}
 
 
 class MinimalResponses(Enum):
-    """Values of --minimal-responses: which optional records a response leaves out, as the option of BIND."""
+    """Values of the option --minimal-responses: when the server leaves optional records out, as in BIND's option."""
 
     YES = "yes"
     NO = "no"
@@ -104,7 +104,7 @@ def _no_response(data: bytes) -> None:
 
 
 class AuthoritativeResponder:
-    """Responder from query octets to response octets, with a response cache.
+    """Responder of an authoritative server: converts query octets to response octets, with a response cache.
 
     If `rotate`, each response begins with the next address of a set. `responses_max` 0 disables the cache: each
     response is encoded anew, with the same octets.

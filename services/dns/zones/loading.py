@@ -43,7 +43,7 @@ def load_zone(path: Path, origin: Name | None = None, warn: Warn = no_warning) -
 
 
 class ZoneFiles:
-    """The zone files in --zone and --zones, for loading and reloading; `report` is called with errors and warnings."""
+    """Loader of the zone files in --zone and --zones; it calls `report` with errors and warnings."""
 
     def __init__(
         self, arguments: Iterable[str], lists: Iterable[str], report: Report, prepare: Prepare | None = None
@@ -80,7 +80,7 @@ class ZoneFiles:
         return zones
 
     def _load(self, path: Path, origin: Name | None, failures: list[str]) -> Zone | None:
-        """Load a zone; if that fails, return the version loaded before, None if there is none."""
+        """Load one zone; if that fails, return the version loaded before, or None if there is none."""
         warnings = list[str]()
         try:
             zone = load_zone(path, origin, warnings.append)

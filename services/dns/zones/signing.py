@@ -24,7 +24,7 @@ RESIGN_S = VALIDITY_S / 3
 
 
 class DirectorySigner:
-    """Signer of the zones that have keys in a list; other zones stay unsigned."""
+    """Zone signer with the keys of a directory: signs the zones that have keys, and leaves others unsigned."""
 
     def __init__(self, keys: list[SigningKey], now: Callable[[], float], nsec3: Nsec3Policy | None) -> None:
         self._keys = keys

@@ -26,7 +26,10 @@ _TRANSFERS = (RRType.AXFR, RRType.IXFR)
 
 
 class Transfers:
-    """Handler for zone transfers of `zones` to clients in the `allowed` networks, and to those that sign by TSIG."""
+    """Request handler for outgoing zone transfers of `zones`.
+
+    Transfers are allowed to clients in the `allowed` networks, and to clients that sign their query by TSIG.
+    """
 
     def __init__(self, zones: Zones, allowed: Sequence[IPv4Network | IPv6Network]) -> None:
         self._zones = zones
@@ -109,7 +112,7 @@ def _messages(query: Message, zone: Zone) -> Iterator[Message]:
 
 
 def _with_opt(message: Message, query: Message) -> Message:
-    """Return the first message of a transfer, with an OPT record if the query has one (RFC 5936 section 2.2.5)."""
+    """Return the first message of a transfer, with an OPT record if the query had one (RFC 5936 section 2.2.5)."""
     return message if query.edns is None else replace(message, edns=EDNS(do=query.edns.do))
 
 

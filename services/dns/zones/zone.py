@@ -88,9 +88,9 @@ _WITH_ADDRESSES = (MatchKind.EXACT, MatchKind.WILDCARD)
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Result of the search for a name: the outcome, and the node found with its name.
+    """Result of the search for a name in a zone: the kind of match, the node that was found, and the node's name.
 
-    The node is that of the name, of a wildcard, of a DNAME or of a zone cut; a missing name has an empty node, and
+    The node is that of the name, of a wildcard, of a DNAME or of a zone cut. For a missing name the node is empty, and
     `name` is its closest encloser.
     """
 
@@ -100,7 +100,7 @@ class Match:
 
 
 class Zone:
-    """A zone: RRsets by name and type; `nodes` includes the empty non-terminals."""
+    """A zone in memory: RRsets by name and type; `nodes` includes the empty non-terminals."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class Zone:
         return self.signatures.get(name.folded, {}).get(rtype)
 
     def add_name(self, name: Name) -> None:
-        """Add a name without records, for a server that computes the answers itself."""
+        """Add a name without records, for a server that computes the answers for this name itself."""
         self.nodes.setdefault(name.folded, {})
         _add_empty_non_terminals(self.nodes, self.origin)
 
@@ -196,9 +196,10 @@ class Zone:
         return Match(MatchKind.EXACT, qname, node)
 
     def addresses(self, host: Name, with_glue: bool) -> Iterator[RRset]:
-        """Yield the address RRsets of a host, including those that a wildcard matches; `with_glue` includes glue.
+        """Yield the address RRsets of a host in the zone, if needed from a wildcard; `with_glue` includes glue.
 
-        Glue is for the hosts of NS records only. NSD and BIND do the same, except that BIND expands no wildcards here.
+        Glue is used for the hosts of NS records only. NSD and BIND do the same, except that BIND expands no wildcards
+        here.
         """
         node = self.nodes.get(host.folded)
         if node is None or not with_glue:
@@ -347,11 +348,11 @@ class Zones:
 
 @dataclass(slots=True)
 class Answer:
-    """The rcode, AA and sections of a response.
+    """Answer to a question: rcode, AA, and the sections of the response.
 
     `spells_qname` is True if the rdata repeats a part of the qname, in the case of the query. `leaves` is True if the
-    last name of an alias chain was not looked up: it is in no zone of this server, the chain is a loop, or the query
-    was for the synthesized CNAME itself. `matches` has each name looked up, with its zone and its Match. `error` is the
+    alias chain ends in a name that was not looked up: in no zone of this server, in a loop, or because the query was
+    for the synthesized CNAME itself. `matches` lists each name looked up, with its zone and its Match. `error` is the
     reason of an error response.
     """
 
@@ -466,7 +467,7 @@ def _expanded(rrset: RRset, match: Match, qname: Name) -> RRset:
 def _answer_dname(answer: Answer, dname: RRset, qname: Name, qtype: int) -> Name | None:
     """Add the DNAME and a synthesized CNAME to the answer, and return the CNAME's target (RFC 6672 section 3.2).
 
-    YXDOMAIN if the target is too long; None if the alias itself was queried for.
+    If the target is too long, the rcode is YXDOMAIN. Returns None then, and if the alias itself was queried for.
     """
     answer.answers.append(dname)
     synthesized = synthesize_cname(dname, qname)

@@ -129,7 +129,7 @@ def _size_below(directory: int, depth: int) -> int:
 
 
 class _Walk:
-    """Resolution of one path: the open descriptors from the root to the current directory, and the last `name`."""
+    """Resolution of one path, name by name: holds the open descriptors of the directories, and the last name."""
 
     def __init__(self, root: int) -> None:
         self._root = root

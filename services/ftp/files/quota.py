@@ -1,4 +1,4 @@
-"""Storage quota of one home directory: accounting of the octets in its files against a limit."""
+"""Storage quota of one home directory: counts the octets in its files, and refuses writes above the limit."""
 
 from contextlib import AbstractContextManager, nullcontext
 

@@ -1,6 +1,7 @@
 """File operations of one FTP user below the home directory, with write permission and quota.
 
-The methods block on the file system, so callers run them in worker threads. All raise FileError.
+The methods block on the file system, so callers run them in worker threads. A failed operation raises FileError, which
+has the cause, such as a missing file or an exceeded quota.
 """
 
 import os
@@ -103,9 +104,10 @@ class UserFiles:
         }[request.change](request)
 
     def entries(self, path: VirtualPath, pattern: str | None) -> tuple[list[Entry], bool, bool]:
-        """Return ((name, FileStatus) pairs, whether the path is a directory, whether the listing is truncated).
+        """List a directory, or a single file, as pairs (name, FileStatus).
 
-        If the path is a file, the file is the only pair.
+        Returns (the pairs, True for a directory, True if the list was truncated). If the path is a file, there is one
+        pair.
         """
         status = self.stat(path)
         if status.kind is not Kind.DIRECTORY:
@@ -124,9 +126,9 @@ class UserFiles:
             return listed, True, is_cut
 
     def _entry_status(self, path: VirtualPath, directory: int, name: str) -> FileStatus | None:
-        """Return the status of a directory entry.
+        """Return the FileStatus of a directory entry; None if the entry is not to be listed.
 
-        None if the entry is gone, a link out of the tree, or neither file nor directory.
+        This is an entry that has been removed, a link out of the tree, or neither a file nor a directory.
         """
         try:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
@@ -149,9 +151,9 @@ class UserFiles:
             return sum(piece.count(b"\n") for piece in iter(lambda: file.read(ASCII_OCTETS), b""))
 
     def _names_file(self, path: VirtualPath) -> bool:
-        """Return whether the argument of STOU is a file name.
+        """Return whether the argument of STOU is the name of a file to create.
 
-        False for a directory, in which the server generates a name.
+        If it is a directory, the server generates a name in it, and the result is False.
         """
         try:
             return not stat.S_ISDIR(self.tree.status(path).st_mode)

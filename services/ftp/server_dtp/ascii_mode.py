@@ -1,10 +1,10 @@
-"""TYPE A in stream mode: a line ends in CRLF on the data connection and in LF in a file (RFC 959 section 3.1.1.1).
+r"""Encoder and decoder of TYPE A: lines end in CRLF on the data connection, in LF in a file (RFC 959 section 3.1.1.1).
 
 Each LF of a file is encoded as CRLF and each CRLF decoded to LF, whatever surrounds them; so any file, even a binary
 one, survives a round trip.
 
-    >>> encode_ascii(b"a\\nb\\n")
-    b'a\\r\\nb\\r\\n'
+    >>> encode_ascii(b"a\nb\n")
+    b'a\r\nb\r\n'
 """
 
 

@@ -214,7 +214,7 @@ class DataConnection:
     def end(self) -> None:
         """Abort the transfer and close all sockets, at the end of the session.
 
-        Later calls of listen() and transfer() fail.
+        After that, listen() and transfer() fail.
         """
         self._session_ended = True
         self.abort(Cause.CONNECTION_BROKEN)

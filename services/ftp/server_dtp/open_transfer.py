@@ -100,7 +100,7 @@ def open_listing(files: UserFiles, request: OpenListing, now: float) -> tuple[Pi
 
 
 def describe(files: UserFiles, request: Describe, now: float) -> Lines:
-    """Return the lines of a listing that is sent in the reply itself: to STAT with a path, or to MLST."""
+    """Return the lines of a listing to be sent in a reply on the control connection (STAT with a path, MLST)."""
     if request.style is Style.FACTS:
         status = files.stat(request.path)
         line = facts_line(format_path(request.path), status, files.writable, request.facts, is_home=not request.path)

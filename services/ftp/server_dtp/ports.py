@@ -10,11 +10,11 @@ _RANDOM_TRIES = 16
 
 
 def candidates(ports: tuple[int, int] | None, random: Random) -> Iterator[int]:
-    """Yield ports to try for a listening socket: first _RANDOM_TRIES random ports.
+    """Yield port numbers to try for a listening socket, beginning with _RANDOM_TRIES random ports.
 
-    With a range (lowest, highest), all of its ports follow, from a random one on. Without a range (None), the random
-    ports are dynamic ports, and the last candidate is 0, for which the kernel selects a port. 0 comes last, because the
-    kernel's search takes longer, the more connections are in TIME-WAIT.
+    With a range (lowest, highest), all of its ports follow, starting at a random one. Without a range (None), the
+    random ports are dynamic ports, and the last candidate is 0, for which the kernel selects a port. 0 comes last,
+    because the kernel's search takes longer, the more connections are in TIME-WAIT.
     """
     low, high = ports or _DYNAMIC
     for _ in range(_RANDOM_TRIES):

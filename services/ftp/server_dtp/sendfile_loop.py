@@ -28,7 +28,7 @@ class TransferLoad:
 
 
 class SendfileLoop:
-    """Sender of one file on the event loop, a limited number of octets whenever the socket is writable."""
+    """Sender of one file by sendfile(2) on the event loop: sends some octets whenever the socket is writable."""
 
     def __init__(
         self,
@@ -83,7 +83,10 @@ class SendfileLoop:
             self._ended.set_result(turn)
 
     def _check_stall(self) -> None:
-        """End the loop with Cause.STALLED if the peer has read nothing for `stall_s` seconds; else check later."""
+        """End the transfer with Cause.STALLED if the peer has read nothing for `stall_s` seconds.
+
+        Otherwise, schedule the next check.
+        """
         remaining_s = self._sent_at + self._stall_s - self._loop.time()
         if remaining_s > 0:
             self._stall_timer = self._loop.call_later(remaining_s, self._check_stall)

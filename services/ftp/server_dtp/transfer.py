@@ -25,7 +25,7 @@ _SENDFILE_OCTETS = 8 * 1024 * 1024
 
 
 class Turn(Enum):
-    """Result of FileSender.turn(): file complete, more to send once the socket is writable, or disk read needed."""
+    """Result of FileSender.turn(): file complete, socket not writable for now, or disk read needed."""
 
     DONE = auto()
     MORE = auto()
@@ -56,7 +56,7 @@ class Transfer(Protocol):
 
 
 class FileSender:
-    """Sender of a file in TYPE I by sendfile(2), from octet `offset` on; `in_memory` files need no disk access."""
+    """Sender of a file in TYPE I by sendfile(2), from octet `offset` on; `in_memory`: the file needs no disk access."""
 
     sends = True
 

@@ -32,7 +32,7 @@ _UNIQUE_NAMES = 10_000
 
 
 class Sync(Enum):
-    """Policy for fsync(2) before reply 226: only if the upload replaces a file, always, or never."""
+    """Policy for fsync(2) of a stored file before reply 226: only if it replaces a file, always, or never."""
 
     REPLACE = "replace"
     ALWAYS = "always"
@@ -56,7 +56,7 @@ def size_or_none(directory: int, name: str) -> int | None:
 
 
 class Upload:
-    """One file being uploaded: open(), then write() octets, then commit() or, after a failure, keep()."""
+    """One file being uploaded: open() it, write() its octets, then commit() it or, after a failure, keep() the part."""
 
     def __init__(self, directory: int, name: str, quota: Quota, sync: Sync) -> None:
         self.name = name

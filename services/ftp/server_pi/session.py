@@ -188,12 +188,12 @@ class ServerSession:
 
     @property
     def is_busy(self) -> bool:
-        """True while a request has no result yet: the client waits for the server, so no idle timeout runs."""
+        """True while an I/O request of the session has no result yet; no idle timeout runs, since the client waits."""
         return self._on_result is not None
 
     @property
     def is_leaving(self) -> bool:
-        """True if a buffered command is QUIT."""
+        """True if the buffered commands include QUIT."""
         return any(line is not None and _verb_of(line) == b"QUIT" for line in self._waiting)
 
     @property
@@ -255,7 +255,7 @@ class ServerSession:
         return normalise(self.directory, argument)
 
     def forget_user(self) -> None:
-        """Reset the session to its state after the greeting, except for the count of wrong passwords."""
+        """Reset the session to its state after the greeting; the count of wrong passwords is kept."""
         self.state = State.START
         self.user = ""
         self.directory: VirtualPath = ()
@@ -271,16 +271,16 @@ class ServerSession:
         self.forget_data_port()
 
     def forget_data_port(self) -> None:
-        """Discard the target of PORT, and the state of passive mode and of the data connection."""
+        """Discard the address given by PORT or EPRT, passive mode, and the state of the data connection."""
         self.is_passive = False
         self.data_is_open = False
         self.target: DataAddress | None = None
 
     @property
     def default_target(self) -> DataAddress | None:
-        """The client's address and control port, the default target of the data connection (RFC 959 section 3.2).
+        """The default address of the data connection in active mode: the client's address and control port.
 
-        None if this target is not permitted: after EPSV ALL, and for a port below DATA_PORT_MIN.
+        RFC 959 3.2. None if this target is not permitted: after EPSV ALL, and for a port below DATA_PORT_MIN.
         """
         port = self.connection_info.peer_port
         if self.only_extended_passive or port < limits.DATA_PORT_MIN:

@@ -90,7 +90,7 @@ def abort(session: ServerSession, _: str) -> None:
 
 
 def target_of_listing(session: ServerSession, argument: str) -> tuple[VirtualPath, str | None]:
-    """Parse the argument of a listing command; return (path, pattern or None).
+    """Parse the argument of a listing command; return (path, file name pattern or None).
 
     Wildcards may occur in the last name only.
     """

@@ -43,7 +43,7 @@ class ClientSettings:
 
 @dataclass(slots=True)
 class _Data:
-    """Data connection of the transfer in progress, with times, hash and number of the octets so far."""
+    """Data connection of the transfer in progress, with its times, and the hash and number of octets so far."""
 
     streams: Streams
     connected_s: float

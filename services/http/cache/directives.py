@@ -188,7 +188,7 @@ def _argument(member: Value) -> bytes | None:
 
 
 def _lifetime(directives: Arguments, name: bytes) -> int | None:
-    """Return the seconds in a directive's argument, None if the directive is absent, 0 (stale) if a value is invalid.
+    """Return the seconds in a directive's argument; None for an absent directive, 0 (stale) for an invalid argument.
 
     If a directive occurs several times, RFC 9111 section 4.2.1 permits using the first value or treating the response
     as stale. Here the first value is used, but if a later value is smaller, the response is stale.
@@ -217,11 +217,10 @@ def _greatest(directives: Arguments, name: bytes) -> int | None:
 
 
 def _names(directives: Arguments, name: bytes) -> tuple[bool, frozenset[bytes]]:
-    """Return the field names that qualify no-cache or private: (is the directive unqualified, lower-case field names).
+    """Return (True if no-cache or private has no field names, the set of its field names in lower case).
 
-    RFC 9111 sections 5.2.2.4 and 5.2.2.7: #field-name. An argument that is not such a list, or that includes a field
-    that the cache itself needs (DEPENDED_ON, such as Date), makes the directive unqualified, and the set of names
-    empty.
+    RFC 9111 sections 5.2.2.4 and 5.2.2.7: the argument is #field-name. A directive counts as unqualified, with an empty
+    set of names, if its argument is not such a list, or has a field that the cache itself needs (DEPENDED_ON).
     """
     names: set[bytes] = set()
     for argument in directives.get(name, ()):

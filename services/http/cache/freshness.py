@@ -77,7 +77,7 @@ HEURISTICALLY_CACHEABLE = frozenset((200, 203, 204, 206, 300, 301, 308, 404, 405
 
 @dataclass(frozen=True, slots=True)
 class EffectiveControl:
-    """Cache directives of a response after precedence is resolved, and its Expires values.
+    """Cache directives that are in effect for a response, after precedence is resolved, and its Expires values.
 
     `expires` is empty if a targeted field (RFC 9213), which takes precedence, overrides Expires.
     """
@@ -171,7 +171,7 @@ class DerivedMetadata:
         return current_age(self.initial_age_s, self.response_time, now)
 
     def answers(self, fields: Fields) -> bool:
-        """Return True if the stored response matches a request with `fields` under Vary (RFC 9111 section 4.1)."""
+        """Return True if a request with `fields` selects this stored response by its Vary (RFC 9111 section 4.1)."""
         if not self.names:
             return self.names is not None
         return selecting_values(fields, self.names) == self.values
@@ -230,7 +230,9 @@ def _derive(stored: StoredResponse, policy: Policy) -> DerivedMetadata:
 
 
 def _common_lines(stored: StoredResponse) -> tuple[FieldLine, ...]:
-    """Return the field lines of every response built from a stored one: without Age, with Content-Length if known.
+    """Return the field lines common to all responses built from a stored response.
+
+    Age is not among them, Content-Length is if the length is known.
 
     A stored response to HEAD keeps its Content-Length as received (RFC 9110 section 9.3.2).
     """

@@ -46,7 +46,8 @@ def cache_key(target: Target, host: bytes, scheme: bytes = b"http") -> bytes:
 def resolved_key(base: bytes, reference: bytes) -> bytes | None:
     """Resolve a URI reference against the key `base`; return the cache key of the result (RFC 3986 section 5.2).
 
-    None for an invalid reference, and for a URI of another origin (RFC 9111 section 4.4, RFC 9110 section 4.3.1).
+    Returns None for an invalid reference, and for a URI of another origin (RFC 9111 section 4.4, RFC 9110 section
+    4.3.1).
     """
     try:
         joined = urljoin(base.decode("latin-1"), reference.decode("latin-1")).encode("latin-1")
@@ -177,7 +178,7 @@ def matches_vary(stored: StoredResponse, fields: Fields) -> bool:
 
 
 def same_key(old: StoredResponse, new: StoredResponse) -> bool:
-    """Return True if storing `new` replaces `old`, a stored response of the same URI and method.
+    """Return True if storing the response `new` replaces the response `old`, stored for the same URI and method.
 
     `new` replaces `old` if `old` matches the request of `new` under Vary. If both are parts of the same representation,
     `new` must also cover `old`.

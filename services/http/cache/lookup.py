@@ -34,7 +34,7 @@ _READS = (b"GET", b"HEAD")
 
 
 class Reuse(Enum):
-    """Verdict on the reuse of a stored response for a request, with its reason (freshness, max-stale, directives)."""
+    """Result of the check whether a stored response may be reused for a request, and the reason."""
 
     FRESH = "fresh"
     STALE = "stale, accepted by max-stale"
@@ -96,9 +96,9 @@ def find_candidates(request: Request, stored: Sequence[StoredResponse], policy: 
 
 
 def _by_preference(request: Request, candidates: list[Candidate]) -> list[Candidate]:
-    """Sort pairs from find_candidates(): responses with Vary first, then by Accept weights (RFC 9111 section 4.1).
+    """Sort the pairs from find_candidates(): responses with Vary first, then by weights in the request's Accept fields.
 
-    Pairs with equal weights keep their order.
+    RFC 9111 section 4.1. Pairs with equal weights keep their order.
     """
     if len(candidates) < 2:
         return candidates
@@ -240,9 +240,9 @@ def _forward(
 
 
 def _fallback(requested: RequestDirectives, candidates: list[_AssessedCandidate]) -> StoredResponse | None:
-    """Return the stored response to serve stale if the origin fails or sends a server error.
+    """Return the stored response that may be served stale if the origin fails or sends a server error.
 
-    None without a suitable candidate, and if the request forbids it: no-cache without stale-if-error (RFC 9111 section
+    Returns None without a suitable candidate, and if the request has no-cache without stale-if-error (RFC 9111 section
     5.2.1.4).
     """
     if requested.no_cache and not requested.stale_if_error:

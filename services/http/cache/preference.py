@@ -42,7 +42,7 @@ def preference(fields: Fields, request_fields: Fields, names: Iterable[bytes]) -
 
 @lru_cache(maxsize=VALUES_KEPT)
 def weighted(value: bytes) -> tuple[Weighted, ...]:
-    """Parse a list field with weights into (name, parameters, weight in thousandths) for each member, in lower case.
+    """Parse a list field with weights; return (name, parameters, weight in thousandths) for each member, in lower case.
 
     An invalid weight counts as 1.
     """

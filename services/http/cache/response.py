@@ -101,9 +101,10 @@ def storable(
     response_time: float,
     policy: Policy,
 ) -> StoredResponse | None:
-    """Return the response to store; None if storing is forbidden, or useless because it could never be reused.
+    """Return the response in the form to be stored.
 
-    `request` is the forwarded request without the cache's preconditions; `response` comes from validation.relayed().
+    Returns None if storing is forbidden, or useless because the response could never be reused. `request` is the
+    forwarded request without the cache's preconditions; `response` comes from validation.relayed().
     """
     control = effective_control(response, policy)
     if not (
@@ -157,7 +158,10 @@ def _span(response: Response) -> ContentSpan | None:
 
 
 def _head(response: Response, fields: Fields, *, is_whole: bool) -> Response:
-    """Return the head to store. A 206 is stored as an incomplete 200 without Content-Range (RFC 9111 section 3.3)."""
+    """Return the head to be stored: for a 206, a 200 without Content-Range, which is incomplete.
+
+    RFC 9111 section 3.3.
+    """
     # RFC 9110 section 7.6.3: Via has the version in which the response was received.
     if response.status != 206:
         return Response(response.status, fields, reason=response.reason, version=response.version)
@@ -220,7 +224,7 @@ def _request_allows(request: Request, directives: ResponseDirectives) -> bool:
 
 
 def may_remain_stored(response: Response, policy: Policy) -> bool:
-    """Return True if a response, with its fields updated, may stay stored (RFC 9111 3.2, 5.2.2.5, 5.2.2.7)."""
+    """Return True if the updated fields of a stored response permit keeping it (RFC 9111 3.2, 5.2.2.5 and 5.2.2.7)."""
     return _directives_allow(response, effective_control(response, policy))
 
 
@@ -277,7 +281,10 @@ class _Exchange:
         return tuple((candidate, self.freshen(candidate)) for candidate in stored)
 
     def permitted(self, updates: Pairs) -> Pairs:
-        """Return the (old, new) pairs of `updates` that may be stored; none after no-store (RFC 9111 5.2.1.5)."""
+        """Return the pairs (old, new) of stored responses whose update may be stored; none after no-store.
+
+        RFC 9111 section 5.2.1.5.
+        """
         original = self.forward.original
         return tuple(pair for pair in updates if request_allows(original, pair[1].response, self.policy))
 
@@ -402,7 +409,7 @@ def _answers(exchange: _Exchange, stored: StoredResponse) -> bool:
 
 
 def _is_clients(exchange: _Exchange) -> bool:
-    """Return True if the entity tag of a 304 is one that the client itself sent (RFC 9111 section 4.3.2)."""
+    """Return True if the entity tag of a 304 is in the client's own If-None-Match (RFC 9111 section 4.3.2)."""
     client_tags = entity_tags(exchange.forward.original.fields.get(b"if-none-match") or b"") or []
     tag = exchange.head.fields.get(b"etag") or b""
     return any(is_same_tag(tag, candidate, strongly=False) for candidate in client_tags)
@@ -484,7 +491,7 @@ def _joined(
 
 
 def _after_head(exchange: _Exchange) -> ResponseActions:
-    """Return ResponseActions for a 200 to HEAD: freshen the stored responses to GET that it matches, remove others."""
+    """Return ResponseActions for a 200 to HEAD: freshen the stored responses to GET that it confirms, remove others."""
     get_responses = [candidate for candidate, _ in exchange.candidates if candidate.method != b"HEAD"]
     confirmed = [candidate for candidate in get_responses if is_confirmed(exchange.head, candidate)]
     contradicted = tuple(candidate for candidate in get_responses if candidate not in confirmed)
@@ -510,9 +517,9 @@ def _relayed(exchange: _Exchange, may_store: bool = True) -> ResponseActions:
 
 
 def _outdated(exchange: _Exchange, stored: StoredResponse | None) -> tuple[StoredResponse, ...]:
-    """Return the stored responses that a full response shows to be outdated (RFC 9111 section 4.3.3).
+    """Return the stored responses that a full response proves to be outdated (RFC 9111 section 4.3.3).
 
-    Those are the candidates that do not have the response's entity tag. The result is empty if the new response is
+    Outdated are the candidates whose entity tag differs from the response's. The result is empty if the new response is
     stored, since it then replaces the outdated ones in the store.
     """
     request, head = exchange.forward.original, exchange.head

@@ -118,7 +118,10 @@ def is_same_representation(metadata: DerivedMetadata, head: Response) -> bool:
 
 
 def union(old: ContentSpan, new: ContentSpan) -> ContentSpan | None:
-    """Return the union of two spans of a representation; None for a gap, or for different complete lengths."""
+    """Return the union of two spans of a representation.
+
+    Returns None if they leave a gap, or have different complete lengths.
+    """
     lengths = {span.complete_length for span in (old, new)} - {None}
     if len(lengths) > 1 or old.last + 1 < new.first or new.last + 1 < old.first:
         return None
@@ -135,9 +138,9 @@ def is_complete(span: ContentSpan) -> bool:
 
 
 def pieces(stored: StoredResponse, old: ContentSpan, new: ContentSpan) -> tuple[Piece, ...]:
-    """Return the pieces whose concatenation is the union of `old`, a stored span, and `new`, an arriving span.
+    """Return the pieces of stored and arriving content that together form the union of the spans `old` and `new`.
 
-    Where both have the same octets, those of the arriving content are used.
+    `old` is a stored span, `new` an arriving one; octets that are in both are taken from the arriving content.
     """
     parts = []
     if old.first < new.first:
@@ -174,8 +177,8 @@ def is_range_request(request: Request) -> bool:
 def select_spans(stored: StoredResponse, metadata: DerivedMetadata, request: Request) -> list[Span] | None:
     """Return the spans of a stored response that a request's Range selects; an empty list means 416.
 
-    None if Range is ignored (absent, malformed, If-Range is false, status other than 200), or if `stored` is a partial
-    response that does not cover all requested spans.
+    Returns None if Range is ignored (absent, malformed, If-Range is false, status other than 200), or if `stored` is a
+    partial response that does not cover all requested spans.
     """
     if stored.response.status != 200 or not is_range_request(request):
         return None
@@ -190,7 +193,7 @@ def select_spans(stored: StoredResponse, metadata: DerivedMetadata, request: Req
 
 
 def is_suitable(stored: StoredResponse, metadata: DerivedMetadata, request: Request) -> bool:
-    """Return True if the stored content can satisfy a request, freshness aside (RFC 9111 section 3.3).
+    """Return True if the stored content can satisfy a request; freshness is not considered (RFC 9111 section 3.3).
 
     A partial response satisfies only range requests that it covers. A complete response whose content is still arriving
     satisfies no range request.

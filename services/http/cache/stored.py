@@ -1,4 +1,4 @@
-"""Stored responses of the HTTP cache, as immutable values: head, times and part of the content (RFC 9111 3 and 3.1).
+"""Stored responses of the HTTP cache: immutable records of head, times and stored range (RFC 9111 sections 3 and 3.1).
 
     StoredResponse(
         b"http://a/", b"GET", request.fields,   # cache key, method and fields of the request
@@ -60,7 +60,7 @@ class StoredResponse:
     memo: object = field(default=None, init=False, compare=False, repr=False)
 
     def under_name(self, name: str, size_octets: int | None = None) -> "StoredResponse":
-        """Return a copy with the name and the size of its content in the store.
+        """Return a copy of the stored response with the name and the size that its content has in the store.
 
         This is cheaper than dataclasses.replace().
         """

@@ -79,7 +79,7 @@ def select_lines(fields: Fields, names: frozenset[bytes]) -> tuple[FieldLine, ..
 def identify_updated(
     head: Response, candidates: Sequence[Candidate], validated: Sequence[StoredResponse]
 ) -> list[Candidate]:
-    """Return the stored responses that a 304 identifies for update, most recent first (RFC 9111 section 4.3.4).
+    """Return the stored responses that a 304 updates, most recent first (RFC 9111 section 4.3.4).
 
     `candidates` are those that match the request, as pairs with their metadata, most recent first. `validated` are the
     stored responses whose validators the request carried; () if the client sent If-None-Match itself.
@@ -117,7 +117,7 @@ def freshen(
     response_time: float,
     policy: Policy,
 ) -> StoredResponse:
-    """Return a stored response with fields and age updated from a later response's head (RFC 9111 section 3.2).
+    """Return a stored response with fields and age updated from the head of a later response (RFC 9111 section 3.2).
 
     `request_fields` are the fields of the request that `head` responds to; they replace the stored request fields.
     """
@@ -136,7 +136,10 @@ def freshen(
 
 
 def is_confirmed(head: Response, stored: StoredResponse) -> bool:
-    """Return True if a 200 to HEAD matches the stored response to GET (RFC 9111 section 4.3.5)."""
+    """Return True if a 200 to HEAD confirms that the stored response to GET is still current.
+
+    RFC 9111 section 4.3.5.
+    """
     if stored.response.status != head.status:
         return False
     for name in (b"etag", b"last-modified"):
@@ -184,14 +187,14 @@ def add_validators(request: Request, candidates: Sequence[Candidate]) -> tuple[R
 
 
 def without_preconditions(request: Request) -> Request:
-    """Return a client's request without its preconditions, as the basis of the cache's own (RFC 9111 section 4.3.1)."""
+    """Return a client's request without its preconditions, to which the cache adds its own (RFC 9111 section 4.3.1)."""
     return _replace_fields(request, request.fields.without(_CLIENTS_WISH))
 
 
 def completion_request(request: Request, candidates: Sequence[Candidate]) -> tuple[Request, StoredResponse] | None:
-    """Return a request for the missing end of a stored partial response, and that response (RFC 9111 section 3.3).
+    """Return a request for the missing end of a stored partial response, together with that response (RFC 9111 3.3).
 
-    Return None without a suitable partial response: it must start at octet 0 and have a strong entity tag and a known
+    Returns None without a suitable partial response: it must start at octet 0 and have a strong entity tag and a known
     complete length.
     """
     if request.method != b"GET" or request.fields.has_any(CONDITIONAL_NAMES):

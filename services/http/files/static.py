@@ -51,7 +51,7 @@ Identity = tuple[int, int, int, int, int]
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Return the stat() attributes by which a change of a file is detected: every change alters at least one."""
+    """Return the stat() attributes by which a change of a file is detected: any change alters at least one."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -68,9 +68,9 @@ def content_type(name: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """Current representation of the file at a path: prepared response, validators, size.
+    """Current representation of the file at a URL path: prepared response, validators, size.
 
-    `content` is None for a file too large to cache.
+    `content` is None for a file too large to cache in memory.
     """
 
     path: str
@@ -121,7 +121,7 @@ def _entity_tag(status: os.stat_result, content: bytes | None, now: float) -> by
 
 
 def _is_settled(status: os.stat_result, now: float) -> bool:
-    """Return whether the last change of a file is old enough that any later change would alter its stat() times."""
+    """Return whether a file's last change is so old that another change would get a different time in stat()."""
     return now - status.st_ctime > SETTLED_S
 
 
@@ -208,7 +208,10 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
 class Directory:
-    """Result of StaticFiles.find() for a directory's path without a final slash: to be redirected (RFC 9110 15.4.2)."""
+    """Result of StaticFiles.find() for a directory, if the path has no final slash: a redirect adds the slash.
+
+    RFC 9110 section 15.4.2.
+    """
 
 
 DIRECTORY = Directory()

@@ -158,7 +158,10 @@ def check_line_length(line: bytes) -> None:
 
 
 def format_field_lines(fields: Fields) -> bytes:
-    """Return field lines as octets; raises LocalProtocolError on an invalid name or value."""
+    """Encode field lines as octets of a head or trailer section.
+
+    Raises LocalProtocolError on an invalid name or value.
+    """
     # RFC 9110 section 5.5: no CR, LF or NUL in a value. All lines are checked in one step.
     lines = fields.lines
     names = b"\n".join([name for name, _ in lines])
@@ -330,11 +333,14 @@ class BodyDecoder(Protocol):
     """Interface of a decoder of one message's content: by Content-Length, chunked, or until the connection closes."""
 
     def decode(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
-        """Return the next event, None if it needs more input; raises HTTPError for invalid or excessive content."""
+        """Return the next event of the content, None if more input is needed.
+
+        Raises HTTPError for invalid or excessive content.
+        """
         ...
 
     def at_eof(self) -> EndOfMessage:
-        """Handle the end of the connection: return EndOfMessage if it ends the content, else raise TruncatedError."""
+        """Handle the end of the connection: return EndOfMessage if it ends the content; else raise TruncatedError."""
         ...
 
 

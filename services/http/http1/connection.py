@@ -84,9 +84,9 @@ class Connection:
         return len(self._buffer)
 
     def _parse(self, step: Callable[[], list[Event]]) -> list[Event]:
-        """Call `step`, which parses and returns events, until it returns none; return all events.
+        """Call `step`, which parses buffered input and returns events, until it returns none.
 
-        If the peer made an error, the last event is a Fault.
+        Return the events of all calls. If the peer made an error, the last event is a Fault.
         """
         events: list[Event] = []
         try:
@@ -178,11 +178,14 @@ class ClientConnection(Connection):
         return octets
 
     def take_head_size(self) -> int:
-        """Return the size of a response's head in octets; successive calls go through the responses in order."""
+        """Return the size in octets of the head of the next response.
+
+        The n-th call returns that of the n-th response.
+        """
         return self._head_sizes.popleft()
 
     def take_rest(self) -> bytes:
-        """Return the octets after 101, which belong to the new protocol (RFC 9110 section 7.8)."""
+        """Return the octets received after a 101, which belong to the new protocol (RFC 9110 section 7.8)."""
         return self._buffer.take(len(self._buffer))
 
     def receive_data(self, data: bytes) -> list[Event]:
@@ -454,9 +457,9 @@ class ServerConnection(Connection):
         return self._encoder.encode_end(trailers if self._encoder.is_chunked else NO_FIELDS)
 
     def next_exchange(self) -> list[Event]:
-        """Start the next exchange and return its events so far.
+        """Start the next exchange, a request with its response, and return the events of the request received so far.
 
-        Raises LocalProtocolError if the current one is incomplete.
+        Raises LocalProtocolError if the current exchange is incomplete.
         """
         signal = Signal.NEXT if self.persistent else Signal.CLOSE
         if self.receiving is not HalfState.BODY:
@@ -548,7 +551,7 @@ class ServerConnection(Connection):
         self._checked = len(self._buffer)
 
     def _sent_length(self, status: int, size: int | None) -> int | None:
-        """Return the framing of a response: a length in octets, CHUNKED, UNTIL_CLOSE, or None for no length field."""
+        """Return the framing of a response to send: octets, CHUNKED, UNTIL_CLOSE, or None for no length field."""
         # RFC 9110 section 8.6: no Content-Length with 1xx and 204; it may be omitted with 304.
         if status < 200 or status in (204, 304) or (self._method == b"CONNECT" and status < 300):
             return None

@@ -35,9 +35,9 @@ class HalfState(IntEnum):
 
 
 class Signal(IntEnum):
-    """Signals of the HTTP/1 state machine: the inputs of its transition table.
+    """Signals of the HTTP/1 state machine: the inputs of its transition table, such as the end of a message.
 
-    It is an IntEnum, since a plain Enum hashes more slowly.
+    Signal is an IntEnum, since a plain Enum hashes more slowly.
     """
 
     HEAD = auto()

@@ -38,8 +38,7 @@ class ReceiveWindows:
         """Create the windows of a connection.
 
         `send` is called with encoded WINDOW_UPDATE frames; `streams` are the open streams, keyed by number. `body_s` is
-        the time in seconds that a queued stream has for the content of its request, from the enlargement of its window
-        on.
+        the time limit in seconds for the content of a queued stream's request; it starts when the window is enlarged.
         """
         self._send = send
         self._streams = streams
@@ -66,7 +65,10 @@ class ReceiveWindows:
         self.replenish()
 
     def widen(self, stream: Stream, now: float) -> None:
-        """Enlarge a stream's window; queue the stream if GROWING_BODIES streams have an enlarged window already."""
+        """Enlarge a stream's window for an upload.
+
+        If GROWING_BODIES streams have enlarged windows, put the stream in a queue.
+        """
         if stream.stream_id not in self._growing:
             self._widen_waiting(now)
             if len(self._growing) >= limits.GROWING_BODIES:

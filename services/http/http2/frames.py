@@ -85,7 +85,7 @@ class FrameDecoder:
         return True
 
     def has_frame(self) -> bool:
-        """Return whether next_frame() would return a frame or raise."""
+        """Return whether the buffer has a complete or invalid frame, which next_frame() would return or reject."""
         if len(self) < HEADER_OCTETS:
             return False
         length = int.from_bytes(self._octets[self._start : self._start + 3], "big")

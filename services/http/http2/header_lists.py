@@ -83,7 +83,7 @@ def _websocket_handshake(
 
 
 def is_extended_connect(request: Request) -> bool:
-    """Return whether a request from parse_request() was an extended CONNECT: only such a request has Upgrade."""
+    """Return whether a request from parse_request() was an extended CONNECT: it has Upgrade, which HTTP/2 forbids."""
     return b"upgrade" in request.fields
 
 
@@ -124,9 +124,9 @@ def _split(lines: Sequence[FieldLine], known: frozenset[bytes]) -> tuple[dict[by
 
 
 def _add_pseudo(pseudo: dict[bytes, bytes], name: bytes, value: bytes, late: bool) -> None:
-    """Add a pseudo-header field to the dict `pseudo`.
+    """Add a pseudo-header field to the dict `pseudo`; `late` is True if a regular field precedes it.
 
-    Raises MalformedError if it is repeated or follows a regular field, which is `late` (RFC 9113 section 8.3).
+    Raises MalformedError if the field is repeated or late (RFC 9113 section 8.3).
     """
     if late:
         raise MalformedError("a pseudo-header field follows a regular field")

@@ -126,7 +126,7 @@ class RateLimits:
         self._idle_frames.refund()
 
     def count_window_update(self, now: float) -> None:
-        """Count a WINDOW_UPDATE; if credit() has not permitted it, count it as a frame without progress."""
+        """Count a WINDOW_UPDATE frame, against the credit() for such frames or else as a frame without progress."""
         if self._window_updates > 0:
             self._window_updates -= 1
         else:

@@ -22,7 +22,7 @@ _HTML = (b"text/html", b"application/xhtml")
 
 
 def promised_requests(request: Request, response: Response, scheme: bytes) -> Iterator[Request]:
-    """Yield the requests to promise with a response, one for each object to which the page links, in document order."""
+    """Yield the requests to promise with an HTML response, one for each embedded object, in document order."""
     if request.method != b"GET" or request.fields.has_any(CONDITIONAL_NAMES):
         return
     kind = (response.fields.get(b"content-type") or b"").lower()

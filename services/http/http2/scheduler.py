@@ -45,7 +45,7 @@ def _ignore(_: Stream) -> None:
 
 
 class Scheduler:
-    """Sending half of an HTTP/2 server connection: encodes frames and buffers them until take_outgoing() is called."""
+    """Scheduler of the frames that an HTTP/2 server sends: encodes and buffers them until take_outgoing() is called."""
 
     def __init__(self, peer: PeerSettings, rate_limits: RateLimits, on_end: Callable[[Stream], None]) -> None:
         """Create a scheduler; `on_end` is called with each stream whose last frame has been sent."""
@@ -61,7 +61,7 @@ class Scheduler:
         self._out: list[bytes] = []
 
     def detach(self) -> None:
-        """Drop the callbacks of a closed connection, which would form a reference cycle."""
+        """Remove the callbacks of a closed connection, which would keep it in memory by a reference cycle."""
         self._on_end = _ignore
         self.on_more = do_nothing
 
@@ -209,7 +209,10 @@ class Scheduler:
     # Round-robin scheduling.
 
     def produce(self, limit_octets: int) -> list[tuple[Stream, str]]:
-        """Buffer DATA round-robin until `limit_octets` are buffered; return (stream, error) for each failed body."""
+        """Buffer DATA frames of all streams in turn, until `limit_octets` are buffered.
+
+        Returns (stream, error) for each stream whose content could not be read.
+        """
         broken: list[tuple[Stream, str]] = []
         while self._queue and self._window > 0 and self.outgoing_octets < limit_octets:
             stream = self._queue.popleft()
@@ -241,7 +244,7 @@ class Scheduler:
             self._enqueue(stream)
 
     def _resume(self, stream: Stream) -> None:
-        """Queue a stream again: its body had no content available, and now has some."""
+        """Queue a stream again for sending, because content of its body has become available."""
         if stream.is_starved:
             stream.is_starved = False
             self._enqueue(stream)

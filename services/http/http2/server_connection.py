@@ -137,7 +137,7 @@ class Http2ServerConnection:
 
     @property
     def last_stream_id(self) -> int:
-        """Highest number of a stream that the client has opened, 0 before the first."""
+        """Highest number of a stream that the client has opened; 0 if there is none."""
         return self._streams.last_request_id
 
     @property
@@ -398,7 +398,10 @@ class Http2ServerConnection:
                 self._close_stream(stream)
 
     def credit(self, stream_id: int) -> None:
-        """Widen a tunnel's stream window by the octets forwarded, once they are half of the initial window."""
+        """Count octets of a tunnel that were forwarded.
+
+        Widen the stream's window once they are half of the initial window.
+        """
         stream = self._streams.by_id.get(stream_id)
         if stream is None or not stream.may_receive or stream.uncredited_octets < limits.INITIAL_WINDOW // 2:
             return
@@ -569,7 +572,10 @@ class Http2ServerConnection:
         self._scheduler.send(encode_frame(Kind.GOAWAY, 0, 0, payload))
 
     def abandon(self) -> None:
-        """Close all streams without sending on them; report unanswered requests and open tunnels as StreamCancelled."""
+        """Close all streams without sending anything on them.
+
+        Unanswered requests and open tunnels are reported by StreamCancelled events.
+        """
         streams = list(self._streams.by_id.values())
         self._streams.by_id.clear()
         for stream in streams:
@@ -591,7 +597,7 @@ class Http2ServerConnection:
         return len(self._streams)
 
     def send_interim(self, stream_id: int, response: Response) -> None:
-        """Buffer an interim (1xx) response; nothing once the final response has begun, and at most one 100."""
+        """Buffer an interim (1xx) response, at most one 100; do nothing once the final response has begun."""
         stream = self._streams.by_id.get(stream_id)
         if stream is None or stream.status or (response.status == 100 and stream.has_continued):
             return
@@ -626,7 +632,7 @@ class Http2ServerConnection:
 
     @property
     def is_sending(self) -> bool:
-        """True if a response waits for this side or for the client's flow-control windows, not for its content."""
+        """True if a response is delayed by this side or by the client's flow control, not by missing content."""
         return any(stream.status and not stream.is_starved for stream in self._streams.by_id.values())
 
     def on_more(self, callback: Callable[[], None]) -> None:
@@ -663,7 +669,10 @@ class Http2ServerConnection:
         return closed
 
     def stop(self) -> None:
-        """Buffer GOAWAY, and accept no further request; those received are still answered (RFC 9113 section 6.8)."""
+        """Buffer GOAWAY, and accept no further request; requests received so far are still answered.
+
+        RFC 9113 section 6.8.
+        """
         if not (self._is_draining or self.is_over):
             self._is_draining = True
             self._send_goaway(ErrorCode.NO_ERROR)

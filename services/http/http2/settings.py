@@ -39,7 +39,7 @@ _KNOWN = frozenset(Setting)
 
 
 class PeerSettings:
-    """SETTINGS of the client, with the initial values of RFC 9113 section 6.5.2."""
+    """Settings that the client has announced, with the initial values of RFC 9113 section 6.5.2."""
 
     def __init__(self) -> None:
         self.header_table_size = limits.HEADER_TABLE_OCTETS

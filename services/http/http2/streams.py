@@ -47,7 +47,7 @@ class Signal(IntEnum):
 class Closing(IntEnum):
     """Way in which a stream was closed: by END_STREAM, or by a reset of either side (RFC 9113 section 5.1, closed).
 
-    This decides how a late frame on the stream is handled.
+    The way determines how a late frame on the closed stream is handled.
     """
 
     BY_END = auto()
@@ -143,9 +143,9 @@ class Stream:
 
 
 class StreamTable:
-    """Table of a connection's streams: the open ones, and how the most recently closed ones were closed.
+    """Table of a connection's open streams, and of the way in which recently closed streams were closed.
 
-    The latter (Closing) decides whether a late frame on a closed stream is ignored or an error.
+    The way (class Closing) determines whether a late frame on a closed stream is ignored or an error.
     """
 
     def __init__(self) -> None:
@@ -187,7 +187,7 @@ class StreamTable:
         return True
 
     def note_reset(self, stream_id: int) -> None:
-        """Record a reset by this side for a stream that is not in the table; late frames on it are then ignored."""
+        """Record that this side has reset a stream that is not in the table, so that late frames on it are ignored."""
         self._closed[stream_id] = Closing.BY_OUR_RESET
 
     def closing(self, stream_id: int) -> Closing | None:
@@ -195,7 +195,10 @@ class StreamTable:
         return self._closed.get(stream_id)
 
     def is_idle(self, stream_id: int) -> bool:
-        """Return whether a stream is idle: neither opened nor skipped (RFC 9113 section 5.1.1)."""
+        """Return whether a stream is idle: not opened, and no stream with a higher number opened.
+
+        RFC 9113 section 5.1.1.
+        """
         return stream_id > (self.last_request_id if stream_id % 2 else self.last_promised_id)
 
     def require_not_idle(self, frame: Frame) -> None:

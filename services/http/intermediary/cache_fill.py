@@ -30,9 +30,9 @@ def _never() -> bool:
 
 
 class CacheFill:
-    """Transfer of one arriving response into the store and to its clients, each with a FillReader.
+    """Transfer of the content of one arriving response into the store and to its clients, each with a FillReader.
 
-    `is_wanted` returns True while a client that has no reader yet is waiting for the response.
+    `is_wanted` is a function that returns True while a client that has no reader yet is waiting for the response.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class CacheFill:
         self._is_pumping = False
 
     def start(self) -> None:
-        """Pass on the content that has arrived, and register pump() to be called when more arrives."""
+        """Transfer the content that has arrived so far, and register pump() to be called when more arrives."""
         self.source.on_more = self.pump
         self.pump()
 
@@ -65,7 +65,7 @@ class CacheFill:
     def joinable(self) -> StoredResponse | None:
         """The arriving response, if a new reader can still get all of its content; None otherwise.
 
-        None as well if the URI has been invalidated: the response may be outdated.
+        It is None, too, if the URI has been invalidated, since the response may then be outdated.
         """
         writer = self.writer
         return None if writer is None or self.is_over or not writer.is_open or writer.is_revoked else writer.stored
@@ -88,7 +88,7 @@ class CacheFill:
         return reader
 
     def pump(self) -> None:
-        """Pass on arriving content until no more is available or a reader's buffer is full."""
+        """Transfer arriving content to store and readers, until no more is available or a reader's buffer is full."""
         # Do not re-enter pump(), which a reader may call: the next piece must not overtake this one.
         if self._is_pumping:
             return
@@ -101,9 +101,9 @@ class CacheFill:
             self._is_pumping = False
 
     def _pass_on(self) -> bool:
-        """Pass one piece of arriving content to the store, or to the readers if the store does not accept it.
+        """Write one piece of arriving content to the store; if the store does not accept it, give it to the readers.
 
-        Return False if no piece is available.
+        Returns False if no piece is available.
         """
         try:
             data = self.source.read(PIECE_OCTETS)
@@ -119,7 +119,7 @@ class CacheFill:
         return True
 
     def check(self) -> None:
-        """Abort the transfer if no client is left, unless the content continues to be stored."""
+        """Abort the transfer if no client is left, unless the content is still to be stored."""
         if self.is_over or self._readers or self._is_wanted():
             return
         if self.is_storing and (self._continues_unread or self._is_nearly_complete()):
@@ -175,7 +175,7 @@ class CacheFill:
 
 
 class FillReader(StreamedBody):
-    """Response body for one client: the octets in the store, then those that the store did not accept."""
+    """Response body for one client: first the octets in the store, then the octets that the store did not accept."""
 
     def __init__(self, fill: CacheFill, stored: StoreReader | None) -> None:
         super().__init__(fill.source.size_octets)
@@ -194,7 +194,7 @@ class FillReader(StreamedBody):
 
     @property
     def remaining_octets(self) -> int | None:
-        """Number of octets left to read, if all of the content has arrived without an error; None otherwise."""
+        """Number of octets left to read; None unless all of the content has arrived without an error."""
         fill = self._fill
         if not fill.is_over or fill.error is not None:
             return None

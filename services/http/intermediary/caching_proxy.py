@@ -43,7 +43,7 @@ from lab7.services.http.storage.store import Store
 
 @dataclass(slots=True)
 class Outcome:
-    """Outcome of a forwarded request, once the store has been updated as the response requires.
+    """Result of a forwarded request, after the store has been updated as the response requires.
 
     forward   the decision to forward that was carried out last
     received  the effects of the response on the store and the client (ResponseActions)
@@ -135,9 +135,9 @@ class CollapsedRequest:
             future.cancel()
 
     def abandon(self) -> None:
-        """Close the response content of the client that started the request, after that client has disconnected.
+        """Close the response content meant for the client that started the request, after that client has disconnected.
 
-        Content that is not read would pause the source for all other clients.
+        Content that is not read would pause the transfer to all other clients.
         """
         self._is_abandoned = True
         self._discard()
@@ -248,7 +248,10 @@ class CachingProxy(Proxy):
         return response
 
     def _from_storage(self, method: bytes, serve: Serve) -> Response | None:
-        """Build the response for a decision to serve stored content; None if the content has been removed meanwhile."""
+        """Build the response for a decision to serve a stored response.
+
+        Returns None if the store has removed the content meanwhile.
+        """
         ready = self._ready_responses.get(serve.stored.name)
         if ready is not None and ready[0] is serve:
             self._store.touch(serve.stored)
@@ -283,10 +286,10 @@ class CachingProxy(Proxy):
     async def _fetch(
         self, routed: RoutedRequest, forward: Forward, stored: tuple[StoredResponse, ...], inbound: Inbound
     ) -> Response:
-        """Forward a request and return the response, collapsed with concurrent requests for the same URI if possible.
+        """Forward a request and return the response.
 
-        `stored` are the responses that were stored when the cache decided to forward; if others are stored now, it
-        decides again.
+        Concurrent requests for the same URI are collapsed into one if possible. `stored` are the responses that were
+        stored when the cache decided to forward; if others are stored now, it decides again.
         """
         if self._store.find(routed.key) != stored:
             # Another response has been stored since the decision: decide again.
@@ -463,10 +466,9 @@ class CachingProxy(Proxy):
     def _store_content(
         self, outcome: Outcome, arrival: BodyStream, collapsed: CollapsedRequest | None, may_store: bool
     ) -> bool:
-        """Start storing arriving content, if `may_store`, while it is relayed.
+        """Start storing the arriving content, if `may_store`, while it is relayed to the client.
 
-        Return False if the content cannot be relayed, because stored content that it should be combined with was
-        removed.
+        Returns False if the response cannot be relayed: it is to be combined with stored content that has been removed.
         """
         received = outcome.received
         if received.store is None or not (may_store or received.relays_pieces):
@@ -510,7 +512,7 @@ class CachingProxy(Proxy):
         return ConcatenatedBody(bodies)
 
     def _duplicate(self, outcome: Outcome, arrival: BodyStream) -> StreamedBody:
-        """Duplicate the arriving content: one copy becomes outcome.content, the other is returned."""
+        """Duplicate the arriving content for two readers: one copy becomes outcome.content, the other is returned."""
         both = CacheFill(arrival, None)
         outcome.content = both.reader()
         branch = both.reader()
@@ -520,7 +522,7 @@ class CachingProxy(Proxy):
     # Responses to clients.
 
     def _relay(self, routed: RoutedRequest, outcome: Outcome) -> Response:
-        """Build the response for the client whose request was forwarded."""
+        """Build the response for the client whose request was forwarded, from the outcome of the exchange."""
         serve = outcome.received.serve
         if serve is None:
             head = outcome.received.response

@@ -73,7 +73,7 @@ def route(request: Request, origin: Origin | None) -> Route:
 
 
 def normal_route(sent: Route) -> Route:
-    """Return a route with Host and target in normal form, as in the cache key (cache/keys.py)."""
+    """Return a route with Host and request target in normal form, as in the cache key (cache/keys.py)."""
     return Route(sent.origin, *normalised(b"http", sent.authority, sent.request_target))
 
 
@@ -340,7 +340,7 @@ def build_response(
 def switching_response(head: Response, body: StreamedBody, name: bytes) -> Response:
     """Build the 101 response that accepts WebSocket (RFC 6455 section 4.2.2), without the field Connection.
 
-    The server's connection adds that field.
+    The connection to the client adds that field when it sends the response.
     """
     kept = without_hop_by_hop(head.fields).lines_without(_REPLACED)
     lines = (*kept, (b"Via", via(head.version, name)), (b"Upgrade", WEBSOCKET))
@@ -348,7 +348,7 @@ def switching_response(head: Response, body: StreamedBody, name: bytes) -> Respo
 
 
 def buffered_content(body: FillReader | BodyStream) -> bytes | StreamedBody:
-    """Return the content as bytes if it is small and has arrived completely; otherwise return the body itself.
+    """Return small content that has arrived completely as bytes; return any other content unchanged, as a Body.
 
     Bytes are the cheapest form to send.
     """

@@ -1,9 +1,11 @@
-"""Record of invalidated cache keys: the response to a request sent before may be outdated (RFC 9111 section 4.4).
+"""Record of invalidated cache keys, to recognise responses that were requested before the invalidation (RFC 9111 4.4).
 
-invalidations = Invalidations()
-begun = invalidations.count             # before a request is sent
-invalidations.note(b"http://a/")        # meanwhile, POST to the same URI has succeeded
-invalidations.is_outdated(b"http://a/", begun)      # True: do not store the response
+    invalidations = Invalidations()
+    begun = invalidations.count             # before a GET is sent to the origin
+    invalidations.note(b"http://a/")        # meanwhile, a POST to the same URI has succeeded
+    invalidations.is_outdated(b"http://a/", begun)      # True: the response to the GET is not stored
+
+Such a response may have the state of the resource before the change.
 """
 
 # Number of keys kept. Beyond it all are dropped, and any response to a request sent before counts as outdated.
@@ -11,7 +13,7 @@ KEYS_KEPT = 4096
 
 
 class Invalidations:
-    """Record of the last invalidation of each cache key, in the order of their number `count`."""
+    """Record of the last invalidation of each cache key; `count` is the number of invalidations so far."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -27,5 +29,8 @@ class Invalidations:
         self._noted[key] = self.count
 
     def is_outdated(self, key: bytes, begun: int) -> bool:
-        """Return whether the response to a request, sent when `count` was `begun`, may precede an invalidation."""
+        """Return whether the response to a request may be outdated: `key` has been invalidated in the meantime.
+
+        `begun` is the value of `count` at the time when the request was sent.
+        """
         return begun < self._dropped_at or begun < self._noted.get(key, 0)

@@ -117,7 +117,7 @@ class UpstreamConnection(asyncio.Protocol):
         return self._core.persistent and not self._transport.is_closing()
 
     def close(self) -> None:
-        """Abort the connection, and the exchange on it."""
+        """Close the connection at once, and fail the exchange that is in progress on it."""
         self._transport.abort()
 
     def check(self, now: float) -> None:
@@ -136,7 +136,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._abort(UpstreamError(504, "timeout while receiving the origin's response"))
 
     def _origin_receives(self, now: float) -> bool:
-        """Return whether the origin still receives: the socket's send queue has changed since the last check."""
+        """Return whether the origin receives the request: the socket's send queue has changed since the last check."""
         before, self._queued_octets = self._queued_octets, send_queue_octets(self._transport.get_extra_info("socket"))
         if self._queued_octets != before:
             self._progressed_at = now
@@ -289,9 +289,9 @@ class UpstreamConnection(asyncio.Protocol):
         return UpstreamError(502, "the origin closed the connection before its response")
 
     def _note_keep_alive(self, response: Response) -> None:
-        """Shorten the idle timeout to below the origin's, which it announces in Keep-Alive.
+        """Set the idle timeout to less than the origin's own timeout, if the origin announces one in Keep-Alive.
 
-        This avoids sending a request on a connection that the origin is just closing.
+        So no request is sent on a connection that the origin is just closing.
         """
         for parameter in lower_tokens(response.fields.get(b"keep-alive")):
             name, _, value = parameter.partition(b"=")
@@ -353,9 +353,9 @@ class Pool:
         return await connection.send_request(request, content, on_interim)
 
     async def _connection(self, origin: Origin, is_new: bool) -> UpstreamConnection:
-        """Return an idle connection to the origin, or open one if none is idle or `is_new` is set.
+        """Return an idle connection to the origin; open a new one if none is idle, or if `is_new` is set.
 
-        Wait while the pool is full; raises UpstreamError 504 after the connect timeout.
+        Waits while the pool is full; raises UpstreamError 504 after the connect timeout.
         """
         try:
             async with asyncio.timeout(self._limits.connect_s):

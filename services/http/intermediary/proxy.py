@@ -102,16 +102,19 @@ class Metrics:
 
 
 def _sent_length(request: Request, content: BodyStream) -> int | None:
-    """Return the length of a request's content; None to forward it chunked, with its trailers if there are any."""
+    """Return the length in octets with which a request's content is forwarded.
+
+    Returns None if the content is forwarded chunked, with its trailers, if any.
+    """
     length = content_length(request.fields)
     # RFC 9112 section 6.1: an origin of HTTP/1.0 does not understand chunked, so that a length that is known is sent.
     return content.size_octets if length is None and not len(content.trailers) else length
 
 
 class Proxy:
-    """Forward or reverse proxy without a cache.
+    """Forward or reverse proxy without a cache, called for each request by an HTTPServer.
 
-    An HTTPServer calls it as its relay for each request (server/inbound.py).
+    The HTTPServer calls it as a relay: as soon as the head of a request has arrived (server/inbound.py).
     """
 
     def __init__(
@@ -156,7 +159,7 @@ class Proxy:
         return LazyResponse(self._forward, routed, inbound) if routed.upgrade else self.respond(routed, inbound)
 
     def respond(self, routed: RoutedRequest, inbound: Inbound) -> EventualResponse:
-        """Forward a request, and return an awaitable of the response; a subclass with a cache may respond itself."""
+        """Forward a request, and return an awaitable of the response; CachingProxy overrides this method."""
         return LazyResponse(self._forward, routed, inbound)
 
     def route(self, request: Request) -> Route:
@@ -199,7 +202,10 @@ class Proxy:
         return routed
 
     def _own_response(self, request: Request) -> Response | None:
-        """Return the response to a request for this proxy itself, such as its metrics; None for other requests."""
+        """Return the response to a request that the proxy answers itself, such as one for its counters.
+
+        Returns None for others.
+        """
         if request.request_target == self.settings.status and request.method in (b"GET", b"HEAD"):
             fields = Fields(((b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")))
             return Response(200, fields, json.dumps(self.status()).encode("ascii") + b"\n")
@@ -251,7 +257,7 @@ class Proxy:
         return await self.pool.exchange(routed.route.origin, sent, content, on_interim)
 
     def failure(self, routed: RoutedRequest, error: UpstreamError) -> Response:
-        """Log an exchange that failed, and return the error page for the client."""
+        """Log an exchange with an origin that failed, and return the error page for the client."""
         self.metrics.failures += 1
         self._log.write("failure", uri=routed.key, status=error.status, reason=error.detail)
         return page_response(error.status, f"{error.detail[:1].upper()}{error.detail[1:]}.")

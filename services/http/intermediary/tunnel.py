@@ -27,7 +27,7 @@ from lab7.services.http.urls import Origin
 class TunnelEnd(asyncio.Protocol):
     """One of the two connections that a tunnel joins.
 
-    Octets received on it are written to the opposite end, `other`.
+    Octets received on this connection are written to the opposite end, `other`.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class TunnelEnd(asyncio.Protocol):
         self.forget()
 
     def forget(self) -> None:
-        """Unregister this end from the server; an end at the origin has nothing to unregister."""
+        """Unregister this end from the server; an end at the origin is not registered."""
 
     def write(self, data: bytes) -> None:
         """Send octets, unless the connection is closing."""
@@ -162,7 +162,10 @@ class ClientEnd(TunnelEnd):
 
 
 class StreamEnd(TunnelEnd):
-    """Client's end of a tunnel on one HTTP/2 stream (RFC 8441); `body` has the octets to send to the client."""
+    """Client's end of a tunnel over HTTP/2, which is one stream (RFC 8441).
+
+    `body` has the octets to send to the client.
+    """
 
     def __init__(self, hold: Callable[[bool], None], idle_s: float, now: float) -> None:
         """Create the end; `hold` is called with True to pause the octets from the client, with False to resume them."""
@@ -203,7 +206,7 @@ class StreamEnd(TunnelEnd):
         self._stream.fail("the other end of the tunnel was reset")
 
     def pause(self, is_paused: bool) -> None:
-        """Pause or resume the client's octets."""
+        """Pause or resume the octets from the client, as the opposite end requires."""
         self._hold(is_paused)
 
     def is_idle(self, now: float) -> bool:
@@ -225,7 +228,7 @@ class StreamEnd(TunnelEnd):
 
 
 class Tunnel(Takeover):
-    """Response body that turns the client's connection or HTTP/2 stream into a tunnel to a connected far end."""
+    """Response body that turns the client's connection or HTTP/2 stream into a tunnel to a connected destination."""
 
     def __init__(self, far: TunnelEnd, idle_s: float) -> None:
         super().__init__()

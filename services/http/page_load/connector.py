@@ -52,7 +52,7 @@ class LoadLimits:
 
 @dataclass(slots=True)
 class Fetched:
-    """Completely received response: Link, ObjectReport and header fields; its content has gone to a callback."""
+    """A completely received response: Link, ObjectReport and header fields; the content was passed to a callback."""
 
     link: Link
     report: ObjectReport
@@ -78,7 +78,7 @@ class IncomingResponse:
 
 
 def page_request(link: Link, version: Version, extra: Sequence[FieldLine] = ()) -> Request:
-    """Return the GET request for an object; `extra` are the header fields that only some strategies send."""
+    """Return the GET request for an object of a page; `extra` are additional header fields, such as Upgrade."""
     lines = ((b"Host", link.origin.authority), (b"User-Agent", USER_AGENT), (b"Accept", b"*/*"), *extra)
     return Request(b"GET", link.request_target, Fields(lines), version)
 
@@ -116,7 +116,7 @@ class NetworkStream:
 
 
 class Connector:
-    """Opener of one page load's connections: holds the clock, limits, resolved addresses and connection reports."""
+    """Opener of connections for one page load; holds the clock, limits, resolved addresses and connection reports."""
 
     def __init__(self, limits: LoadLimits, trust: Trust | None = None) -> None:
         self.limits = limits

@@ -1,7 +1,8 @@
 """Page-load strategies of HTTP/1, one function each: serial, parallel, persistent, pipelined.
 
-RFC 9112 sections 9.3 (persistence), 9.3.2 (pipelining, with retries of unanswered requests) and 9.4 (concurrency).
-The strategies are compared in strategies.py.
+Each function fetches the objects of a page with its own number of connections and order of requests. RFC 9112 sections
+9.3 (persistence), 9.3.2 (pipelining, with retries of unanswered requests) and 9.4 (concurrency). strategies.py compares
+the load times of all strategies.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ async def _fetch_alone(load: LoadState, link: Link, sink: Sink | None = None) ->
 
 
 async def single(load: LoadState) -> None:
-    """Fetch the URL alone by HTTP/1.1, without the objects of the page."""
+    """Load one URL by HTTP/1.1, without parsing it for embedded objects."""
     async with connect(load.connector, load.link.origin) as connection:
         load.fetched.append(single_response(load.link, await connection.exchange([load.link], HTTP_1_1, load.sink)))
 
@@ -48,7 +49,7 @@ async def parallel(load: LoadState) -> None:
 
 
 class Http1Connections:
-    """Persistent HTTP/1.1 connections of a page load, one per origin. One that the server has closed is replaced."""
+    """Persistent HTTP/1.1 connections of a page load, one per origin; a connection closed by the server is replaced."""
 
     def __init__(self, connector: Connector, stack: AsyncExitStack) -> None:
         self._connector = connector
@@ -64,7 +65,7 @@ class Http1Connections:
         return connection
 
     def add(self, origin: Origin, connection: Http1Connection) -> None:
-        """Add an open connection, to be used for its origin."""
+        """Add a connection that is already open, to be used for requests to its origin."""
         self._open[origin] = connection
 
 

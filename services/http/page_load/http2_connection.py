@@ -95,8 +95,8 @@ class Http2Connection:
     async def fetch(self, links: Sequence[Link], sink: Sink | None = None) -> list[Fetched | None]:
         """Request all links that the server has not promised to push, and return the responses in the order of `links`.
 
-        None stands for a request that the server has not processed, so that it may be retried. Content is passed to
-        `sink`. Raises LoadError for an incomplete response.
+        For a request that the server has not processed, so that it may be retried, the list has None. Content is passed
+        to `sink`. Raises LoadError for an incomplete response.
         """
         streams: dict[int, int] = {}
         waiting = list(range(len(links)))
@@ -116,7 +116,7 @@ class Http2Connection:
     def _send_requests(
         self, links: Sequence[Link], waiting: list[int], streams: dict[int, int], sink: Sink | None
     ) -> list[int]:
-        """Send as many requests as the server allows, in one write; return the indices of the links left."""
+        """Send requests for links in one write, as many as the server allows; return the indices of the links left."""
         request_s = self._connector.elapsed_s()
         left: list[int] = []
         for index in waiting:

@@ -1,7 +1,8 @@
 """Page-load strategies of HTTP/2, one function each: multiplexed, pushed, upgraded from HTTP/1.1.
 
-RFC 9113 sections 3.3 (prior knowledge), 5.1.2 (limit of concurrent streams), 6.8 and 8.7 (retries of unprocessed
-requests) and 8.4 (push); RFC 7540 section 3.2 (Upgrade: h2c). The strategies are compared in strategies.py.
+Each function fetches the objects of a page over one HTTP/2 connection per origin. RFC 9113 sections 3.3 (prior
+knowledge), 5.1.2 (limit of concurrent streams), 6.8 and 8.7 (retries of unprocessed requests) and 8.4 (push); RFC 7540
+section 3.2 (Upgrade: h2c). strategies.py compares the load times of all strategies.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from lab7.services.http.urls import Link, Origin
 
 
 class Http2Connections:
-    """HTTP/2 connections of a page load, one per origin. One that the server has closed is replaced."""
+    """HTTP/2 connections of a page load, one per origin; a connection closed by the server is replaced."""
 
     def __init__(self, connector: Connector, stack: AsyncExitStack, push: bool = False) -> None:
         self._connector = connector
@@ -36,7 +37,7 @@ class Http2Connections:
         return connection
 
     def add(self, origin: Origin, connection: Http2Connection) -> None:
-        """Add an open connection, to be used for its origin."""
+        """Add a connection that is already open, to be used for requests to its origin."""
         self._open[origin] = connection
         self._stack.callback(connection.send_goaway)
 
@@ -109,7 +110,7 @@ async def upgraded(load: LoadState) -> None:
 
 
 async def _continue_in_http1(load: LoadState, stack: AsyncExitStack, first: Http1Connection) -> None:
-    """Load the objects as strategy 1.1-persistent does, on the connection that is already open."""
+    """Load the objects by HTTP/1.1 on the connection that is already open, each after the previous response."""
     connections = Http1Connections(load.connector, stack)
     connections.add(load.link.origin, first)
     for link in load.links():

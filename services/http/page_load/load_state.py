@@ -1,4 +1,7 @@
-"""State of a page load, shared by the strategies: base page, objects fetched, concurrent tasks."""
+"""State of a page load: base page, links to its objects, objects fetched, and the maximum number of connections.
+
+The functions that load a page (http1_strategies.py, http2_strategies.py) read and change this state.
+"""
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
@@ -12,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class LoadState:
-    """State of one page load, which its strategy updates: the connector, the base page, and the responses so far."""
+    """State of one page load: the connector, the link to the page, the base page, and the responses so far."""
 
     def __init__(self, connector: Connector, link: Link, parallel: int, sink: Sink | None) -> None:
         self.connector = connector
@@ -44,7 +47,7 @@ class LoadState:
         return links
 
     def links_by_origin(self) -> dict[Origin, list[Link]]:
-        """Return Links to the objects of the base page, in document order, as lists keyed by origin."""
+        """Return links to the objects of the base page, in document order, as lists keyed by origin."""
         groups: dict[Origin, list[Link]] = {}
         for link in self.links():
             groups.setdefault(link.origin, []).append(link)
@@ -52,7 +55,10 @@ class LoadState:
 
 
 def single_response(link: Link, fetched: Sequence[Fetched]) -> Fetched:
-    """Return the first response in `fetched`; raises LoadError if there is none: the server closed the connection."""
+    """Return the first response in `fetched`.
+
+    Raises LoadError if it is empty because the server closed the connection.
+    """
     if not fetched:
         raise LoadError(f"{link.url} was not loaded: the server closed the connection")
     return fetched[0]

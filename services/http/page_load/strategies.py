@@ -80,11 +80,11 @@ async def load_page(
     sink: Sink | None = None,
     trust: Trust | None = None,
 ) -> PageReport:
-    """Load a page by one of STRATEGIES and return the report; times are the event loop's, in seconds since the start.
+    """Load a page and its objects by a strategy in STRATEGIES.
 
-    `parallel` limits the connections of 1.0-parallel. `sink`, if given, gets the content of a `single` load. `trust`
-    has the trust anchors for https. Raises LoadError if any object gets no complete response, and KeyError for an
-    unknown strategy.
+    Return the PageReport, with times in seconds since the start. `parallel` limits the connections of 1.0-parallel.
+    `sink`, if given, gets the content of a `single` load. `trust` has the trust anchors for https. Raises LoadError if
+    any object gets no complete response, and KeyError for an unknown strategy.
     """
     run = STRATEGIES[strategy]
     load = LoadState(Connector(limits or LoadLimits(), trust), _parsed(url), parallel, sink)
@@ -111,9 +111,9 @@ OBJECT_STRATEGIES: dict[str, Callable[[Connector, Sequence[Link]], Awaitable[lis
 async def load_objects(
     urls: Sequence[str], strategy: str, *, limits: LoadLimits | None = None, trust: Trust | None = None
 ) -> PageReport:
-    """Request all `urls` of one origin at once on one connection, without loading a page; report them in that order.
+    """Request all `urls` of one origin at once on one connection, and return the report in the order of the URLs.
 
-    Content is not parsed for links. The strategy is one of OBJECT_STRATEGIES. Raises LoadError as load_page() does,
+    The content is not parsed for links. The strategy is one of OBJECT_STRATEGIES. Raises LoadError as load_page() does,
     also for URLs of several origins, and KeyError for another strategy.
     """
     run = OBJECT_STRATEGIES[strategy]

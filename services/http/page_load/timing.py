@@ -1,4 +1,4 @@
-"""Reports of a page load: one record per object and per connection, with times in seconds since the start."""
+"""Reports of a page load: one record per object and per connection, times in seconds since the start of the load."""
 
 from dataclasses import asdict, dataclass
 

@@ -19,7 +19,7 @@ BUFFER_OCTETS = 262_144
 
 
 class BodyStream(StreamedBody):
-    """Streamed message content with one writer and one reader.
+    """Streamed message content in a bounded buffer, with one writer and one reader.
 
     `on_room` is called when the buffer has room again after `is_full` was true, `on_close` if the reader closes early.
     """
@@ -60,7 +60,7 @@ class BodyStream(StreamedBody):
         return self.is_complete or self._error is not None or self._is_closed
 
     def feed(self, data: bytes) -> None:
-        """Append content, whatever the size of the buffer; the writer keeps it bounded by pausing while `is_full`."""
+        """Append content to the buffer, even if it is full; the writer must pause while `is_full` is true."""
         if not self.is_over and data:
             self._pieces.append(data)
             self._buffered += len(data)

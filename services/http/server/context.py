@@ -85,7 +85,7 @@ class Limits:
 
 
 class ServerContext:
-    """State shared by all connections of one server: limits, log, clock, counters, and the handler or relay.
+    """State shared by all connections of one HTTP server: limits, log, clock, counters, and the handler or relay.
 
     A handler is called with complete requests, a relay (such as a proxy) as soon as a request's head has arrived.
     """
@@ -103,7 +103,7 @@ class ServerContext:
         takes_websocket: bool = False,
         keeps_http_1_0: bool = True,
     ) -> None:
-        """Create a context from the parameters of HTTPServer, which documents them; `bounds` are its limits."""
+        """Create a context; the parameters are those of HTTPServer, which documents them; `bounds` are the limits."""
         self.takes_websocket = takes_websocket
         self.keeps_http_1_0 = keeps_http_1_0
         self.limits = bounds
@@ -141,7 +141,7 @@ class ServerContext:
         return answer if isinstance(answer, Response) else LazyResponse(self._guarded, answer)
 
     def refuse(self, request: Request) -> Response | None:
-        """Return the error response that a request's head alone causes; None if the head is valid."""
+        """Return the error response to a request that is invalid by its head alone; None if the head is valid."""
         try:
             return None if self._refusal is None else self._refusal(request)
         except Exception as error:

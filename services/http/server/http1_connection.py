@@ -177,7 +177,7 @@ class Http1Connection(asyncio.Protocol):
     # Called by the server.
 
     def check_deadline(self, now: float) -> None:
-        """Handle an expired deadline: extend it if the transfer has progressed, else send 408, close or abort."""
+        """Handle an expired deadline: extend it if the transfer has progressed; else send 408, or close, or abort."""
         if now < self.deadline:
             return
         unsent = self._transport.get_write_buffer_size()
@@ -194,9 +194,10 @@ class Http1Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _is_blocked_elsewhere(self, unsent: int) -> bool:
-        """Return whether this side, not the client, delays a transfer.
+        """Return whether the delay of a transfer is not caused by the client.
 
-        The content of the response has not arrived from its source, or the buffer of request content is full.
+        This is the case if the content of the response has not arrived from its source, or if the buffer of request
+        content is full.
         """
         if self._response_body is not None:
             return self._is_starved and unsent == 0
@@ -219,7 +220,10 @@ class Http1Connection(asyncio.Protocol):
         self._transport.abort()
 
     def evict(self) -> None:
-        """Close the connection to make room for another client, with a last response if one can still be sent."""
+        """Close the connection to make room for another client.
+
+        Send a last response first if that is still possible.
+        """
         if self._response_body is not None:
             self._abort_response("evicted: the connection limit is reached")
         elif self._task is not None:
@@ -263,7 +267,7 @@ class Http1Connection(asyncio.Protocol):
             self.deadline = now + self._context.limits.head_s
 
     def _continue(self) -> None:
-        """Handle pipelined requests that are buffered, once the previous response is complete."""
+        """Handle the next buffered request of a pipeline, once the previous response is complete."""
         self._batch = 0
         if self._can_continue():
             self._begun = self._context.now()
@@ -511,7 +515,7 @@ class Http1Connection(asyncio.Protocol):
             self._transport.write_eof()
 
     def _fail_request_body(self, reason: str) -> None:
-        """Fail the request's content: its reader gets OSError with `reason`."""
+        """End the request's content with an error: its reader gets OSError with `reason`."""
         body, self._request_body = self._request_body, None
         if body is not None:
             body.fail(reason)
@@ -549,7 +553,7 @@ class Http1Connection(asyncio.Protocol):
     # Phase, deadline and reading.
 
     def _update_phase(self) -> None:
-        """Update the connection's phase, deadline and reading state after input or output."""
+        """Set the connection's phase and deadline after input or output; pause or resume reading if needed."""
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
         waiting = self._core.unparsed_octets
@@ -564,7 +568,10 @@ class Http1Connection(asyncio.Protocol):
         self._set_reading(waiting <= UNPARSED_OCTETS and not is_full)
 
     def _await_client(self) -> None:
-        """Wait, with a deadline, until the client has received its responses; delay its pipelined requests."""
+        """Set phase and deadline for the wait until the client has received its responses.
+
+        Pipelined requests wait as well.
+        """
         if self.phase is not Phase.ANSWER:
             self.phase = Phase.ANSWER
             self.deadline = self._context.now() + self._context.limits.stall_s

@@ -187,7 +187,7 @@ class Http2Connection(asyncio.Protocol):
     # From events to responses.
 
     def _receive(self, data: bytes) -> None:
-        """Parse received octets and handle requests, until too many octets of responses are buffered."""
+        """Parse received octets and handle the requests, until the limit of buffered response octets is reached."""
         events = self._core.receive_data(data, self._context.now())
         while events:
             for event in events:
@@ -225,7 +225,7 @@ class Http2Connection(asyncio.Protocol):
             self._respond(event.stream_id, refusal)
 
     def _send_interim(self, stream_id: int, response: Response) -> None:
-        """Send a 1xx response; one that HTTP/2 cannot express is dropped, since the final one may still be good."""
+        """Send a 1xx response; if HTTP/2 cannot express it, drop it, since the final response does not depend on it."""
         try:
             self._core.send_interim(stream_id, response)
         except LocalProtocolError as error:
@@ -281,7 +281,7 @@ class Http2Connection(asyncio.Protocol):
         return Response(200, response.fields.without(HANDSHAKE_OF_HTTP_1), tunnel.body)
 
     def _pass_on(self, event: TunnelData) -> None:
-        """Forward octets from the client to their tunnel.
+        """Forward octets that the client has sent on a tunnel's stream to the tunnel.
 
         Until the tunnel is open, they are buffered; the stream window bounds the buffer.
         """
@@ -311,7 +311,7 @@ class Http2Connection(asyncio.Protocol):
         return self._tunnels.pop(stream_id, None)
 
     def _respond_with_pushes(self, event: RequestReceived, response: Response) -> None:
-        """Promise the objects of a page, then send the page, then the objects (RFC 9113 section 8.4.1)."""
+        """Promise the objects of an HTML page, then send the page, then its objects (RFC 9113 section 8.4.1)."""
         pushed = list(self._push(event, response)) if self._context.push else []
         self._respond(event.stream_id, response)
         for stream_id, answer in pushed:
@@ -335,7 +335,7 @@ class Http2Connection(asyncio.Protocol):
     # From responses to the socket.
 
     def _schedule(self) -> None:
-        """Schedule further parsing or sending for the event loop's next iteration, after other connections."""
+        """Schedule further parsing and sending for the next iteration of the event loop, after other connections."""
         if not self._is_scheduled:
             self._is_scheduled = True
             self._context.loop.call_soon(self._resume)
@@ -350,7 +350,10 @@ class Http2Connection(asyncio.Protocol):
             self._advance()
 
     def _advance(self) -> None:
-        """Write frames that are ready to the socket, log closed streams, then update phase, deadline and reading."""
+        """Write the frames that are ready to the socket, and log closed streams.
+
+        Then update phase, deadline and reading.
+        """
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
         if self._core.can_produce and not self._write_paused:
@@ -368,7 +371,10 @@ class Http2Connection(asyncio.Protocol):
         self._update_phase()
 
     def _update_phase(self) -> None:
-        """Update phase, idle deadline and reading after input or output; close if nothing is left to do."""
+        """Set the connection's phase and idle deadline after input or output; pause or resume reading if needed.
+
+        The connection is closed if nothing is left to do.
+        """
         core = self._core
         if core.is_over or (core.is_stopped and not core.open_streams):
             self._linger()

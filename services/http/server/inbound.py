@@ -13,7 +13,7 @@ from lab7.services.http.server.body_stream import BodyStream
 
 
 class Inbound(Protocol):
-    """Interface of a request in progress, for a proxy: arriving content, client address, interim responses."""
+    """Interface by which a proxy accesses a request in progress: content, client address, interim responses."""
 
     @property
     def content(self) -> BodyStream | None:
@@ -31,7 +31,7 @@ class Inbound(Protocol):
 
 
 class BufferedRequest:
-    """Request with complete content: over HTTP/2 the server buffers the content before it calls a proxy."""
+    """Request whose content is complete: over HTTP/2 the server buffers the content before it calls a proxy."""
 
     def __init__(self, content: bytes, trailers: Fields, peer: str, send_interim: Callable[[Response], None]) -> None:
         self.content: BodyStream | None = None

@@ -1,4 +1,7 @@
-"""Phases of a client's connection to the HTTP server, each with its own time limit; common to all HTTP versions."""
+"""Phases of a client's connection to an HTTP server: idle, request, response, lingering close; for HTTP/1 and HTTP/2.
+
+Each phase has its own time limit, after which the server closes the connection.
+"""
 
 from enum import Enum, auto
 

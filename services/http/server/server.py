@@ -1,10 +1,11 @@
-"""HTTP server on asyncio: the server, whose connections are those of http1_connection.py and http2_connection.py.
+"""HTTP server on asyncio for HTTP/1 and HTTP/2: creates a connection object for each accepted TCP connection.
 
     server = HTTPServer(handler, log, time.time)
     await shell.open_tcp(server.protocol, connections=server.connections)     # shell: the service's runtime
 
-`handler` is a function of a Request and its content that returns a Response, or an awaitable of one. When all
-connections are in use, services/connections.py decides which one is evicted for a new one.
+`handler` is a function of a Request and its content that returns a Response, or an awaitable of one. The connection
+classes are in http1_connection.py and http2_connection.py. When all connections are in use, services/connections.py
+decides which one is evicted for a new one.
 """
 
 from collections.abc import Callable, Iterable
@@ -38,11 +39,11 @@ class HTTPServer:
     ) -> None:
         """Create a server without listening sockets; protocol() is the factory for its connections.
 
-        `handler` is called with complete requests. If there is a `relay`, it gets all requests instead, as soon as
-        their heads have arrived. `refusal` returns the error response that a request's head alone causes, or None; the
-        response is sent instead of 100 Continue. `push` enables server push of a page's objects to HTTP/2 clients that
-        permit it. `takes_websocket` means that the relay forwards WebSocket, so that HTTP/2 clients may use it.
-        `keeps_http_1_0` is False for a forward proxy, which closes connections to HTTP/1.0 clients.
+        `handler` is called with complete requests. If there is a `relay`, it is called instead, as soon as the head of
+        a request has arrived. `refusal` is a function of a request's head that returns an error response, or None for a
+        valid head; the error is sent instead of 100 Continue. `push` enables server push of a page's objects to HTTP/2
+        clients that permit it. `takes_websocket` means that the relay forwards WebSocket, so that HTTP/2 clients may
+        use it. `keeps_http_1_0` is False for a forward proxy, which closes connections to HTTP/1.0 clients.
         """
         limits = bounds or Limits()
         self.context = ServerContext(

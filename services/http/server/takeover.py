@@ -39,7 +39,10 @@ class StreamTakeover(Protocol):
 
 
 class Takeover(StreamedBody):
-    """Response body that takes over the connection or stream after the head, such as a tunnel (RFC 9110 9.3.6)."""
+    """Response body after which another protocol, such as a tunnel, takes over the connection or stream.
+
+    RFC 9110 section 9.3.6.
+    """
 
     def take_over(self, context: ServerContext, transport: asyncio.Transport, slot: Slot, octets: bytes) -> Served:
         """Return the object that serves the connection from here on; `octets` were received after the request."""

@@ -31,7 +31,7 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def blocks(octets: int) -> int:
-    """Return the disk space of a file with `octets` octets: its size rounded up to full blocks, in octets."""
+    """Return the disk space that a file of `octets` octets occupies: its size rounded up to full blocks, in octets."""
     return -(-octets // BLOCK_OCTETS) * BLOCK_OCTETS
 
 

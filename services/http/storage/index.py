@@ -1,7 +1,7 @@
 """Index of stored responses by cache key, with accounting of memory and disk space, limits, and LRU eviction.
 
-    index.add(entry)           -> the entries removed for it: replaced ones; the LRU variant of a URI above its limit
-    index.make_room()          -> the entries evicted so that all limits hold again
+    index.add(entry)           -> the entries that it replaces; if the URI has too many variants, also the LRU variant
+    index.make_room()          -> the entries evicted until memory and disk space are within their limits
     index.find(b"http://a/")   -> the stored responses of a URI, the newest first
 
 The cache key is the URI (RFC 9111 section 2). Variants of one URI differ in the request fields that Vary nominates
@@ -24,7 +24,7 @@ SameKey = Callable[[StoredResponse, StoredResponse], bool]
 
 @dataclass(frozen=True, slots=True)
 class IndexLimits:
-    """Limits of all entries together: octets in memory and on disk (0: no disk), entries, and variants of one URI."""
+    """Limits of the whole store: octets in memory and on disk (0: no disk), entries, and responses of one URI."""
 
     memory_octets: int = limits.MEMORY_OCTETS
     disk_octets: int = 0
@@ -107,7 +107,11 @@ class Index:
             self._held.move_to_end(name)
 
     def add(self, entry: Entry) -> list[Entry]:
-        """Add an entry; remove and return those it replaces, and one more if its URI has too many variants."""
+        """Add an entry.
+
+        Remove the entries that it replaces, and one more if its URI then has too many stored responses. Returns the
+        removed entries.
+        """
         stored = entry.stored
         before, dropped = self.find(stored.uri), list[Entry]()
         if before:
@@ -138,7 +142,7 @@ class Index:
         self.touch(stored.name)
 
     def hold(self, entry: Entry, content: bytes) -> None:
-        """Keep the content of an entry in memory, in addition to its file."""
+        """Keep the content of an entry, which is in a file, in memory as well."""
         self._count(entry, -1)
         entry.content = content
         self._count(entry, 1)

@@ -146,7 +146,7 @@ def verify_content(descriptor: int, size_octets: int, checksum: int | None) -> N
 
 
 class WriterState(Enum):
-    """State of a StoreWriter: content arriving, complete (committed), or aborted."""
+    """State of a StoreWriter: content is arriving, the response is committed (stored), or it was aborted."""
 
     ARRIVING = auto()
     COMPLETE = auto()
@@ -228,7 +228,10 @@ class StoreWriter:
         return reader
 
     def forget(self, reader: "StoreReader") -> None:
-        """Unregister a closed reader. After commit() or abort(), the content file is closed with the last reader."""
+        """Remove a closed reader from the writer's list.
+
+        After the end of writing, the last removal closes the content file.
+        """
         self._readers.discard(reader)
         self._close_unread()
 
@@ -236,7 +239,7 @@ class StoreWriter:
 
     @property
     def held(self) -> bytes | bytearray | None:
-        """Content that has arrived so far, if it is in memory; None if it is in a file."""
+        """The content that has arrived so far, as bytes, if it is in memory; None if it is in a file."""
         if not isinstance(self.content, MemoryContent):
             return None
         octets = self.content.octets
@@ -270,9 +273,9 @@ class StoreWriter:
         self._wake()
 
     def _has_room(self, size: int, more: int) -> bool:
-        """Reserve space for `more` octets, which make the content `size` octets long; return False if there is no room.
+        """Reserve space for `more` octets, by which the content grows to `size` octets.
 
-        Content that becomes too large for memory is moved to a file. Raises OSError.
+        Return False if there is no room. Content that becomes too large for memory is moved to a file. Raises OSError.
         """
         if size > self._space.object_octets:
             return False
@@ -356,7 +359,7 @@ _NOT_NOW = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Statistics of a store: entries, octets and writers at present; counters of events since the start."""
+    """Statistics of a store: present numbers of entries, octets and writers; counters of events since the start."""
 
     entries: int
     memory_octets: int
@@ -455,7 +458,10 @@ class Store:
         return self._open(stored, _segments(stored, segments))
 
     def held(self, stored: StoredResponse, segments: Sequence[bytes | Span] | None = None) -> bytes | None:
-        """Return the content, or its `segments`, as bytes if it is small and in memory; None otherwise (use open())."""
+        """Return the content of a stored response, or its `segments`, as bytes if it is small and in memory.
+
+        Returns None otherwise; open() is then to be used.
+        """
         entry = self._index.get(stored.name)
         if entry is None or not isinstance(entry.content, bytes):
             return None
@@ -525,7 +531,10 @@ class Store:
     # The end of a writer.
 
     def _finish(self, writer: StoreWriter, stored: StoredResponse | None) -> bool:
-        """Store a writer's content as response `stored`, or discard it for None; return True if it is stored."""
+        """Store a writer's content as the response `stored`, or discard it if `stored` is None.
+
+        Returns True if the response is stored.
+        """
         if stored is None:
             self._discard(writer.stored.name)
         is_stored = stored is not None and self._keep(writer, stored)
@@ -573,7 +582,7 @@ class Store:
     def _write_files(self, stored: StoredResponse, checksum: int, held: bytes | bytearray | None) -> Entry | None:
         """Write a response's metadata, and content held in memory, to files.
 
-        Return the entry, None if the disk fails.
+        Returns the index entry of the response, None if the disk fails.
         """
         if self.folder is None:
             return Entry(stored, checksum, 0, held)

@@ -60,7 +60,7 @@ Outputs = Generator[Output, Any, None]
 
 @dataclass(frozen=True, slots=True)
 class ContinuationRequest:
-    """A command handler's request to send `prompt` ("+ ..."); it is answered with the next line from the client.
+    """A command handler's request for one more line from the client, after sending `prompt` ("+ ...").
 
     RFC 3501 section 7.5 for IMAP, RFC 5034 section 4 for POP3.
     """
@@ -73,7 +73,10 @@ Steps = Generator[Output | ContinuationRequest, Any, str]
 
 
 def continue_exchange(exchange: Exchange) -> Generator[ContinuationRequest, Any, Credentials]:
-    """Run a SASL exchange by continuation requests; return the client's credentials. Raises SASLError."""
+    """Run a SASL exchange, a generator of challenges, by continuation requests; return the client's credentials.
+
+    Raises SASLError.
+    """
     try:
         challenge = next(exchange)
         while True:

@@ -188,7 +188,7 @@ class Connection(asyncio.Protocol):
         self._woken.set()
 
     def eof_received(self) -> bool:
-        """Have the buffered input processed after the client's FIN; return True to keep the sending direction open.
+        """Let the session's task process the buffered input after the client's FIN; return True to keep sending.
 
         The value is False for TLS, which asyncio does not support on a half-closed connection.
         """
@@ -205,7 +205,7 @@ class Connection(asyncio.Protocol):
         self._slot.release()
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        """Close the connection when its task has ended; log the exception of a task that failed."""
+        """Close the connection after the end of its task; log the exception if the task failed."""
         if task.cancelled():
             # The task was cancelled before its first step, so it has run none of its code.
             self._say_farewell(self._farewell)
@@ -279,9 +279,9 @@ class Connection(asyncio.Protocol):
         return self._compression.inflate(data, INBOX_OCTETS) or None
 
     def _time(self, octets: int) -> None:
-        """Set the next deadline: the idle time-out after a complete command, a short extension after part of a command.
+        """Set the next deadline for input: the idle time-out after a complete command, or else a short extension.
 
-        Part of a command extends the deadline by its `octets` divided by the minimum input rate. The deadline for login
+        An incomplete command extends the deadline by its size divided by the minimum input rate. The deadline for login
         is never extended.
         """
         if not self._session.logged_in:
@@ -423,7 +423,7 @@ class AccessServer:
         return Connection(self.context, self._session(), slot)
 
     def protocol_of(self, session: Callable[[], Session]) -> Factory:
-        """Return a function like protocol() for a port whose connections get another session, from `session`."""
+        """Return a factory like protocol(), for a port on which each connection gets a session created by `session`."""
         return lambda slot: Connection(self.context, session(), slot)
 
     async def stop(self) -> None:

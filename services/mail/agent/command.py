@@ -127,7 +127,7 @@ def _save_message(options: argparse.Namespace, content: bytes) -> None:
 
 
 def _finish(options: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:
-    """Delete the message on the server if --delete is set; called after it has been shown or saved completely."""
+    """Delete the message on the server if --delete is set, after the message has been shown or saved completely."""
     if options.delete:
         mailbox.delete(options.number)
 
@@ -148,7 +148,7 @@ def _write(directory: Path, name: str, content: bytes) -> None:
 
 @contextmanager
 def _writing_to(directory: Path) -> Iterator[None]:
-    """Convert an OSError raised in the with block to AgentError: writing to a file failed, not the connection."""
+    """Convert an OSError in a `with` block to an AgentError about the file, which is no connection error."""
     try:
         yield
     except OSError as error:

@@ -88,7 +88,9 @@ def _octets(part: Message) -> bytes:
 
 
 def _text_part(text: str) -> Message:
-    """Build the text part; its encoding is 7bit if possible, else the shorter of quoted-printable and base64.
+    """Build the text part of a message, encoded as 7bit if possible, else as quoted-printable or base64.
+
+    Of the two, the shorter is used.
 
     RFC 2045 section 6.
     """

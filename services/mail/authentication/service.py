@@ -97,7 +97,7 @@ class Authentication:
         return [key for key in above if len(key.domain) == longest]
 
     async def _run(self, steps: Lookups[T], is_large: bool) -> T:
-        """Run a check and its DNS queries; return its result.
+        """Run a check, a generator of DNS queries, with its queries; return its result.
 
         After LOOKUPS_S seconds, the remaining queries are treated as timed out.
         """
@@ -118,7 +118,7 @@ class Authentication:
 
 
 def _advance(steps: Lookups[T], answer: Answer | None) -> tuple[Lookup | None, list[T]]:
-    """Pass an answer (None at the start) to a check, which is a generator of DNS lookups, and resume it.
+    """Resume a check, a generator of DNS lookups, with the answer to its last lookup (None at the start).
 
     Returns (next lookup, []), or (None, [result]) when the check is complete.
     """

@@ -44,7 +44,7 @@ class DispatcherContext:
 
 
 class Dispatcher:
-    """Dispatcher of all queued messages: each recipient ends as delivered or bounced."""
+    """Dispatcher of all queued messages: attempts delivery to each recipient until it is delivered or bounced."""
 
     def __init__(
         self, service: DispatcherContext, spool: Spool, accounts: Callable[[], Accounts], maildirs: Path
@@ -134,9 +134,9 @@ class Dispatcher:
             self._schedule_retry(entry, later, now)
 
     def defer(self, entry: Entry, recipients: Collection[int], reply: Reply, wait_s: float) -> bool:
-        """Record a failed attempt and the time of the next (`wait_s` from now) for the recipients at one remote domain.
+        """Record a failed attempt for the recipients of a message at one remote domain.
 
-        If the message has expired, bounce it and return False.
+        The next is in `wait_s` seconds. If the message has expired, bounce it and return False.
         """
         now = self._service.wall_clock()
         if self._service.schedule.is_expired(entry.accepted_s, now):
@@ -191,7 +191,7 @@ class Dispatcher:
             self._spool.remove(entry)
 
     def _conclude_delivery(self, entry: Entry, done: Sequence[int]) -> None:
-        """Record delivery to some recipients, and notify the sender of those for whom that was requested.
+        """Record the delivery to some recipients; send a success notification for those recipients that requested one.
 
         RFC 3461 sections 5.2.2 and 5.2.3. If the request was relayed, the next server reports on the delivery.
         """
@@ -226,9 +226,9 @@ class Dispatcher:
         self.dispatch(entry, recipients)
 
     async def _notify(self, entry: Entry, recipients: Sequence[int], condition: str) -> None:
-        """Queue a notification of failure or success and, in the same write, record the end of these deliveries.
+        """Queue a notification of failure or success; in the same write, record that these recipients are final.
 
-        Without a request for it (RFC 3461 section 4.1), or with the null reverse-path, there is no notification.
+        There is no notification if none was requested (RFC 3461 section 4.1), or for the null reverse-path.
         """
         change = Change(entry.id, recipients, {at: reply for at in recipients if (reply := entry.recipients[at].last)})
         reverse_path = entry.reverse_path
@@ -300,12 +300,12 @@ class Dispatcher:
 def expand(
     recipients: Sequence[Mailbox], accounts: Accounts, requests: Sequence[RecipientRequest] = ()
 ) -> list[Recipient]:
-    """Return the recipients after expansion of mailing lists and forwards, each once (RFC 5321 section 3.9).
+    """Return the recipients after expansion of mailing lists and forwards, without duplicates (RFC 5321 section 3.9).
 
     A list is an alias (section 3.9.1): the reverse-path is unchanged, and so are the DSN requests, of which `requests`
-    has one for each recipient, or none. A member that leads back to its list adds no
-    recipient. An alias that leads only back to itself (Accounts.loops) is itself a recipient, whose delivery fails, so
-    that every message has at least one recipient.
+    has one for each recipient, or none. A member that leads back to its list adds no recipient. An alias that leads
+    only back to itself (Accounts.loops) is itself a recipient, whose delivery fails, so that every message has at least
+    one recipient.
     """
     final: list[Recipient] = []
     seen: set[tuple[str, str]] = set()

@@ -41,7 +41,7 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class ReportedMessage:
-    """A message and the recipients on whom to report, who all failed or all succeeded.
+    """A message and some of its recipients to report in one notification, who all failed or all succeeded.
 
     `accepted_s`: seconds since 1970 UTC.
     """
@@ -137,7 +137,10 @@ def _recipient_block(recipient: Recipient) -> str:
 
 
 def _typed(mailbox: Mailbox) -> str:
-    r"""Return an address with its type: rfc822, or utf-8 with characters beyond ASCII as `\x{E9}` (RFC 6533)."""
+    r"""Format an address with its address type: rfc822, or utf-8 with `\x{E9}` for characters beyond ASCII.
+
+    RFC 6533.
+    """
     text = str(mailbox)
     return f"rfc822; {text}" if text.isascii() else f"utf-8; {_ascii(text)}"
 
@@ -180,7 +183,10 @@ def _reasons(reply: Reply) -> list[str]:
 
 
 def _quoted(reply: Reply) -> list[str]:
-    """Return the lines of a reply as SMTP sends them, of printable ASCII; of a long reply, the first and the last."""
+    """Return the lines of a reply as SMTP sends them, in printable ASCII.
+
+    Only the first and last ones of a long reply.
+    """
     *first, last = (line[:_QUOTED_CHARACTERS] for line in reply.to_wire().decode("ascii").splitlines())
     return [*first[: _QUOTED_LINES - 1], last]
 

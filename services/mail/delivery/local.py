@@ -68,7 +68,7 @@ class LocalMessage:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A message written to tmp/ but not renamed yet: the open file, its name in tmp/, and its final name."""
+    """A message written to a file in tmp/ and not renamed yet: the open file, its name in tmp/, its final name."""
 
     at: int
     descriptor: int
@@ -118,7 +118,7 @@ def _deliver_into(path: str, maildir: Maildir, messages: Sequence[LocalMessage])
 
 
 def _write(path: str, maildir: Maildir, message: LocalMessage, at: int, before_octets: int) -> _Written:
-    """Write a message to tmp/, without sync; raises MailboxFullError if it exceeds the quota.
+    """Write a message to a file in tmp/, without sync; raises MailboxFullError if it exceeds the quota.
 
     `at` is its position in the batch; `before_octets` is the size of the batch's earlier messages, which also count.
     """

@@ -50,7 +50,10 @@ class TLSPolicy(Protocol):
 
 
 class TLSPolicies(Protocol):
-    """Interface of a source of TLS policies; `smtp_context` is the TLS context for servers under an enforced policy."""
+    """Interface of a source of TLS policies.
+
+    `smtp_context` is the TLS context for SMTP connections to domains with an enforced policy.
+    """
 
     smtp_context: ssl.SSLContext
 
@@ -168,7 +171,7 @@ class Destination:
             self._start_workers()
 
     async def _run(self) -> None:
-        """Connect to the first host that accepts, and send the waiting messages over this connection."""
+        """Connect to the first host that accepts a connection, and send the waiting messages over it."""
         route = await self._remote.route(self.domain)
         if isinstance(route, Reply):
             self._fail(route)
@@ -264,7 +267,7 @@ class Destination:
             self._remote.report(job.entry, dict.fromkeys(job.recipients, reply))
 
     def _defer(self, reply: Reply) -> None:
-        """Schedule the destination's next retry; messages that have expired are bounced and removed from it."""
+        """Schedule the destination's next retry; messages that have expired are bounced, and no longer wait here."""
         self._is_up = False
         self._failures += 1
         wait_s = self._remote.schedule.wait_s(self._failures)

@@ -37,7 +37,7 @@ NO_ADDRESS = Reply(451, "The mail exchangers of the domain have no address", "4.
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A DNS query that the caller of find_route() has to make."""
+    """A DNS query that a sans-IO generator such as find_route() yields, to be sent by its caller."""
 
     name: Name
     rtype: int

@@ -31,7 +31,7 @@ def address_literal(address: str) -> str:
 def received_field(
     hello: str, address: str, hostname: str, protocol: str, queue_id: str, recipient: Mailbox | None, seconds: float
 ) -> bytes:
-    """Return a Received field; a `for` clause names the recipient unless there are several (RFC 5321 section 7.2)."""
+    """Return a Received field; its `for` clause names the recipient if there is only one (RFC 5321 section 7.2)."""
     lines = [
         f"Received: from {hello or 'unknown'} ({address_literal(address)})",
         f"\tby {hostname} with {protocol} id {queue_id}",

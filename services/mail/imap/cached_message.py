@@ -28,7 +28,7 @@ class CachedMessage:
         return self._octets
 
     def load(self, header_only: bool) -> None:
-        """Read the header or the whole message now: this call raises MessageGoneError and OSError, not a later use."""
+        """Read the header or the whole message now, so that MessageGoneError and OSError are raised here, not later."""
         _ = self.header_octets if header_only else self.octets
 
     @property

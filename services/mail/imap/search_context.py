@@ -15,7 +15,7 @@ from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
 
 @dataclass(slots=True)
 class SearchContext:
-    """A SEARCH with RETURN (UPDATE), and its current result `matches` (UIDs).
+    """A SEARCH with RETURN (UPDATE), whose result changes are notified; `matches` has the UIDs of the current result.
 
     `test` evaluates the search for a sequence number and UID.
     """

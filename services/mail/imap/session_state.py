@@ -139,7 +139,7 @@ class SessionState:
         return self.view
 
     def writable(self) -> View:
-        """Return the selected mailbox; raise NoError if it is read-only."""
+        """Return the selected mailbox if it may be changed; raise NoError if it is read-only."""
         view = self.selected()
         if view.read_only:
             raise NoError("The mailbox is read-only.", "READ-ONLY")

@@ -49,7 +49,7 @@ def _mailbox(content: CachedMessage, name: bytes) -> bytes:
 
 
 def _display(content: CachedMessage, name: bytes) -> bytes:
-    """Return the display name of the first address, otherwise mailbox@host (RFC 5957 section 3)."""
+    """Return the display name of a field's first address, or mailbox@host if it has none (RFC 5957 section 3)."""
     address = _first_address(content, name)
     if address is None:
         return b""

@@ -62,7 +62,7 @@ def _header_lines(part: Part) -> Iterator[str]:
 
 
 def _values(field: Field) -> Iterator[str]:
-    """Yield a field's decoded value, unfolded in two ways: one space per fold, and the original white space."""
+    """Yield the decoded value of a field twice: unfolded with one space per fold, and with the original white space."""
     value = field.value
     yield decode_words(value)
     if b"\n" in field.raw and field.exact != value:

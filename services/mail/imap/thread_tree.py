@@ -63,7 +63,7 @@ class Node:
 
     @property
     def first(self) -> ThreadMessage | None:
-        """The node's message, or the first child's message if it has none; the children must already be sorted."""
+        """The message of the node, or of its first child if it has none; the children must already be sorted."""
         if self.message is None and self.children:
             return self.children[0].message
         return self.message
@@ -81,7 +81,7 @@ def message_ids(value: bytes | None) -> list[bytes]:
 
 
 def threads_by_subject(messages: Iterable[ThreadMessage]) -> list[Node]:
-    """Thread messages by base subject (ORDEREDSUBJECT): the first of a subject is the parent of all later ones."""
+    """Group messages into threads by base subject (ORDEREDSUBJECT): the first message is the parent of all others."""
     roots: dict[str, Node] = {}
     for message in sorted(messages, key=lambda message: message.order):
         subject = message.subject.text.casefold()
@@ -94,7 +94,7 @@ def threads_by_subject(messages: Iterable[ThreadMessage]) -> list[Node]:
 
 
 def threads_by_references(messages: Iterable[ThreadMessage]) -> list[Node]:
-    """Thread messages by references (REFERENCES), in the six steps of RFC 5256 section 3; return the root nodes."""
+    """Group messages into threads by their references (REFERENCES, RFC 5256 section 3); return the root nodes."""
     roots = [node for node in _linked(messages) if node.parent is None]
     _prune(roots)
     _sort_children(roots)
@@ -105,7 +105,10 @@ def threads_by_references(messages: Iterable[ThreadMessage]) -> list[Node]:
 
 
 def _linked(messages: Iterable[ThreadMessage]) -> list[Node]:
-    """Link the nodes of all messages by References (step 1 of REFERENCES, RFC 5256 section 3); return all nodes."""
+    """Create the nodes of all messages, and link them by References; return the nodes.
+
+    Step 1 of REFERENCES, RFC 5256 section 3.
+    """
     nodes: dict[bytes, Node] = {}
     every: list[Node] = []
 

@@ -1,4 +1,8 @@
-"""Selected mailbox as announced to one IMAP client: sequence numbers, pending updates (RFC 3501 sections 5.2, 7)."""
+"""Selected mailbox as announced to one IMAP client: sequence numbers, pending updates (RFC 3501 sections 5.2, 7).
+
+Other sessions change the mailbox at any time, but the sequence numbers of a client change only when its session sends
+EXISTS and EXPUNGE. The view is the state that the client knows; its pending updates are the difference from the folder.
+"""
 
 import contextlib
 from bisect import bisect_left, bisect_right
@@ -162,7 +166,7 @@ class View:
         return b"FLAGS " + encoder.flag_list(self.flags(uid))
 
     def mark_sent(self, uid: int) -> None:
-        """Record that the client knows a message's current flags."""
+        """Record that the present flags of a message have been sent to the client."""
         self._record(uid, self.folder.message(uid).flags)
 
     def _record(self, uid: int, flags: frozenset[str]) -> None:
@@ -171,7 +175,7 @@ class View:
         self._sent_flags[uid] = flags
 
     def is_current(self, uid: int) -> bool:
-        """Return True if the client knows a message's current flags."""
+        """Return True if the client has been sent the present flags of a message."""
         return self._sent_flags.get(uid) == self.folder.message(uid).flags
 
     def flag_lines(self) -> list[bytes]:

@@ -145,8 +145,8 @@ class Folder:
     def _refresh_once(self, added: Sequence[str]) -> Generator[None, None, bool]:
         """Compare the files in the directory with those known, and add, rename and remove messages accordingly.
 
-        A generator that pauses for other sessions. Returns False, so that the caller tries again, if another session
-        has changed the folder during a pause.
+        A generator that pauses for other sessions; it returns False if another session has changed the folder
+        meanwhile.
         """
         listing = self._scanner.scan()
         if listing is None:
@@ -272,7 +272,7 @@ class Folder:
         return Message(uid, base, name, letters, self.keywords.flags_of(letters), size_octets)
 
     def _remove(self, uids: Iterable[int]) -> None:
-        """Remove messages whose files are gone from the folder's tables in memory."""
+        """Remove messages from the folder's tables in memory, because their files are gone."""
         for uid in uids:
             message = self.messages.pop(uid, None)
             if message is not None:
@@ -306,7 +306,7 @@ class Folder:
             self._compare_all_if(self.mod_sequences.read(lock, self.uidvalidity))
 
     def _compare_all_if(self, read_anew: bool) -> None:
-        """If `read_anew`, have the next record_changes() compare all messages with the file of mod-sequences.
+        """If `read_anew`, mark all messages for comparison with the file of mod-sequences in the next record_changes().
 
         `read_anew` is True if that file is new or was read from its beginning.
         """
@@ -391,9 +391,9 @@ class Folder:
             os.close(descriptor)
 
     def save_date(self, uid: int) -> float | None:
-        """Return the time in seconds since 1970 UTC at which a message was added (RFC 8514).
+        """Return the time in seconds since 1970 UTC at which a message was added (RFC 8514); raises MessageGoneError.
 
-        Returns None if the file name contains no time. Raises MessageGoneError.
+        Returns None if the file name contains no time.
         """
         return delivery_time(self.message(uid).base)
 
@@ -449,14 +449,14 @@ class Folder:
         return {letter for message in self.messages.values() for letter in message.letters}
 
     def _letters_in_use(self) -> set[str]:
-        """Refresh the folder; return all flag letters in the file names of its messages."""
+        """Refresh the folder; return all flag letters that occur in file names of its messages."""
         self.refresh()
         # The mod-sequences compare letters, which may get another meaning now.
         self.record_changes()
         return self._letters()
 
     def _confirm_letters(self, written: Mapping[int, tuple[frozenset[str], str]]) -> None:
-        """Correct flag letters that were reassigned during a write; `written`: UID -> (flags, letters written)."""
+        """Correct letters reassigned to other keywords during a write; `written`: UID -> (flags, letters written)."""
         for flags, letters in set(written.values()):
             with contextlib.suppress(MessageGoneError, TooManyKeywordsError):
                 if sorted(self.keywords.add(flags)) == sorted(letters):

@@ -53,7 +53,7 @@ class Keywords:
         return LETTERS.get(letter)
 
     def add(self, flags: Set[str]) -> str:
-        """Assign letters to the keywords in `flags` that have none yet, to all of them or to none.
+        """Assign a letter to each keyword in `flags` that has none yet: to all of them, or to none.
 
         Returns the letters of all flags in `flags`. If there are not enough letters left, the letters of keywords that
         no message has are reassigned. Raises TooManyKeywordsError and OSError. A command that sets flags on several
@@ -65,9 +65,9 @@ class Keywords:
 
     @contextmanager
     def letters_of(self, flags: Set[str]) -> Iterator[str]:
-        """Do add() as a context manager: yield the letters of the flags; raises as add() does.
+        """Call add() and hold the lock during a `with` block, in which no process reassigns letters.
 
-        In the with block, no process reassigns letters: a file that is renamed in it gets the right keywords.
+        Yield the flags' letters. A file renamed in the block therefore gets the right keywords. Raises as add() does.
         """
         if flags <= FLAGS.keys():
             yield "".join(FLAGS[flag] for flag in sorted(flags))

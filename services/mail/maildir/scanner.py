@@ -20,10 +20,10 @@ class Listing:
 
 
 class Scanner:
-    """Scanner of a folder's new/ and cur/, which lists the directories only if an mtime has changed.
+    """Scanner of a folder's directories new/ and cur/, which are read only if an mtime has changed since the last scan.
 
     An unchanged mtime proves nothing if it is very recent, since mtimes are coarse. It is trusted only if it is at
-    least SETTLED_S seconds older than `wall_clock`; without `wall_clock`, every scan lists the directories.
+    least SETTLED_S seconds older than `wall_clock`; without `wall_clock`, every scan reads the directories.
     """
 
     def __init__(self, folder: str, wall_clock: Callable[[], float] | None) -> None:
@@ -52,7 +52,7 @@ class Scanner:
         return listing
 
     def distrust(self) -> None:
-        """Make the next scan() list the folder even if it seems unchanged."""
+        """Make the next scan() read the directories even if their mtimes have not changed."""
         self._trusted = None
 
     def _times(self) -> _Times:

@@ -1,6 +1,7 @@
-"""Helpers for long operations on Maildir folders, which run as generators that yield after a number of messages.
+"""Execution of long operations on Maildir folders in steps, such as the copy of many messages, by generators.
 
-Between the steps of such a generator, a server program handles its other sessions.
+Such an operation is a generator that yields after a bounded number of messages. Between two steps, a server handles its
+other sessions.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -22,7 +23,7 @@ def run_steps(steps: Generator[None, None, _Result]) -> _Result:
 
 
 def with_pauses(steps: Generator[None, None, _Result], pause: _Pause) -> Generator[_Pause, None, _Result]:
-    """Run a generator and return its result; after each step, yield `pause`, on which the caller lets others run."""
+    """Run a generator step by step and return its result; yield `pause` after each step, for other sessions to run."""
     while True:
         try:
             next(steps)

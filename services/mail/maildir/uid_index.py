@@ -156,7 +156,7 @@ class UidIndex:
         return uids
 
     def claim_recent(self) -> int:
-        r"""Return the lowest \Recent UID; record that the present messages are not \Recent in later sessions."""
+        r"""Return the lowest UID that is \Recent, and record that no present message is \Recent in later sessions."""
         first = self.first_recent
         if first < self.uidnext:
             self._append(b"R %d\n" % self.uidnext, lasting=False)

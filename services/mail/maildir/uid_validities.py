@@ -20,7 +20,7 @@ FORMER_NAMES_FILE = "lab7-former-names"
 
 
 class UidValidities:
-    """The last UIDVALIDITY assigned to a user's folders, and the greatest one of each former folder name, in files.
+    """Files with the last UIDVALIDITY assigned to a user's folders, and the greatest one of each former folder name.
 
     All methods raise OSError.
     """

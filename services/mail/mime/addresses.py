@@ -94,7 +94,7 @@ def _phrase(lexer: Lexer) -> bytes | None:
 
 
 def _bare(lexer: Lexer) -> Address:
-    """Parse an address without angle brackets; a comment after the address becomes the display name."""
+    """Parse an address without angle brackets; a comment after it becomes the display name."""
     begin = lexer.place
     lexer.comment = None
     mailbox = _local_part(lexer)

@@ -116,7 +116,10 @@ class _Parser:
             self._delimiter = self._next_delimiter(len(self._octets))
 
     def _header_end(self, begin: int) -> tuple[int, int]:
-        """Return header_end() of the header at `begin`; the search is cached, so that no octet is searched twice."""
+        """Return the end of the header that starts at `begin`, as header_end() does.
+
+        The position of the empty line is cached.
+        """
         if self._octets.startswith(b"\r\n", begin):
             return begin, begin + 2
         if self._blank < begin:

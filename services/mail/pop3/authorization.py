@@ -58,7 +58,7 @@ def auth(session: SessionState, arguments: list[bytes]) -> Steps:
 
 
 def stls(session: SessionState, _arguments: list[bytes]) -> Steps:
-    """Handle STLS (RFC 2595 section 4)."""
+    """Handle STLS (RFC 2595 section 4): start TLS on this connection."""
     if not session.capabilities.tls:
         raise RefusedError("TLS is not available.")
     yield b""
@@ -67,7 +67,7 @@ def stls(session: SessionState, _arguments: list[bytes]) -> Steps:
 
 
 def capa(session: SessionState, _arguments: list[bytes]) -> Steps:
-    """Handle CAPA (RFC 2449 section 5)."""
+    """Handle CAPA (RFC 2449 section 5): list the capabilities."""
     words = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "IMPLEMENTATION lab7"]
     if session.state is State.AUTHORIZATION:
         words += ["STLS"] if session.capabilities.tls else []

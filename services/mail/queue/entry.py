@@ -102,7 +102,7 @@ class Entry:
 
     @property
     def open_recipients(self) -> list[int]:
-        """The numbers of the recipients for whom delivery has neither succeeded nor failed."""
+        """The numbers of the open recipients, to whom the message has neither been delivered nor finally failed."""
         return [at for at, recipient in enumerate(self.recipients) if not recipient.is_final]
 
     @property
@@ -113,9 +113,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a queue entry: recipients delivered or failed, and the last replies.
+    """A change of a queue entry: recipients that are final, last replies, number of attempts, time of the next.
 
-    It also has the number of attempts so far, and the time of the next attempt.
+    A recipient is final if the message was delivered to it or has failed.
     """
 
     id: str

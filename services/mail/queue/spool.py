@@ -137,9 +137,9 @@ class Spool:
         job.add_done_callback(lambda done: self._written(batch, items, done))
 
     def _oldest_open(self, items: Sequence[JournalItem]) -> int | None:
-        """Return the number of the oldest segment with an undelivered entry, None if there is none.
+        """Return the number of the oldest segment with an undelivered entry; None if there is none.
 
-        Return _NEWEST if the only undelivered entries are in `items`, which are not written yet.
+        Returns _NEWEST if the only undelivered entries are in `items`, which are not written yet.
         """
         if self._open_per_segment:
             return min(self._open_per_segment)
@@ -191,7 +191,7 @@ class Spool:
             self.write_later(Change(entry.id, range(len(entry.recipients))))
 
     def _copy_oldest(self) -> None:
-        """Copy one undelivered entry of the oldest segment into the newest if more than SEGMENTS_MAX segments exist."""
+        """Copy one undelivered entry of the oldest segment into the newest if there are more than SEGMENTS_MAX."""
         oldest = self._journal.segment_to_copy
         if oldest is None or not self._open_per_segment or self._pending:
             return

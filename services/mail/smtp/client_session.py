@@ -107,7 +107,7 @@ class SessionOptions:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of a mail transaction: for each recipient in order, the reply that decided its delivery."""
+    """Result of a mail transaction: for each recipient, in order, the reply that decided about its delivery."""
 
     replies: tuple[Reply, ...]
 
@@ -346,9 +346,9 @@ class ClientSession:
         return self._send_content(transaction)
 
     def _can_succeed(self, transaction: _Transaction) -> bool:
-        """Return False if the next command of a transaction is pointless, because the transaction has already failed.
+        """Return False if the transaction has already failed, so that its next command would be pointless.
 
-        That is, MAIL was rejected, or DATA follows and every RCPT was rejected. For sessions without PIPELINING.
+        This is the case if MAIL was rejected, or if DATA is next and every RCPT was rejected. Used without PIPELINING.
         """
         if transaction.refusal is not None:
             return False

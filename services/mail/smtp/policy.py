@@ -91,14 +91,14 @@ class Policy:
         return client.account is not None or _is_in(client.address, self.relay_from)
 
     def sender(self, size_octets: int) -> Reply | None:
-        """Return 452, which rejects MAIL, if the disk has no room for the declared size; else None.
+        """Return reply 452, which rejects MAIL, if the disk has no room for the declared message size; else None.
 
         RFC 1870 section 6.1.
         """
         return NO_ROOM if 2 * size_octets + self.reserve_octets > self.free_octets() else None
 
     def localized(self, mailbox: Mailbox, client: Client) -> Mailbox:
-        """Return a recipient; a missing domain, or an address literal of this server, becomes the default domain.
+        """Return a recipient with the default domain in place of a missing domain or an address literal of this server.
 
         An address literal stands for the host with this address (RFC 5321 section 4.1.3), here the address to which the
         client has connected. Postfix also completes a missing domain (append_at_myorigin).
@@ -137,7 +137,7 @@ class Policy:
         return FULL if self.used_octets(account) + max(size_octets, 1) > account.quota_octets else None
 
     def content(self, recipients: Sequence[Mailbox], size_octets: int) -> Reply | None:
-        """Return 552, which rejects a message, if it exceeds the quotas of all its recipients; else None."""
+        """Return reply 552, which rejects a message, if it exceeds the quota of every recipient; else None."""
         for mailbox in recipients:
             entry = self.accounts.find(mailbox.local_part, mailbox.domain)
             if entry is None or self._quota(self.accounts.follow(entry), size_octets) is None:

@@ -286,9 +286,9 @@ class ServerConnection(asyncio.Protocol):
         session.tls_started(transport.get_extra_info("ssl_object").version())
 
     def _end(self) -> None:
-        """Half-close the connection (RFC 5321 section 4.1.1.10), but keep reading, to avoid a TCP reset.
+        """Half-close the connection, and keep reading until the client closes or a timeout, to avoid a TCP reset.
 
-        A reset would discard the last reply.
+        RFC 5321 section 4.1.1.10. A reset would discard the last reply.
         """
         self._lingers = True
         self.deadline = self._context.now() + self._context.limits.linger_s

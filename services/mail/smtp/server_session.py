@@ -356,7 +356,7 @@ class ServerSession:
             self._reply(Reply(211, f"{self._offer.hostname} is up, you are {self.client.address}\n{verbs}", "2.0.0"))
 
     def _is_available(self, verb: bytes) -> bool:
-        """Return True if a command of the table can be used in this session, now or after STARTTLS."""
+        """Return True if this session offers a command of the table, now or after STARTTLS."""
         return {b"AUTH": self._offer.auth, b"STARTTLS": self._may_start_tls()}.get(verb, True)
 
     def _noop(self, _: bytes) -> None:
@@ -442,11 +442,11 @@ class ServerSession:
             self.state = State.DISTRUSTED
 
     def _no_recipients(self) -> Reply:
-        """Return the reply to mail data without an accepted recipient: 554, or 503 before RCPT."""
+        """Return the reply to DATA or BDAT if no recipient has been accepted: 554, or 503 if there was no RCPT."""
         return replies.NO_RECIPIENTS if self._refused_recipients else replies.RCPT_FIRST
 
     def _finish_content(self, content: bytes | Reply) -> None:
-        """Request that a received message is written to the queue, or send the reply that rejects it."""
+        """Set the request to write a received message to the queue, or send the reply that rejects the message."""
         mail, accepted = self._transaction, tuple(self._recipients.values())
         recipients = tuple(mailbox for mailbox, _ in accepted)
         self._reset()

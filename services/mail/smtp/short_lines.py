@@ -32,7 +32,7 @@ _QUOTED_PRINTABLE = b"Content-Transfer-Encoding: quoted-printable\r\n"
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
-    """An edit of a message: the octets from offset `begin` up to `end` are replaced."""
+    """One replacement in a message: the octets from offset `begin` up to `end` are replaced by others."""
 
     begin: int
     end: int
@@ -94,7 +94,10 @@ def quoted_printable(content: bytes) -> bytes:
 
 
 def _declared(header: bytes, is_message: bool) -> bytes:
-    """Return a part's header with Content-Transfer-Encoding: quoted-printable, and MIME-Version for a whole message."""
+    """Return a MIME part's header with the fields for quoted-printable: Content-Transfer-Encoding, MIME-Version.
+
+    MIME-Version is added to the header of the whole message only.
+    """
     end = header_end(header, 0, len(header))[0]
     fields = parse_header(header)
     kept = fields.chosen([_ENCODING], inverted=True)
@@ -120,7 +123,7 @@ def _folded(header: bytes) -> bytes:
 
 
 def _broken(octets: bytes, mark: bytes) -> bytes:
-    """Break lines that exceed LINE_OCTETS; `mark` (such as a space) is inserted before each continuation."""
+    """Break lines that exceed LINE_OCTETS into several; each continuation begins with `mark`, such as a space."""
     if not has_long_line(octets):
         return octets
     return CRLF.join((CRLF + mark).join(_blocks(line, len(mark))) for line in octets.split(CRLF))

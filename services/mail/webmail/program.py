@@ -32,7 +32,7 @@ SUBMISSION_PORT = 587
 
 
 class Webmail:
-    """Request handler for the HTTP server; it is called when the head of a request is complete."""
+    """Request handler of webmail for the HTTP server, which calls it when the head of a request is complete."""
 
     def __init__(self, shell: Shell, site: Site, submission: Submission) -> None:
         self.site = site

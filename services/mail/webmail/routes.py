@@ -1,4 +1,4 @@
-"""Routing table of webmail: for each URL path, the handlers of GET and POST, need for login, maximum content size."""
+"""Routing table of webmail: for each URL path the handlers of GET and POST, need for login, and content size limit."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode

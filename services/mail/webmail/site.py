@@ -162,7 +162,7 @@ def _host(request: Request) -> str:
 
 
 def _refused(request: UserPageRequest, error: PageError) -> Response:
-    """Return a redirect to the form's folder, whose page shows the error.
+    """Return a redirect to the page of the form's folder, which then shows the error.
 
     After a redirect, the browser's Back and Reload do not send the form again.
     """

@@ -14,7 +14,10 @@ ARP = ("static", "dynamic")
 
 
 def arp_of(topo: Topo, chosen: str | None = None) -> str:
-    """Return the ARP mode, 'static' or 'dynamic': `chosen` if set, else the topology's `arp`. Raises TopologyError."""
+    """Return the ARP mode, 'static' or 'dynamic': the argument `chosen` if set, else the topology's attribute `arp`.
+
+    Raises TopologyError for any other mode.
+    """
     value: Any = getattr(topo, "arp", ARP[0]) if chosen is None else chosen
     if value not in ARP:
         raise TopologyError(f"arp={value!r} is neither 'static' nor 'dynamic'")
@@ -22,9 +25,10 @@ def arp_of(topo: Topo, chosen: str | None = None) -> str:
 
 
 def ipv6_of(topo: Topo, chosen: bool | None = None) -> bool:
-    """Return whether hosts have IPv6: `chosen` if set, else the topology's `ipv6`, else whether it has IPv6 addresses.
+    """Return whether hosts have IPv6: the argument `chosen` if set, else the topology's attribute `ipv6`.
 
-    IPv6 addresses are `ip6` of a host or a link, and addresses in routes. Raises TopologyError.
+    If neither is set, hosts have IPv6 if the topology has an IPv6 address: `ip6` of a host or a link, or in a route.
+    Raises TopologyError.
     """
     value: Any = getattr(topo, "ipv6", None) if chosen is None else chosen
     if value is None:

@@ -45,11 +45,11 @@ class HostsFiles:
         self._listed: dict[frozenset[int], Listed] = {}
 
     def entries(self, reader: str) -> list[Entry]:
-        """Return the (address, names) pairs for /etc/hosts of the host `reader`, in the order of the topology."""
+        """Return the entries of /etc/hosts for the host `reader`: (address, names) pairs in topology order."""
         return self._within(self._own.get(reader, set()))
 
     def listed(self, reader: str) -> Listed:
-        """Return the entries() of the host `reader`, formatted as lines of /etc/hosts."""
+        """Return the entries of /etc/hosts for the host `reader`, formatted as lines of a hosts(5) file."""
         own = frozenset(self._own.get(reader, ()))
         if own not in self._listed:
             self._listed[own] = listed(self._within(own))

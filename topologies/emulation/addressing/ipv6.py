@@ -36,8 +36,9 @@ def derived_network(network: str) -> str:
 def derived_route(route: str, addresses: dict[str, str]) -> str | None:
     """Return the IPv6 route, in the syntax of ip-route(8), derived from an IPv4 route ('10.2.0.0/16 via 10.0.0.2').
 
-    None if the route has no IPv6 counterpart. addresses: the IPv6 address of each IPv4 address (both without lengths)
-    that can be a gateway. The default route is written as ::/0, from which ip(8) infers the address family.
+    Returns None if the route has no IPv6 counterpart. addresses: the IPv6 address of each IPv4 address (both without
+    prefix lengths) that can be a gateway. The default route is written as ::/0, from which ip(8) infers the address
+    family.
     """
     destination, *words = route.split()
     for place, word in enumerate(words):
@@ -55,7 +56,10 @@ def derived_route(route: str, addresses: dict[str, str]) -> str | None:
 
 
 def address_of(interface: Any) -> str | None:
-    """Return an interface's IPv6 address with prefix length, set or derived from IPv4; None if it has neither."""
+    """Return the IPv6 address of an interface, with its prefix length: set explicitly, or else derived from IPv4.
+
+    Returns None if the interface has no address.
+    """
     node = interface.node
     own = interface.ip6 or (node.params.get("ip6") if interface is node.defaultIntf() else None)
     if own:
@@ -71,7 +75,7 @@ def without_length(address: str) -> str:
 
 
 def gateways(interfaces: list[Any]) -> dict[str, str]:
-    """Return the IPv6 address of each IPv4 address of these interfaces, both without prefix length."""
+    """Return a dictionary from the IPv4 address of each interface to its IPv6 address, both without prefix length."""
     return {
         str(IPv4Address(interface.ip)): without_length(address)
         for interface in interfaces

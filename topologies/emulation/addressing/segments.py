@@ -15,9 +15,9 @@ Port = tuple[str, int]
 
 
 def domains(cables: Iterable[tuple[End, End]], switch_of: Callable[[End], Hashable | None]) -> dict[End, int]:
-    """Return the broadcast domain, as a number, of each link end that belongs to a host, keyed by the end.
+    """Return the number of the broadcast domain of each link end that belongs to a host, keyed by the link end.
 
-    cables: pairs of ends; switch_of: function that returns the switch of an end, None for an end at a host.
+    cables: pairs of link ends; switch_of: function that returns the switch of a link end, None for one at a host.
     """
     joined: dict[Hashable, list[Hashable]] = {}
     ends: dict[End, Hashable] = {}
@@ -43,7 +43,7 @@ def domains(cables: Iterable[tuple[End, End]], switch_of: Callable[[End], Hashab
 
 
 def of_topology(topo: Topo) -> dict[Port, int]:
-    """Return the broadcast domain, as a number, of every host's port in a topology, keyed by (host, port)."""
+    """Return the number of the broadcast domain of each host's port in a topology, keyed by (host, port)."""
     switches = set(topo.switches())
     cables = [
         ((params.get("node1", first), params["port1"]), (params.get("node2", second), params["port2"]))
@@ -53,7 +53,7 @@ def of_topology(topo: Topo) -> dict[Port, int]:
 
 
 def of_network(net: Any) -> dict[Any, int]:
-    """Return the broadcast domain, as a number, of each host interface in a running Mininet network, by interface."""
+    """Return the number of the broadcast domain of each host's interface in a running Mininet network, by interface."""
     return domains(
         ((link.intf1, link.intf2) for link in net.links),
         lambda end: end.node if end.node in net.switches else None,

@@ -1,9 +1,9 @@
 """Set-up of routes, IPv6 addresses and neighbour tables of hosts, and of the forwarding databases of switches.
 
-If the testbed's option `arp` is static, each host has a permanent neighbour entry for every address of its segments
-(broadcast domains), and each switch has a static forwarding entry for every MAC address. Otherwise ARP (RFC 826) or
-neighbour discovery (RFC 4861) would add a round trip before the first packet, and a learning switch would flood its
-first frame. If `arp` is dynamic, both tables are filled by ARP, neighbour discovery and learning, as in any network.
+If the network's option `arp` is static, each host has a permanent neighbour entry for every address of its segments
+(broadcast domains), and each switch has a static forwarding entry for every MAC address. The first packet then needs no
+round trip for ARP (RFC 826) or neighbour discovery (RFC 4861), and no switch floods its first frame. If `arp` is
+dynamic, both tables are filled by ARP, neighbour discovery and learning, as in any network.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,10 @@ def set_neighbours(net: Any, *, with_ipv6: bool) -> None:
 
 
 def _share_entries(addresses: Mapping[Any, Address]) -> None:
-    """Add to each interface of a broadcast domain neighbour entries for its prefix, except the host's own."""
+    """Add static neighbour entries to each interface of a broadcast domain, for all other interfaces in the domain.
+
+    An interface gets only entries for addresses in its own prefix.
+    """
     for network in dict.fromkeys(address.network for address in addresses.values()):
         near = [interface for interface, address in addresses.items() if address.ip in network]
         entries = [rtnetlink.neighbour(str(addresses[each].ip), each.mac, rtnetlink.ANY) for each in near]
@@ -58,7 +61,10 @@ def _addressed(host: Any) -> list[Any]:
 
 
 def set_forwarding(net: Any) -> None:
-    """Add static entries to the forwarding table of every bridge without mirror ports. Raises EmulationError."""
+    """Add static entries for all hosts to the forwarding table of every bridge, except bridges with a mirror port.
+
+    Raises EmulationError.
+    """
     neighbours: dict[Any, list[tuple[Any, Any]]] = {}
     for link in net.links:
         for near, far in ((link.intf1, link.intf2), (link.intf2, link.intf1)):
@@ -72,10 +78,10 @@ def set_forwarding(net: Any) -> None:
 
 
 def reached(far: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str]:
-    """Return the MAC addresses of the hosts behind a bridge's port; `far` is the opposite end of the port's link.
+    """Return the MAC addresses of all hosts that a bridge reaches by one port.
 
-    The search passes through bridges only, since hosts do not forward frames. It terminates, since topology_checks has
-    excluded loops.
+    `far` is the opposite end of the port's link. The search passes through bridges only, since hosts do not forward
+    frames. It terminates, since topology_checks has excluded loops.
     """
     addresses, waiting = [], [far]
     while waiting:

@@ -1,6 +1,6 @@
-"""Channel of the control protocol: messages with file descriptors on a Unix socket (SOCK_SEQPACKET, SCM_RIGHTS).
+"""Messages with file descriptors over a Unix socket (SOCK_SEQPACKET, SCM_RIGHTS), for the control of a running network.
 
-By this protocol, other processes of the user control a running network.
+By these messages, other processes of the same user control a running network (see protocol).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DESCRIPTORS_MAX = 253
 
 
 class ClosedError(EmulationError):
-    """Error for a channel whose peer has closed it, or does not read from it."""
+    """Error for a channel that its peer has closed, or whose peer does not read."""
 
 
 class Channel:
@@ -47,7 +47,7 @@ class Channel:
         self._socket.close()
 
     def shut(self) -> None:
-        """Shut the connection down, so that another thread that waits on it wakes up and closes it."""
+        """Shut the connection down: another thread that waits on it wakes up, and closes it."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 

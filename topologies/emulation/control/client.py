@@ -1,4 +1,7 @@
-"""Client of the control socket of a running network: requests, and replies with packet sockets or TCP connections."""
+"""Client of a running network's control server: sends requests over a Unix socket and returns the replies.
+
+The reply to some requests carries open sockets: a packet socket on an interface, or a TCP connection from a host.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +40,20 @@ def connected(name: str) -> Channel:
 
 
 def send_request(channel: Channel, operation: str, descriptors: Sequence[int] = (), **fields: Any) -> None:
-    """Send a request; ignore ClosedError, since a server that refuses a connection replies and closes it at once."""
+    """Send a request to the control server.
+
+    An error in sending is ignored, since an error reply can be read nevertheless. A server that refuses a connection
+    sends an error reply and closes the connection at once.
+    """
     with contextlib.suppress(ClosedError):
         channel.send({"version": VERSION, "op": operation, **fields}, descriptors, ANSWER_TIMEOUT_S)
 
 
 def receive_reply(channel: Channel, timeout_s: float | None = ANSWER_TIMEOUT_S) -> tuple[dict[str, Any], list[int]]:
-    """Return a reply and its file descriptors. Raises EmulationError with the message of an error reply."""
+    """Return the reply of the control server and its file descriptors.
+
+    Raises EmulationError with the text of an error reply.
+    """
     try:
         reply, descriptors = channel.receive(timeout_s)
     except TimeoutError:
@@ -64,7 +74,7 @@ def ask(name: str, operation: str, timeout_s: float = ANSWER_TIMEOUT_S, **fields
 
 
 def open_taps(name: str, interfaces: Sequence[str]) -> list[socket.socket]:
-    """Return a packet socket on each of these interfaces of a network. Raises EmulationError."""
+    """Return a packet socket on each of these interfaces of a running network. Raises EmulationError."""
     with connected(name) as channel:
         send_request(channel, "taps", ends=list(interfaces))
         found: list[socket.socket] = []
@@ -77,7 +87,7 @@ def open_taps(name: str, interfaces: Sequence[str]) -> list[socket.socket]:
 
 
 def open_connection(name: str, host: str, address: str, port: int) -> socket.socket:
-    """Return a TCP connection that starts at a host of a network. Raises EmulationError."""
+    """Return a TCP connection from a host of a running network to an address and port. Raises EmulationError."""
     with connected(name) as channel:
         send_request(channel, "connect", host=host, address=address, port=port)
         _, descriptors = receive_reply(channel)

@@ -1,4 +1,4 @@
-"""Commands in a running network for clients of its control server: on the client's streams, or on a pseudo-terminal.
+"""Execution of commands in a running network, for clients of its control server, on their streams or a pseudo-terminal.
 
 A client is a process, such as `lab7 exec`, that controls the network over a Unix socket. A command is ended if its
 client disconnects: the process groups of the command and of its descendants get SIGHUP, as if their terminal were
@@ -36,13 +36,14 @@ def run_job(
     environment: Mapping[str, str],
     keep: Sequence[int] = (),
 ) -> None:
-    """Run a command until it exits or the client disconnects; send its exit code (128 + signal number, as in a shell).
+    """Run a command for a client until it exits or the client disconnects; send the exit code to the client.
 
         streams    the client's standard streams
         terminal   rows and columns of a pseudo-terminal to use instead, whose master is sent to the client
         keep       descriptors that the command inherits
 
-    Raises EmulationError for a command that cannot be started.
+    The exit code is 128 + signal number for a command killed by a signal, as in a shell. Raises EmulationError for a
+    command that cannot be started.
     """
     master, used = -1, list(streams)
     try:
@@ -93,9 +94,9 @@ def _start(
 
 
 def _attend(channel: Channel, process: subprocess.Popen[bytes]) -> int | None:
-    """Wait for the end of a command, and pass the client's signals on to it; return its exit code.
+    """Wait for the end of a command, and send it the signals that the client requests; return its exit code.
 
-    None if the client disconnects first.
+    Returns None if the client disconnects first.
     """
     pidfd = os.pidfd_open(process.pid)
     poll = select.poll()
@@ -126,7 +127,7 @@ def _pass_on(process: subprocess.Popen[bytes], number: object) -> None:
 
 
 def _hang_up(process: subprocess.Popen[bytes]) -> None:
-    """End a command and its descendants by SIGHUP and, after HANGUP_S, by SIGKILL."""
+    """End a command and its descendants: send SIGHUP, then SIGKILL after HANGUP_S."""
     groups = {process.pid, *(group for _, group in descendants(process.pid))}
     _signal(groups, signal.SIGHUP)
     _signal(groups, signal.SIGCONT)

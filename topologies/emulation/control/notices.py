@@ -1,4 +1,7 @@
-"""Notices: messages about events in a running network (changes of links, services, commands) for its subscribers."""
+"""Notices: messages about events in a running network (changes of links, services, commands) for its subscribers.
+
+A subscriber is a client of the control server that has sent the request `subscribe`, such as `lab7 events`.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ class Subscription:
             self._missed += 1
 
     def next(self, timeout_s: float) -> dict[str, Any] | None:
-        """Return the next notice, with the number of notices dropped before it as `missed`; None after the timeout."""
+        """Return the next notice; its field `missed` is the number of notices dropped before it.
+
+        Returns None after a timeout.
+        """
         try:
             notice = self._waiting.get(timeout=timeout_s)
         except queue.Empty:

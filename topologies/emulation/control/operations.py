@@ -1,7 +1,7 @@
-"""Operations on a running network for its control server: description, links, services, packet and TCP sockets.
+"""Operations that the control server of a running network carries out on its links, services and sockets.
 
-All operations raise EmulationError or a subclass, with a message for the user. Operations that change the network are
-serialised.
+Each operation takes the fields of a client's request and returns those of the reply. A failed operation raises
+EmulationError or a subclass, with a message for the user. Only one operation at a time changes the network.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ LISTEN = "0A"  # include/net/tcp_states.h
 
 
 class Operations:
-    """Operations on the network of a testbed; each change is reported to subscribers by a notice."""
+    """Operations that a control server carries out on a running network.
+
+    A notice reports each change to the subscribers.
+    """
 
     def __init__(self, bed: Testbed, notices: Notices) -> None:
         self._bed = bed
@@ -50,7 +53,7 @@ class Operations:
         self._down: dict[str, list[str]] = {}
 
     def describe(self) -> dict[str, Any]:
-        """Return the network for JSON: hosts, switches, links, with addresses, services, traffic shapes and states."""
+        """Return a description of the network for JSON: hosts, switches, links; addresses, services, shapes, states."""
         net = self._bed.net
         return {
             "hosts": [self._host(host) for host in net.hosts],
@@ -122,7 +125,7 @@ class Operations:
         return found
 
     def set_cable(self, name: str, *, up: bool) -> dict[str, Any]:
-        """Disconnect the cable of a link, or connect it again; idempotent."""
+        """Disconnect the ends of a link, as if its cable were unplugged, or connect them again; idempotent."""
         with self._lock:
             link = self._find(name)
             # The switch's end of the link is set down, so that a host loses the carrier but keeps addresses and routes.
@@ -234,7 +237,7 @@ def _folder(node: Any) -> Path:
 
 
 def _routes(end: Any) -> list[str]:
-    """Return the routes via a host's interface in the syntax of ip-route(8), except those that the kernel adds."""
+    """Return the routes via a host's interface, in the syntax of ip-route(8), without those added by the kernel."""
     if not end.node.namespace_pid:
         return []
     try:

@@ -46,7 +46,7 @@ def _enlarge(tap: socket.socket, size_bytes: int) -> None:
 
 
 def time_ns_of(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """Return the time stamp of a received packet, in ns since the epoch, from its control messages."""
+    """Return the time stamp of a packet in ns since 1970 UTC, from the control messages received with it."""
     seconds, nanoseconds = TIMESPEC.unpack(ancillary[0][2])
     return int(seconds) * NS + int(nanoseconds)
 

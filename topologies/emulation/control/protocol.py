@@ -68,7 +68,7 @@ class ProtocolError(EmulationError):
 
 
 def pieces(message: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield the datagrams that carry a message in pieces, one piece per datagram."""
+    """Split a message of the control protocol into pieces; yield the datagram of each piece."""
     octets = json.dumps(message).encode()
     while len(octets) > PIECE_BYTES:
         yield MORE + octets[:PIECE_BYTES]
@@ -77,14 +77,17 @@ def pieces(message: Mapping[str, Any]) -> Iterator[bytes]:
 
 
 class Assembler:
-    """Assembler of the pieces of one message; raises ProtocolError above `limit_bytes` and for invalid JSON."""
+    """Assembler of one message of the control protocol from its pieces.
+
+    Raises ProtocolError above `limit_bytes` and for invalid JSON.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._octets = bytearray()
 
     def add(self, piece: bytes) -> dict[str, Any] | None:
-        """Add a piece; return the message if it is complete, else None."""
+        """Add a piece of the message; return the decoded message once it is complete, None before."""
         self._octets += piece[1:]
         if len(self._octets) > self._limit_bytes:
             raise ProtocolError(f"the message is longer than {self._limit_bytes} octets")
@@ -101,7 +104,10 @@ class Assembler:
 
 
 def check_request(message: Mapping[str, Any]) -> str:
-    """Check the fields of a request; return its operation. Raises ProtocolError for an invalid field."""
+    """Validate the fields of a client's request; return the name of its operation.
+
+    Raises ProtocolError for an invalid field.
+    """
     if message.get("version") != VERSION:
         raise ProtocolError(
             f"the network speaks version {VERSION} of the control protocol: use the lab7 that it was started with"
@@ -168,9 +174,9 @@ def parse_settings(words: Iterable[str]) -> dict[str, str]:
 
 
 def changed_shape(old: Shape | None, given: Mapping[str, str]) -> Shape:
-    """Return the shape (rate, delay ...) `old` with the given parameters of TCLink replaced. Raises TopologyError.
+    """Return the traffic shape `old` (rate, delay ...) with the given parameters of TCLink replaced.
 
-    A rate takes the place of a trace, and a trace that of a rate.
+    Raises TopologyError. A new rate removes the rate trace of `old`, and a new trace removes the rate.
     """
     kept = parameters_of(old or Shape())
     if given.keys() & {"bw", "trace"}:
@@ -202,7 +208,7 @@ def shape_fields(shape: Shape | None) -> dict[str, Any] | None:
 
 
 def find_link(text: str, links: Iterable[tuple[tuple[str, str], tuple[str, str]]]) -> int:
-    """Return the index of the link that `text` names, by its nodes (`a-b`) or by either of its interfaces.
+    """Return the index of the link that `text` names: by its two nodes (`a-b`), or by one of its interfaces.
 
     links: ((node, node), (interface, interface)) of each link. An interface name is required if there are several links
     between the two nodes. Names of nodes may contain hyphens. Raises ArgumentError for an unknown or ambiguous name.

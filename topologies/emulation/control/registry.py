@@ -38,9 +38,9 @@ _published: set[int] = set()
 
 @dataclass(frozen=True)
 class Published:
-    """A network in the registry: its name, its listening socket, and the id of the lab7 process outside the sandbox.
+    """Entry of a network in the registry: name, listening socket, and id of the lab7 process outside the sandbox.
 
-    inherited: this process is the command inside the sandbox, which has inherited the socket.
+    inherited: this process runs inside the sandbox, and has inherited the socket from the process outside.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Published:
 
 
 def folders() -> list[Path]:
-    """Return the folders in which control sockets of this user may be; new sockets are made in the first folder."""
+    """Return the folders that may contain control sockets of this user; a new socket is created in the first folder."""
     if given := os.environ.get(VARIABLE):
         return [Path(given)]
     uid = os.geteuid()
@@ -72,7 +72,10 @@ def _is_private(folder: Path) -> bool:
 
 
 def _own_folder() -> Path:
-    """Return the folder for new sockets, created if missing. Raises MachineError if it is not private to the user."""
+    """Return the user's folder for control sockets, created if missing.
+
+    Raises MachineError if other users may access it.
+    """
     folder = folders()[0]
     try:
         with contextlib.suppress(FileExistsError):
@@ -103,10 +106,10 @@ def _locked(folder: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def published(name: str, *, exact: bool) -> Iterator[Published]:
-    """Add a network to the registry for a `with` block; inside the sandbox, yield the entry made outside.
+    """Add a network to the registry for a `with` block, and yield its entry.
 
-    exact: the user has chosen the name, and a name in use is an error; otherwise a number is appended to a name in use.
-    Raises EmulationError.
+    Inside a sandbox, the entry made outside is yielded. exact: the user has chosen the name, and it is an error if the
+    name is in use; otherwise a number is appended to a name in use. Raises EmulationError.
     """
     inherited = _inherited()
     if inherited is not None:
@@ -142,7 +145,7 @@ def published(name: str, *, exact: bool) -> Iterator[Published]:
 
 
 def is_inherited() -> bool:
-    """Return whether the lab7 process outside of this sandbox has already added the network to the registry."""
+    """Return whether the lab7 process outside of this sandbox has already added this network to the registry."""
     words = os.environ.get(MARK, "").split(" ")
     return len(words) == 3 and int(words[0]) not in _published
 
@@ -163,7 +166,10 @@ def _inherited() -> Published | None:
 
 
 def _free_name(folder: Path, name: str, *, exact: bool) -> str:
-    """Return the name, or the name with the first free number. Raises EmulationError if `exact` and it is in use."""
+    """Return a name for a network that is not in use: the given name, or with the first free number appended.
+
+    Raises EmulationError if `exact` is set and the given name is in use.
+    """
     for number in count(1):
         chosen = name if number == 1 else f"{name[:35]}-{number}"
         if not _is_taken(folder / f"{chosen}{SUFFIX}"):
@@ -174,7 +180,7 @@ def _free_name(folder: Path, name: str, *, exact: bool) -> str:
 
 
 def _is_taken(path: Path) -> bool:
-    """Return whether a network listens on a socket; a socket without listener is removed."""
+    """Return whether a running network listens on the control socket; a socket file without a listener is removed."""
     if not path.exists():
         return False
     connection = _connected(path)
@@ -187,7 +193,10 @@ def _is_taken(path: Path) -> bool:
 
 
 def _connected(path: Path) -> socket.socket | None:
-    """Return a connection to a control socket, None without listener. Raises MachineError if its backlog is full."""
+    """Return a connection to a control socket, None if no process listens on it.
+
+    Raises MachineError for a full backlog.
+    """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     connection.settimeout(CONNECT_TIMEOUT_S)
     try:
@@ -220,7 +229,10 @@ def names() -> list[str]:
 
 
 def connect(name: str) -> socket.socket | None:
-    """Return a connection to the control socket of a network; None if it is not running. Raises MachineError."""
+    """Return a connection to the control socket of a network, None if the network is not running.
+
+    Raises MachineError.
+    """
     if not NAME.fullmatch(name):
         return None
     for folder in folders():

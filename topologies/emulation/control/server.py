@@ -193,7 +193,10 @@ class ControlServer:
             run_job(channel, words, streams, terminal=terminal, environment=environment, keep=[number])
 
     def _give_taps(self, ends: Sequence[str], channel: Channel) -> None:
-        """Send a client packet sockets in the order of the interfaces; `more` is false in the last message."""
+        """Send packet sockets to a client, in the order of the interfaces, in several messages.
+
+        `more` is false in the last one.
+        """
         found = self._operations.open_taps(ends)
         try:
             for first in range(0, len(found), DESCRIPTORS_MAX):
@@ -205,7 +208,10 @@ class ControlServer:
             close_all(found)
 
     def _notify(self, channel: Channel) -> None:
-        """Send a client notices until it disconnects; end the connection if the client does not read them."""
+        """Send notices (messages about events) to a subscriber until it disconnects.
+
+        A subscriber that does not read its notices is disconnected.
+        """
         with self.notices.subscribed() as subscription:
             while not self._closing:
                 notice = subscription.next(NOTICE_PAUSE_S)

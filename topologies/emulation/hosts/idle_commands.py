@@ -1,6 +1,8 @@
-"""Commands of nodes without effect: netem or VLANs that the kernel lacks, Open vSwitch on a Linux bridge.
+"""Refusal of commands that would have no effect in an emulated network, with an error message that names a remedy.
 
-Scripts do not check what the programs themselves say, so such a command is refused before it runs.
+Refused are commands with netem, or for VLAN interfaces, if the kernel lacks them, and commands of Open vSwitch
+(ovs-vsctl etc.) for a switch that is a Linux bridge. Mininet scripts often ignore the error message of such a program,
+and would go on with wrong measurements; so the command raises EmulationError before it runs.
 """
 
 import re
@@ -23,7 +25,7 @@ _OPEN_VSWITCH = re.compile(r"\bovs-(?:vsctl|ofctl|appctl|dpctl)\b")
 
 
 def check(node: str, words: Sequence[Any]) -> None:
-    """Raise EmulationError for a command of a node that this kernel cannot follow."""
+    """Raise EmulationError if a command of a node needs netem or VLANs, and this kernel lacks them."""
     text = " ".join(map(str, words))
     # In a sandbox, links follow such commands (links.traffic_control).
     if not sandbox.inside() and (found := _BY_NETEM.search(text)) and not netem.available():

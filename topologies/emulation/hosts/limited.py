@@ -25,7 +25,7 @@ PARAMETERS: Mapping[str, int] = {"cfs_period_us": 0, "cfs_quota_us": 1}
 
 
 class LimitedHost(Host):
-    """A host whose CPU time is limited by a control group; without a limit, it has no control group."""
+    """A host whose CPU time can be limited by a control group; the first limit creates the group."""
 
     def __init__(self, name: str, sched: str = "cfs", **params: Any) -> None:
         self._group: ControlGroup | None = None
@@ -63,7 +63,7 @@ class LimitedHost(Host):
         info(f"(cfs {quota_us}/{period_us}us) ")
 
     def cfsInfo(self, f: float) -> tuple[str, str, int, int]:  # noqa: N802
-        """Return names and values of cgroup period and quota (us) for a fraction `f` of the CPU time of all processors.
+        """Return the names and values of a control group's period and quota (us) for a fraction `f` of all CPU time.
 
         The quota is -1, no limit, for a negative fraction.
         """
@@ -106,7 +106,7 @@ class LimitedHost(Host):
         return [*self._group.joining(), *words] if self._group is not None else words
 
     def start(self, command: str | Sequence[str], *, wait: bool = True, serves: bool = False) -> Service:
-        """Start a service in the host's control group, as Host.start does."""
+        """Start a service in the host's control group; the arguments are those of Host.start."""
         service = super().start(command, wait=False, serves=serves)
         if self._group is not None:
             self._group.add(service.pid)

@@ -1,11 +1,11 @@
 """NAT of Mininet: a host that forwards, and translates the addresses of one subnet to its own (RFC 3022), by iptables.
 
-    hosts 10.0.0.0/8 -- s1 -- nat0 -- what nat0 reaches
+    hosts 10.0.0.0/8 -- s1 -- nat0 -- networks on nat0's other interfaces
 
 The rules are those of mininet.nodelib.NAT, each inserted once. As in Mininet, net.addNAT() puts the host into the
 switches' network namespace. Without a sandbox (separate Linux namespaces for the whole network), that is the machine's
-namespace. In a sandbox, it has the interfaces of the topology only, so that packets to other destinations are answered
-by an ICMP error. Left out: the change of /etc/network/interfaces, a file of the machine.
+namespace. In a sandbox, this namespace has the interfaces of the topology only, so that packets to other destinations
+are answered by an ICMP error. Left out: the change of /etc/network/interfaces, a file of the machine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ NOT_FOUND = 127
 
 
 class NAT(Host):
-    """A host that translates source addresses of `subnet`, which is behind the interface `localIntf`, to its own.
+    """A host that translates source addresses of `subnet`, behind its interface `localIntf`, to its own address.
 
     flush: delete all rules of iptables first, and drop all forwarded packets that no rule of this host accepts.
     """
@@ -66,7 +66,10 @@ class NAT(Host):
         super().terminate()
 
     def _rules(self) -> Iterator[tuple[str, str, list[str]]]:
-        """Yield (table, -I to insert as first or -A to append, words) of each iptables rule."""
+        """Yield each iptables rule of this NAT as (table, -I or -A, words of the rule).
+
+        -I inserts the rule as the first of its chain, -A appends it.
+        """
         inside, subnet = str(self.localIntf), str(self.subnet)
         yield "filter", "-I", ["FORWARD", "-i", inside, "-d", subnet, "-j", "DROP"]
         yield "filter", "-A", ["FORWARD", "-i", inside, "-s", subnet, "-j", "ACCEPT"]

@@ -19,9 +19,9 @@ from lab7.topologies.emulation.shape import Queue, Shape
 
 
 class Cable:
-    """Two interfaces between the ends of a link, on which netem shapes the frames; `number` is unique.
+    """Link shaped by the kernel: netem on two extra interfaces between the two ends of the link; `number` is unique.
 
-    shapes: rate, delay, loss ... from end 1 to end 2, and back.
+    shapes: traffic shape (rate, delay, loss ...) from end 1 to end 2, and back.
     """
 
     def __init__(self, number: int, ends: Sequence[End], shapes: Sequence[Shape | None], plan: Plan) -> None:
@@ -38,7 +38,7 @@ class Cable:
             plan.calls += [partial(ipv6_off, inner), partial(device.bring_up, inner, arp=False)]
 
     def queue(self, direction: int) -> Queue:
-        """Return the queue of one direction. Raises EmulationError."""
+        """Return the transmit queue of one direction (0: end 1 to end 2; 1: back). Raises EmulationError."""
         return netem.queue(self._leaving[direction])
 
     def reshape(self, direction: int, shape: Shape) -> None:

@@ -60,7 +60,10 @@ def _failure(interface: str, error: OSError) -> EmulationError:
 
 
 def requests(names: list[bytes]) -> bytes:
-    """Encode struct ethtool_set_features_block arrays (32 features each) that turn offload features off."""
+    """Encode ioctl requests that turn offload features off, as arrays of struct ethtool_set_features_block.
+
+    Each structure has 32 features.
+    """
     mask = sum(1 << place for place, name in enumerate(names) if OFF.fullmatch(name))
     blocks = [(mask >> (BLOCK_BITS * block)) & 0xFFFFFFFF for block in range(_blocks(names))]
     return b"".join(struct.pack("=II", wanted, 0) for wanted in blocks)
@@ -71,7 +74,7 @@ def _blocks(names: list[bytes]) -> int:
 
 
 def _feature_names(sock: socket.socket, interface: str) -> list[bytes]:
-    """Return the kernel's names of offload features, which are the same for every interface."""
+    """Return the names of offload features in the order of the kernel; they are the same for every interface."""
     if not _names:
         info = _ethtool(sock, interface, struct.pack("=IIQI", GET_SET_INFO, 0, 1 << FEATURES, 0))
         count = struct.unpack_from("=I", info, 16)[0]

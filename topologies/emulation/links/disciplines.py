@@ -1,12 +1,13 @@
-"""Queueing disciplines of an interface as tc(8) shows and changes them: a chain of htb, netem, tbf, pfifo and bfifo.
+"""Queueing disciplines (qdiscs) of a link's end, as tc(8) shows and changes them: htb, netem, tbf, pfifo and bfifo.
 
-Stock Mininet shapes a link by disciplines on its two interfaces; lab7 shapes the link itself, behind the interface. A
-Chain holds the disciplines that stock Mininet would have on the interface (TCIntf: htb as 5:, below its class 5:1
-netem as 10:), follows the changes that a user makes by tc, and says to which shape of the link they amount.
+In stock Mininet, qdiscs on the two interfaces of a link shape its traffic. In lab7 the interfaces have no qdiscs: the
+link itself shapes. Chain emulates the qdiscs that stock Mininet would have on an interface (htb with handle 5:, and
+netem with handle 10: below its class 5:1). It parses a user's tc commands, changes these qdiscs accordingly, and
+computes the rate, delay, loss and queue of the link that have the same effect.
 
-Left out, and refused by one sentence: other disciplines, several leaf classes, filters, and parameters of netem that a
-link has no counterpart of (corrupt, duplicate, distribution, gap, correlations). htb's and tbf's bursts are taken and
-have no effect: a link transmits at its rate.
+Left out, and refused with an error message: other qdiscs, several leaf classes, filters, and the parameters of netem
+that links of lab7 do not have (corrupt, duplicate, distribution, gap, correlations). The bursts of htb and tbf are
+accepted without effect, since a link transmits at its rate.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,16 +33,16 @@ _REORDER_WITHOUT_DELAY = "reordering not possible without specifying some delay"
 
 
 class TcError(Exception):
-    """A command that tc refuses; the message is that of tc, and the exit code 2."""
+    """Error for a tc command that tc(8) would refuse as well; the message is that of tc, and the exit code 2."""
 
 
 class UnsupportedError(TcError):
-    """A command that tc takes and a link cannot follow."""
+    """Error for a valid tc command that links of lab7 cannot carry out."""
 
 
 @dataclass(frozen=True)
 class Discipline:
-    """One queueing discipline: kind, handle ('5:'), parent ('root' or a class), and parameters as parsed."""
+    """One queueing discipline: kind, handle ('5:'), parent ('root' or a class), and the parsed parameters."""
 
     kind: str
     handle: str
@@ -56,7 +57,7 @@ class Discipline:
     default: str = "0"
 
     def options(self) -> dict[str, Any]:
-        """Return the parameters as `tc -json qdisc show` prints them."""
+        """Return the parameters of the discipline in the format of `tc -json qdisc show`."""
         found: dict[str, Any] = {"limit": self.limit} if self.limit is not None else {}
         if self.kind == "htb":
             found |= {
@@ -74,7 +75,7 @@ class Discipline:
         return found
 
     def words(self) -> str:
-        """Return the parameters as `tc qdisc show` prints them."""
+        """Return the parameters of the discipline in the text format of `tc qdisc show`."""
         if self.kind == "htb":
             return f"r2q 10 default {int(self.default, 16):#x} direct_packets_stat 0 direct_qlen {LIMIT_FRAMES}"
         if self.kind == "tbf":
@@ -91,7 +92,7 @@ class Discipline:
 
 @dataclass
 class Chain:
-    """The disciplines of one interface from its root down, and the rates of htb's classes ('5:1' -> bit/s)."""
+    """Emulated queueing disciplines of an interface, from the root down; rates of htb's classes ('5:1' -> bit/s)."""
 
     disciplines: list[Discipline] = field(default_factory=list)
     classes: dict[str, float] = field(default_factory=dict)
@@ -99,11 +100,14 @@ class Chain:
     inner: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """Return whether the interface has a discipline."""
+        """Return whether the interface has at least one queueing discipline."""
         return bool(self.disciplines)
 
     def shape(self) -> Shape:
-        """Return the shape of the link to which the disciplines amount. Raises UnsupportedError."""
+        """Return the shape (rate, delay ...) of a link that has the same effect as these disciplines.
+
+        Raises UnsupportedError.
+        """
         shape, rates, limits = Shape(), [], []
         for one in self.disciplines:
             if one.kind == "htb":
@@ -125,7 +129,7 @@ class Chain:
         return replace(shape, rate_bps=min(rates, default=None), queue_frames=limits[-1] if limits else LIMIT_FRAMES)
 
     def change(self, words: Sequence[str]) -> "Chain":
-        """Return the chain after a command: the words after `tc`, from `qdisc` or `class` on. Raises TcError."""
+        """Return the disciplines after a tc command, given as the words from `qdisc` or `class` on. Raises TcError."""
         kind, command, rest = words[0], COMMANDS.get(words[1] if len(words) > 1 else "", ""), list(words[2:])
         place = _places(rest)
         if kind == "class":
@@ -193,7 +197,10 @@ class Chain:
         return Chain(list(self.disciplines), {**self.classes, found or name: rate_bps}, inner)
 
     def _way_to_default(self, htb: Discipline) -> list[str]:
-        """Return htb's default class and those above it; none without a default class, whose packets are not held."""
+        """Return htb's default class, and the classes above it up to the root; [] if htb has no default class.
+
+        Without a default class, htb sends packets without a limit.
+        """
         name = next((each for each in self.classes if self._is_default(htb, each)), None)
         way = []
         while name is not None:
@@ -214,15 +221,16 @@ class Chain:
         return next(handle for handle in (f"{number:x}:" for number in range(0x8001, 0xFFFF)) if handle not in taken)
 
     def _without(self, gone: Discipline) -> "Chain":
-        """Return the chain without a discipline, and without what is below it."""
+        """Return the disciplines without `gone`, and without those below it."""
         kept = self.disciplines[: self.disciplines.index(gone)]
         handles = {one.handle for one in kept}
         return Chain(kept, {name: rate for name, rate in self.classes.items() if _major(name) in handles}, self.inner)
 
     def text(self, device: str, queue: Queue | None = None, sent: tuple[int, int] = (0, 0)) -> str:
-        """Return what `tc qdisc show` prints, and with a queue what `tc -s` does.
+        """Return the output of `tc qdisc show` for these disciplines; with a `queue`, that of `tc -s qdisc show`.
 
-        device: empty for `show dev DEVICE`, which does not print the name; sent: octets and packets.
+        device: name of the interface, empty for `show dev DEVICE`, which does not print it; queue: state of the
+        transmit queue; sent: octets and packets sent.
         """
         lines = []
         named = f"dev {device} " if device else ""
@@ -238,7 +246,10 @@ class Chain:
         return "".join(f"{line}\n" for line in lines)
 
     def rows(self, device: str, queue: Queue | None = None, sent: tuple[int, int] = (0, 0)) -> list[dict[str, Any]]:
-        """Return what `tc -json qdisc show` prints, and with a queue what `tc -s` does; arguments as for text()."""
+        """Return the output of `tc -json qdisc show` as dictionaries; with a `queue`, that of `tc -s -json qdisc show`.
+
+        The arguments are explained in text().
+        """
         found: list[dict[str, Any]] = []
         for one in self.disciplines or [Discipline("noqueue", "0:", "root")]:
             place: dict[str, Any] = {"root": True, "refcnt": 2} if one.parent == "root" else {"parent": one.parent}
@@ -251,7 +262,7 @@ class Chain:
         return found
 
     def class_text(self, queue: Queue | None = None, sent: tuple[int, int] = (0, 0)) -> str:
-        """Return what `tc class show` prints."""
+        """Return the output of `tc class show` for these disciplines; with a `queue`, that of `tc -s class show`."""
         lines = []
         for name, rate in self.classes.items():
             leaf = next((f"leaf {one.handle} " for one in self.disciplines if _same(one.parent, name)), "")
@@ -267,7 +278,7 @@ class Chain:
 
 
 def stock(shape: Shape | None) -> Chain:
-    """Return the disciplines that stock Mininet has on an interface whose link has this shape."""
+    """Return the disciplines that stock Mininet (TCIntf) configures on an interface whose link has this shape."""
     if shape is None:
         return Chain()
     found = Chain()
@@ -281,7 +292,7 @@ def stock(shape: Shape | None) -> Chain:
 
 
 def _check_change(command: str, there: Discipline, handle: str | None, rest: Sequence[str]) -> None:
-    """Raise TcError where the kernel refuses to add or change a discipline whose place is taken."""
+    """Raise TcError if the kernel would refuse a new or changed discipline because of another one at its place."""
     if handle not in (None, there.handle):
         raise TcError("Error: NLM_F_REPLACE needed to override.")
     if handle is None and rest[:1] != [there.kind]:
@@ -294,7 +305,7 @@ def _check_change(command: str, there: Discipline, handle: str | None, rest: Seq
 
 
 def parsed(base: Discipline, words: Sequence[str]) -> Discipline:
-    """Return a discipline with the parameters that these words give. Raises TcError."""
+    """Return a discipline with its parameters changed to those in the words of a tc command. Raises TcError."""
     if base.kind == "htb":
         return _htb(base, words)
     if base.kind == "netem":
@@ -329,7 +340,7 @@ def _netem(base: Discipline, words: Sequence[str]) -> Discipline:
 
 
 def _with_parameter(made: Discipline, name: str, values: Sequence[str]) -> Discipline:
-    """Return a netem discipline with one more parameter."""
+    """Return a netem discipline with one more parameter, given by its name and values in a tc command."""
     if not values:
         raise UnsupportedError(f"netem's `{name}` without a number, or of that form")
     most = {"delay": 2, "latency": 2, "loss": 1, "drop": 1, "reorder": 1, "rate": 1, "limit": 1}.get(name)
@@ -369,7 +380,7 @@ def _fifo(base: Discipline, words: Sequence[str]) -> Discipline:
 
 
 def _places(rest: list[str]) -> dict[str, str]:
-    """Return device, parent, handle and classid of a command, and remove them from its words."""
+    """Remove device, parent, handle and classid from the words of a tc command, and return them as a dictionary."""
     found: dict[str, str] = {}
     while rest and rest[0] in ("dev", "parent", "handle", "classid", "root", "est"):
         name = rest.pop(0)
@@ -387,19 +398,22 @@ def _major(name: str) -> str:
 
 
 def _same(one: str, other: str) -> bool:
-    """Return whether two texts name the same class; 5: and 5:0 are the discipline's own."""
+    """Return whether two texts identify the same class; 5: and 5:0 both stand for the discipline itself."""
     (major, _, minor), (major2, _, minor2) = one.partition(":"), other.partition(":")
     return major == major2 and (minor or "0").lstrip("0") == (minor2 or "0").lstrip("0")
 
 
 def _rate_of(words: Sequence[str]) -> str:
-    """Return the rate of a class, which may lend from its parent up to `ceil`; the link has no other class."""
+    """Return the rate of an htb class: its `ceil` if given, which it may borrow up to, else its `rate`.
+
+    There is no other class on the link that would use the borrowed rate.
+    """
     name = "ceil" if "ceil" in words[:-1] else "rate"
     return words[words.index(name) + 1]
 
 
 def _share(text: str) -> float:
-    """Parse a percentage, with or without its sign, as tc does."""
+    """Parse a percentage of tc(8), such as 1% or 1, into a fraction of 1."""
     try:
         share = float(text.removesuffix("%")) / 100
     except ValueError:
@@ -437,7 +451,7 @@ def _statistics(queue: Queue, sent: tuple[int, int]) -> list[str]:
 
 
 def rate_text(rate_bps: float) -> str:
-    """Return a rate as tc prints it: 10Mbit, 1500Kbit."""
+    """Format a rate in bit/s as tc(8) does: 10Mbit, 1500Kbit."""
     for scale, unit in ((1e9, "Gbit"), (1e6, "Mbit"), (1e3, "Kbit")):
         if rate_bps >= scale and not round(rate_bps) % scale:
             return f"{rate_bps / scale:.0f}{unit}"
@@ -445,7 +459,7 @@ def rate_text(rate_bps: float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Return a time as tc prints it: 100ms, 1.5s, 300us."""
+    """Format a time in seconds as tc(8) does: 100ms, 1.5s, 300us."""
     for scale, unit in ((1.0, "s"), (1e-3, "ms")):
         if seconds >= scale:
             return f"{round(seconds / scale, 6):.3g}{unit}"

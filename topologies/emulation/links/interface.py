@@ -1,6 +1,6 @@
-"""Network interface of a node, in place of Mininet's TCIntf: its addresses and link state are set in batches.
+"""Network interface of a node, which replaces Mininet's TCIntf: its addresses and link state are set in batches.
 
-Batches are fast: the changes of many interfaces are collected, then applied together (see plan).
+For speed, the changes of many interfaces are collected and then applied together (see plan).
 """
 
 from functools import partial
@@ -18,7 +18,7 @@ NO_ADDRESS = "0.0.0.0"
 
 
 class Interface(TCIntf):  # type: ignore[misc]
-    """An interface of a node; its link creates the device, with the MAC address, in the node's namespace.
+    """Network interface of a node, created in the node's namespace by its link, with the MAC address of the parameters.
 
     ip6: the IPv6 address with prefix length in the link's parameters, None without one.
     """
@@ -34,7 +34,10 @@ class Interface(TCIntf):  # type: ignore[misc]
         mac: str | None = None,
         **params: Any,
     ) -> None:
-        """Register the interface with its node and its link, which creates the device once it has both interfaces."""
+        """Register the interface with its node and its link.
+
+        The link creates the device once it has both interfaces.
+        """
         self.node, self.name, self.link, self.mac = node, name, link, mac
         self.ip: str | None = None
         self.prefixLen: str | None = None
@@ -77,7 +80,7 @@ class Interface(TCIntf):  # type: ignore[misc]
         return {}
 
     def queue(self) -> Queue:
-        """Return the queue of the frames that this interface sends, in front of its link. Raises EmulationError."""
+        """Return the transmit queue of the link for frames that this interface sends. Raises EmulationError."""
         if self.link is None:
             raise EmulationError(f"{self.name} has been deleted, and has no queue: ask an interface of the network")
         return self.link.queue(self)  # type: ignore[no-any-return]
@@ -100,7 +103,7 @@ class Interface(TCIntf):  # type: ignore[misc]
         return ""
 
     def assign_address(self, ip: str, prefix_length: int | None = None) -> list[str]:
-        """Store an IPv4 address and prefix length; return the lines for `ip -batch` that set them."""
+        """Store an IPv4 address and prefix length; return the lines for `ip -batch` that set them in the kernel."""
         # Only IPv4 addresses are replaced; IPv6 addresses, also the kernel's link-local one, stay.
         flush = [] if self.ip is None else [f"address flush dev {self.name} to 0.0.0.0/0"]
         self.ip, _, length = str(ip).partition("/")
@@ -122,9 +125,9 @@ class Interface(TCIntf):  # type: ignore[misc]
 
 
 def _stay(*_: Any) -> None:
-    """Do nothing, in place of Mininet's function that moves an interface to the node's namespace.
+    """Do nothing, in place of the function by which Mininet moves a new interface to the namespace of its node.
 
-    The link has created the interface there.
+    In lab7, the link has created the interface in that namespace.
     """
 
 
@@ -141,7 +144,7 @@ def remove(interface: str) -> None:
 
 
 def ipv6_off(interface: str) -> None:
-    """Disable IPv6 on a switch's interface, whose multicast listener reports would appear on the links."""
+    """Disable IPv6 on a switch's interface, so that its multicast listener reports do not appear on the links."""
     switch = Path("/proc/sys/net/ipv6/conf", interface, "disable_ipv6")
     if switch.exists():
         switch.write_text("1")

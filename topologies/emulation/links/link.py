@@ -29,9 +29,9 @@ class Wiring:
     """State shared by all links of a network.
 
     backend      'wire' (user-space links) or 'netem'
-    forkserver   fork server that starts the processes of wires
-    workdir      folder for files with the due time and departure of each frame on a wire
-    random       generator of the seeds of wires
+    forkserver   fork server that starts the processes of user-space links
+    workdir      folder for records of the due time and departure of each frame on user-space links
+    random       generator of the seeds of user-space links
     plan         pending changes of the network (see plan)
     numbers      generator of unique numbers for new links
     changed      function to call when an address of the running network has changed
@@ -54,7 +54,10 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
     """
 
     def equip(self, wiring: Wiring) -> None:
-        """Set the state shared by the testbed's links; called before __init__, which a subclass may replace."""
+        """Set the attributes that come from the testbed.
+
+        Called before __init__, which a user's subclass may replace.
+        """
         self._wiring = wiring
         self.wire: Wire | None = None
         self._cable: Cable | None = None
@@ -90,14 +93,14 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
             end.config(**end.params)
 
     def changed(self) -> None:
-        """Report that an address has changed, so that the tables of all other nodes are updated."""
+        """Report to the testbed that an address has changed, so that it updates the tables of all other nodes."""
         self._wiring.changed()
 
     def reshape(self, interface: Interface, params: Mapping[str, Any]) -> None:
-        """Replace the shape (rate, delay ...) of frames sent by an interface; do nothing without shaping parameters.
+        """Change the shape (rate, delay ...) of the frames that an interface sends to the one in TCLink's parameters.
 
-        A link that was created unshaped becomes a user-space link, unless the kernel can shape it. Raises TopologyError
-        for an invalid value.
+        Without shaping parameters the shape stays. A link that was created unshaped becomes a user-space link, unless
+        the kernel can shape it. Raises TopologyError for an invalid value.
         """
         shape = _shape_of(interface, params)
         if interface not in self._ends:
@@ -109,9 +112,9 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
             self.set_shape(interface, shape, disciplines.stock(shape))
 
     def set_shape(self, interface: Interface, shape: Shape, chain: Chain) -> None:
-        """Replace the shape of the frames that an interface sends; chain: the disciplines that amount to it.
+        """Replace the shape (rate, delay ...) of the frames that an interface sends.
 
-        Raises EmulationError.
+        chain: the queueing disciplines that tc shows for this shape. Raises EmulationError.
         """
         place = self._ends.index(interface)
         if shape == self.shapes[place]:
@@ -134,30 +137,33 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
             self._become_wire()
 
     def shape(self, interface: Interface) -> Shape | None:
-        """Return the shape of the frames that an interface sends."""
+        """Return the shape (rate, delay ...) of the frames that an interface sends; None for an unshaped link."""
         return self.shapes[self._ends.index(interface)]
 
     def chain(self, interface: Interface) -> Chain:
-        """Return the disciplines that stock Mininet would have on an interface, with the changes made by tc."""
+        """Return the queueing disciplines that tc shows on an interface: those of stock Mininet, as changed by tc."""
         place = self._ends.index(interface)
         return self._chains[place] if place in self._chains else disciplines.stock(self.shapes[place])
 
     def note(self, interface: Interface, chain: Chain) -> None:
-        """Store the disciplines that the kernel has on an interface of an unshaped link."""
+        """Record the queueing disciplines that the kernel has on an interface of an unshaped link."""
         self._chains[self._ends.index(interface)] = chain
 
     @property
     def shapes_itself(self) -> bool:
-        """Return whether the link itself shapes the frames, not a discipline of the kernel on its interfaces."""
+        """Return whether the link shapes frames itself: by netem between its ends, or in user space."""
         return self.wire is not None or self._cable is not None
 
     @property
     def kernel_shapes(self) -> bool:
-        """Return whether the kernel has all disciplines that shape links."""
+        """Return whether the kernel can shape links: it has netem and the other qdiscs that this needs."""
         return self._wiring.backend == "netem"
 
     def _become_wire(self) -> None:
-        """Make both ends of a plain link again, as those of a user-space link with the shapes of the link."""
+        """Replace an unshaped veth pair by a user-space link with the link's shapes.
+
+        Both interfaces keep names and addresses.
+        """
         plan = self._wiring.plan
         states = [rewiring.state_of(end) for end in self._ends]
         tools.batch("ip", [f"link delete dev {self._ends[0].name}"], self._ends[0].node.network_pid())
@@ -179,7 +185,10 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         self.changed()
 
     def queue(self, interface: Interface) -> Queue:
-        """Return the queue of the frames that an interface of this link sends. Raises EmulationError."""
+        """Return the state of the transmit queue of this link for frames that an interface sends.
+
+        Raises EmulationError.
+        """
         self._wiring.plan.flush()
         place = self._ends.index(interface)
         if self.wire is not None:
@@ -190,7 +199,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
 
     @property
     def inner_interfaces(self) -> tuple[str, ...]:
-        """Return the two interfaces between the ends of a link shaped by netem; () for any other link."""
+        """Return the names of the two extra interfaces of a link shaped by netem; () for any other link."""
         return self._cable.interfaces if self._cable is not None else ()
 
     def _create(self) -> None:
@@ -209,7 +218,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
             self._add_wire((near, far))
 
     def _add_wire(self, ends: tuple[End, End]) -> None:
-        """Plan a user-space link between the ends of this link."""
+        """Add a user-space link between the ends of this link to the pending changes."""
         plan = self._wiring.plan
         self.wire = self._new_wire(ends)
         plan.wires.append(self.wire)
@@ -237,7 +246,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
             super().delete()
 
     def stop(self) -> None:
-        """Remove the link, as delete() does."""
+        """Remove the link; Mininet calls this method."""
         self.delete()
 
 

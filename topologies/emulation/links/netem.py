@@ -5,9 +5,9 @@ qdisc for loss, queue and rate, and below it another one for the delay. TCLink d
 class. htb sends a burst without the transmission time of its frames, and netem's limit counts propagating frames as
 queued.
 
-The interfaces of the topology itself have no shaping qdisc. With one, the sender's own queue would be the queue of the
-link. A capture at the sender would show frames only after the delay, since an outgoing frame is captured when it has
-left the qdisc. The two extra interfaces of a cable shape the frames instead (see cable).
+The interfaces of the topology itself have no shaping qdisc. If they had one, the sender's own queue would be the queue
+of the link. A capture at the sender would show frames only after the delay, since an outgoing frame is captured when it
+has left the qdisc. The two extra interfaces of a cable shape the frames instead (see cable).
 """
 
 import json
@@ -22,7 +22,7 @@ FLYING_FRAMES = 100_000
 
 
 def commands(interface: str, shape: Shape) -> list[str]:
-    """Return lines for `tc -batch` that shape the frames sent by an interface, by netem."""
+    """Return lines for `tc -batch` by which netem shapes the frames that an interface sends."""
     stages = [words for words in (_transmitter(shape), _flight(shape)) if words]
     if shape.loss:
         stages = stages or [f"limit {FLYING_FRAMES}"]
@@ -34,7 +34,7 @@ def commands(interface: str, shape: Shape) -> list[str]:
 
 
 def removal(interface: str, shape: Shape | None) -> list[str]:
-    """Return lines for `tc -batch` that remove the shape of an interface's sent frames, and drop the queued ones."""
+    """Return lines for `tc -batch` that remove the netem qdiscs of an interface, and drop the queued frames."""
     return [f"qdisc del dev {interface} root"] if shape is not None and commands(interface, shape) else []
 
 
@@ -52,7 +52,10 @@ def _flight(shape: Shape) -> str:
 
 
 def queue(interface: str, pid: int = 0) -> Queue:
-    """Return the queue at an interface in the network namespace of a process (0: this one's). Raises EmulationError."""
+    """Return the transmit queue of a netem qdisc on an interface in the network namespace of a process (0: this one).
+
+    Raises EmulationError.
+    """
     found = json.loads(tools.output(["tc", "-s", "-json", "qdisc", "show", "dev", interface], pid))
     # The stage of the delay, below the root, holds the frames that propagate.
     roots = [qdisc for qdisc in found if qdisc.get("root")]
@@ -60,7 +63,7 @@ def queue(interface: str, pid: int = 0) -> Queue:
 
 
 def passing_on(source: str, target: str) -> list[str]:
-    """Return lines for `tc -batch` that send every frame received by one interface out of another; tc-mirred(8)."""
+    """Return lines for `tc -batch` that send frames received on one interface out of another one (tc-mirred(8))."""
     return [
         f"qdisc add dev {source} ingress",
         f"filter add dev {source} ingress matchall action mirred egress redirect dev {target}",
@@ -68,7 +71,7 @@ def passing_on(source: str, target: str) -> list[str]:
 
 
 def available() -> bool:
-    """Return whether this kernel supports all qdiscs used here, tested on loopback in a new network namespace."""
+    """Return whether this kernel has all qdiscs that shape links, tested on loopback in a new namespace."""
     lines = [*commands("lo", Shape(rate_bps=1e6, delay_s=1e-3)), *passing_on("lo", "lo")]
     completed = subprocess.run(
         ["unshare", "--net", "tc", "-batch", "-"],

@@ -37,9 +37,9 @@ COUNTS_PROCESSORS_FROM_S = 10.5
 
 
 class Daemons:
-    """Open vSwitch's programs for one network namespace.
+    """Open vSwitch's daemons and tools for the network namespace of one network.
 
-    `folder` has their sockets; None for the machine's own daemons.
+    `folder` has the sockets of the daemons; None for the machine's own daemons.
     """
 
     def __init__(self, folder: Path | None, watch: Watch | None = None) -> None:
@@ -68,7 +68,7 @@ class Daemons:
         return self.run("ovs-appctl", *words)
 
     def start(self, folder: Path) -> Iterator["Daemon"]:
-        """Start ovsdb-server and ovs-vswitchd; yield each after its start. The caller stops them."""
+        """Start ovsdb-server and ovs-vswitchd; yield each of them once it runs. The caller stops them."""
         time.sleep(max(0.0, COUNTS_PROCESSORS_FROM_S - time.monotonic()))
         database, socket = folder / "conf.db", folder / "db.sock"
         self.run("ovsdb-tool", "create", str(database), str(SCHEMA))
@@ -92,7 +92,7 @@ class Daemons:
 
 
 class Daemon:
-    """A program of Open vSwitch as a child of this process, monitored for an early exit until it is stopped."""
+    """A daemon of Open vSwitch, as a child of this process; until it is stopped, an exit ends the run."""
 
     def __init__(self, program: str, process: subprocess.Popen[bytes], log: Path, watch: Watch | None) -> None:
         self._process = process
@@ -118,9 +118,9 @@ class Daemon:
 
 @contextlib.contextmanager
 def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
-    """Run Open vSwitch's daemons for one testbed during a `with` block; outside of a sandbox, use the machine's.
+    """Run the daemons of Open vSwitch for one network during a `with` block.
 
-    Raises MachineError if Open vSwitch is not installed.
+    Outside of a sandbox, use the machine's daemons. Raises MachineError if Open vSwitch is not installed.
     """
     ours = Daemons(workdir / "openvswitch" if sandbox.inside() else None, watch)
     if not SCHEMA.exists():
@@ -153,7 +153,7 @@ class OpenVSwitch(Bridge):
         self._driver = driver
 
     def start(self, _controllers: Sequence[Any]) -> None:
-        """Create the bridge with its ports; return when its data path has all ports."""
+        """Create the bridge with its ports in Open vSwitch; return when its data path has all ports."""
         self.plan.flush()
         self._attached = [intf for intf in self.intfList() if intf.name != "lo"]
         words = ["add-br", self.name, "--", "set", "Bridge", self.name, *self._settings()]
@@ -177,7 +177,7 @@ class OpenVSwitch(Bridge):
         self._install(self._entries)
 
     def _settings(self) -> list[str]:
-        """Return the bridge's settings (ovs-vswitchd.conf.db(5)): those of Mininet, and those of the spanning tree."""
+        """Return the bridge's settings (ovs-vswitchd.conf.db(5)) for Mininet's parameters and the spanning tree."""
         found = ["fail_mode=standalone", f"other_config:datapath-id={self.dpid}", f"other_config:dp-desc={self.name}"]
         found += ["other_config:disable-in-band=true"]
         if self.params.get("protocols"):
@@ -209,7 +209,7 @@ class OpenVSwitch(Bridge):
         self._changed()
 
     def plug_again(self, intf: Any) -> None:
-        """Do nothing: the daemon has the port by its name, and finds the new device."""
+        """Do nothing after the device of a port was made again: ovs-vswitchd finds the new device by its name."""
 
     def detach(self, intf: Any) -> None:
         """Remove a port from the running switch, as OVSSwitch.detach does."""
@@ -220,7 +220,7 @@ class OpenVSwitch(Bridge):
         self._changed()
 
     def remove_static_entries(self) -> None:
-        """Remove the static forwarding entries, as Bridge does."""
+        """Remove the static forwarding entries of the switch, as Bridge.remove_static_entries does."""
         for mac, _ in self._entries:
             with contextlib.suppress(EmulationError):
                 self._driver.control("fdb/del", self.name, "0", mac)

@@ -1,9 +1,9 @@
 """Plan: pending changes of a network's interfaces, routes and tables, collected and applied in batches.
 
-Within a block of together(), the parts of a network add changes to the plan, which are applied at the end of the block.
-Outside of such a block, made() applies each change at once. One `ip -batch` creates the ends of all links, another one
-the bridges, and the changes of each host go through one rtnetlink socket. Code that needs the network up to date, such
-as a command in a host, flushes the plan first.
+In a block `with plan.together():`, changes are added to the plan, and applied at the end of the block. Outside of such
+a block, each change is applied at once. One `ip -batch` creates the ends of all links, another one the bridges, and one
+rtnetlink socket per host applies the changes of that host. Code that needs the network up to date, such as a command in
+a host, first applies the pending changes.
 """
 
 import re
@@ -46,7 +46,7 @@ class NodeChanges:
 
 @dataclass
 class Plan:
-    """Pending changes of one network, listed here in the order in which they are applied.
+    """Pending changes of one network, listed in the order in which they are applied to the kernel.
 
     devices      veth pairs, as pairs of link ends
     shaping      commands of tc(8) in the switches' namespace, for these devices
@@ -54,7 +54,7 @@ class Plan:
     lines        commands of ip(8) in the switches' namespace, for these devices
     calls        functions to call, for these devices
     nodes        changes in the namespaces of nodes
-    raised       nodes with interfaces that were brought up and whose carriers must be awaited, with the commands
+    raised       (node, commands of ip(8)) for nodes with interfaces that were brought up, to wait for the carriers
     forwarding   commands of bridge(8) in the switches' namespace
     """
 
@@ -90,7 +90,7 @@ class Plan:
         self.made()
 
     def made(self) -> None:
-        """Apply the collected changes, except within a block of together()."""
+        """Apply the pending changes, except within a block of together(), at whose end they are applied."""
         if not self._depth:
             self.flush()
 
@@ -106,7 +106,10 @@ class Plan:
             self._is_flushing = False
 
     def _take_step(self) -> bool:
-        """Apply the pending changes of one kind, the first in the order of Plan; return False if there are none."""
+        """Apply the pending changes of one kind: of the first kind, in the order of Plan, that has any.
+
+        Returns False if no change is pending.
+        """
         if self.devices:
             tools.batch("ip", [f"link add {near} type veth peer {far}" for near, far in _taken(self.devices)])
         elif self.shaping:
@@ -141,7 +144,10 @@ def _taken(items: list[Item]) -> list[Item]:
 
 
 def apply(changes: NodeChanges, pid: int) -> None:
-    """Apply the changes of one node. Raises EmulationError for the first change that the kernel refuses."""
+    """Apply the pending changes of one node to the kernel.
+
+    Raises EmulationError for the first change that is refused.
+    """
     with rtnetlink.open_in(pid) as sock:
         index = partial(rtnetlink.index_of, sock)
         requests = rtnetlink.messages(changes.lines, index)
@@ -166,7 +172,10 @@ def await_carriers(node: InNamespace, lines: Iterable[str]) -> None:
 
 
 def _await_carriers(sock: socket.socket, lines: Iterable[str]) -> None:
-    """Wait for the carriers of interfaces that were brought up: until then, they or their bridges drop frames."""
+    """Wait for the carriers of interfaces that were brought up.
+
+    Without a carrier, an interface or its bridge drops frames.
+    """
     deadline_s = time.monotonic() + CARRIER_TIMEOUT_S
     for name in (found[1] for line in lines if (found := BROUGHT_UP.fullmatch(line))):
         number = rtnetlink.index_of(sock, name)

@@ -1,7 +1,8 @@
-"""State of the ends of a link that is made anew while the network runs: addresses, routes, neighbours and ports.
+"""State of a network interface (addresses, routes, neighbours, switch port), saved before its link is replaced.
 
-A plain link is a veth pair, which this kernel may be unable to shape. A link that gets its first delay, loss or rate
-while the network runs therefore becomes a user-space link: both ends are made again, under their names.
+A link without delay, loss or rate is a veth pair, which cannot be shaped if the kernel has no netem. If such a link
+gets its first delay, loss or rate while the network runs, a user-space link replaces it: both interfaces are created
+again under their names, and their saved state is restored.
 """
 
 import json
@@ -17,7 +18,11 @@ _STATES = ("linkdown", "dead", "offload", "trap")
 
 @dataclass
 class EndState:
-    """State of one end: its MAC address, commands of ip(8) that restore the rest, and the switch whose port it is."""
+    """Saved state of a link's interface, to be restored on a new interface of the same name.
+
+    It has the MAC address, the commands of ip(8) that restore addresses, routes and neighbours, and the switch of which
+    the interface was a port.
+    """
 
     mac: str
     lines: list[str] = field(default_factory=list)
@@ -26,7 +31,10 @@ class EndState:
 
 
 def state_of(interface: Any) -> EndState:
-    """Read the state of an interface in the kernel. Raises EmulationError."""
+    """Read the state of an interface (addresses, routes, neighbours, switch port) from the kernel.
+
+    Raises EmulationError.
+    """
     name, node = interface.name, interface.node
     pid = node.network_pid()
     (device,) = json.loads(tools.output(["ip", "-json", "address", "show", "dev", name], pid))

@@ -51,7 +51,10 @@ Index = Callable[[str], int]
 
 
 def message(kind: int, flags: int, body: bytes) -> bytes:
-    """Return a netlink request with its header; the kernel replies to it only in case of an error."""
+    """Return an rtnetlink request of a type with its header and payload.
+
+    The kernel replies only if the request fails.
+    """
     return HEADER.pack(HEADER.size + len(body), kind, NLM_F_REQUEST | flags, 0, 0) + body
 
 
@@ -61,7 +64,7 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 
 def translated(line: str, index: Index) -> bytes | None:
-    """Return the rtnetlink message for a line of `ip -batch`; None for a form that this module does not translate."""
+    """Translate a line of `ip -batch` to an rtnetlink message; return None if its form is not supported."""
     match line.split():
         case ["link", "set", "dev", name, "up"]:
             return message(RTM_NEWLINK, 0, LINK.pack(socket.AF_UNSPEC, 0, index(name), IFF_UP, IFF_UP))
@@ -122,7 +125,7 @@ def _family(version: int) -> int:
 
 
 def messages(lines: Sequence[str], index: Index) -> list[bytes] | None:
-    """Return the rtnetlink messages for lines of `ip -batch`; None if this module cannot translate one of them."""
+    """Translate lines of `ip -batch` to rtnetlink messages; return None if the form of any line is not supported."""
     found: list[bytes] = []
     for line in lines:
         try:
@@ -136,10 +139,10 @@ def messages(lines: Sequence[str], index: Index) -> list[bytes] | None:
 
 
 def send(sock: socket.socket, requests: Sequence[bytes], words: Sequence[str], interface: int = 0) -> None:
-    """Send requests in order on a netlink socket. Raises EmulationError for the first that the kernel refuses.
+    """Send requests in order on a netlink socket. Raises EmulationError for the first request that the kernel refuses.
 
     words: description of each request, for error messages; interface: index of the interface, written into the requests
-    in place of ANY.
+    in place of the placeholder ANY.
     """
     number = interface.to_bytes(4, sys.byteorder)
     first = 0
@@ -190,7 +193,10 @@ def set_queue_length(sock: socket.socket, name: str, frames: int) -> None:
 
 
 def is_settled(sock: socket.socket, index: int) -> bool:
-    """Return whether the operational state of an interface agrees with its carrier (RFC 2863 section 3.1.14)."""
+    """Return whether the kernel has updated an interface's operational state to its carrier.
+
+    RFC 2863 section 3.1.14.
+    """
     sock.send(message(RTM_GETLINK, 0, LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0)))
     reply = sock.recv(REPLY_BYTES)
     states: dict[int, int] = {}

@@ -1,8 +1,10 @@
-"""Program `tc` in a sandbox: it asks the testbed, then prints its answer or runs the tc(8) that is installed.
+"""Program `tc` in a sandbox (the Linux namespaces of a network): asks the running network how to execute the command.
 
-    python -ISB tc_client.py FOLDER ARGUMENTS     FOLDER has the testbed's socket, and the installed program as `real`
+    python -ISB tc_client.py FOLDER ARGUMENTS     FOLDER has the network's socket, and the installed tc(8) as `real`
 
-It is started for each command of a script that polls queues, so it imports next to nothing.
+The program sends the arguments to the server in traffic_control. It prints the output that the server returns, or, if
+the command is not about a shaped link, runs the installed tc(8). Scripts run tc often, to poll queues: for a fast start
+the program imports hardly any modules.
 """
 
 import _socket
@@ -16,7 +18,10 @@ PIECE_BYTES = 65536
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; returns only where the testbed has answered."""
+    """Execute a tc command by the running network, or else by the installed tc(8); return the exit code.
+
+    The installed tc(8) replaces this process.
+    """
     folder, *words = argv
     answer = ask(f"{folder}/{SOCKET}", words)
     if not answer.startswith(DONE):
@@ -29,7 +34,7 @@ def main(argv: list[str]) -> int:
 
 
 def ask(place: str, words: list[str]) -> bytes:
-    """Return the testbed's answer to a command; empty if there is no testbed any more."""
+    """Send a tc command to the network's server, and return its answer; empty if the network has ended."""
     answer = b""
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:

@@ -1,10 +1,11 @@
-"""Server of the program `tc` in a sandbox: tc(8) on the interfaces of links, which the link itself shapes.
+"""Server of the program `tc` in a sandbox: executes tc(8) commands on interfaces whose link lab7 shapes.
 
-Users poll queues by `tc -s qdisc show dev s0-eth1`, and shape links by `tc qdisc add dev h1-eth0 root netem ...`. The
-discipline that they mean is the link's, behind the interface. In a sandbox, therefore, tc_client takes the place of the
-installed program (a mount over it): a command on an interface of a shaped link is answered by the link, in the words
-of tc. So is a command with netem where the kernel has no netem: the link is shaped from then on. All other commands
-are those of the installed program.
+Users poll queues by `tc -s qdisc show dev s0-eth1`, and shape links by `tc qdisc add dev h1-eth0 root netem ...`. In
+lab7 such an interface has no qdisc of its own, because the link shapes the frames. So in a sandbox (the Linux
+namespaces of a network) the program tc_client is mounted over the installed tc. It sends each command to this server,
+which applies the command to the link, or prints the state of the link, in the output format of tc. If the kernel has no
+netem, a tc command with netem on any other link makes it a shaped link. All other commands are executed by the
+installed program.
 """
 
 import contextlib
@@ -61,7 +62,10 @@ _networks: list[Any] = []
 
 @contextlib.contextmanager
 def serving(network: Any, workdir: Path) -> Iterator[None]:
-    """Answer commands of tc on the interfaces of a network during a `with` block; outside of a sandbox, none."""
+    """Run the server of tc commands for a network during a `with` block, with tc_client mounted over the installed tc.
+
+    Outside of a sandbox, do nothing.
+    """
     if not sandbox.inside():
         yield
         return
@@ -90,7 +94,10 @@ def serving(network: Any, workdir: Path) -> Iterator[None]:
 
 
 def _put(program: Path, folders: Iterable[Path]) -> None:
-    """Mount the tc of these folders over the installed one, the last on top."""
+    """Mount the program `tc` of each of these folders over the installed one.
+
+    The last folder's is the one that is executed.
+    """
     for _ in _folders:
         with contextlib.suppress(OSError):
             namespaces.unmount(program)
@@ -103,7 +110,7 @@ def _put(program: Path, folders: Iterable[Path]) -> None:
 
 
 def _serve(listener: socket.socket) -> None:
-    """Answer one command after the other, until the listening socket is shut down."""
+    """Accept connections of tc_client and answer one command after another, until the listening socket is shut down."""
     while True:
         try:
             connection, _ = listener.accept()
@@ -126,12 +133,15 @@ def _serve(listener: socket.socket) -> None:
 
 
 def _namespace_of(pid: int) -> int:
-    """Return the number of the network namespace of a process; 0 stands for this process."""
+    """Return the inode number that identifies the network namespace of a process; 0 stands for this process."""
     return os.stat(f"/proc/{pid or 'self'}/ns/net").st_ino
 
 
 def reply(namespace: int, words: Sequence[str]) -> tuple[int, str, str] | None:
-    """Return exit code, output and errors of a command of tc in a namespace; None for the installed program."""
+    """Execute a tc command for a network namespace; return (exit code, output, errors).
+
+    Returns None if the installed tc(8) is to execute the command, because it is not about a shaped link.
+    """
     rest = [word for word in words if word not in OPTIONS]
     kind = next((name for name in OBJECTS if rest and name.startswith(rest[0].lower())), "")
     command = COMMANDS.get(rest[1] if len(rest) > 1 else "")
@@ -157,7 +167,7 @@ def reply(namespace: int, words: Sequence[str]) -> tuple[int, str, str] | None:
 
 
 def _ends(namespace: int) -> list[Interface]:
-    """Return the interfaces of links in a network namespace."""
+    """Return the interfaces in a network namespace that are ends of links of the running networks."""
     links = [link for network in _networks for link in network.links]
     ends = [end for link in links for end in (link.intf1, link.intf2) if end is not None and end.link is link]
     numbers = {node: _namespace_of(node.network_pid()) for node in {end.node for end in ends}}
@@ -165,7 +175,7 @@ def _ends(namespace: int) -> list[Interface]:
 
 
 def _is_own(end: Interface) -> bool:
-    """Return whether the link shapes what an interface sends, by figures that disciplines have, not by a trace."""
+    """Return whether tc(8) shows the link's shape on an interface: the link shapes frames, not by a rate trace."""
     shape = end.link.shape(end)
     return end.link.shapes_itself and shape is not None and shape.trace is None
 
@@ -203,7 +213,7 @@ def _show(
 
 
 def _without(ends: Sequence[Interface], words: Sequence[str]) -> str:
-    """Return what the installed program prints without the disciplines of these interfaces."""
+    """Return the output of the installed tc(8) for a command, without the lines about the given interfaces."""
     names, kept, keep = {end.name for end in ends}, [], True
     for line in tools.output(["tc", *words], ends[0].node.network_pid()).splitlines(keepends=True):
         if not line.startswith(" "):
@@ -214,7 +224,7 @@ def _without(ends: Sequence[Interface], words: Sequence[str]) -> str:
 
 
 def _sent(end: Interface) -> tuple[int, int]:
-    """Return the octets and packets that an interface has sent."""
+    """Return the number of octets and of packets that an interface has sent, from /proc/PID/net/dev."""
     pid = end.node.network_pid() or "self"
     for line in Path(f"/proc/{pid}/net/dev").read_text().splitlines():
         name, _, figures = line.partition(":")
@@ -238,6 +248,9 @@ def _change(end: Interface, words: Sequence[str]) -> tuple[int, str, str] | None
 
 
 def _note(end: Interface, words: Sequence[str]) -> None:
-    """Follow what the kernel does on an unshaped link, below which a later command may want a netem."""
+    """Record the effect of a tc command that the kernel executes on an unshaped link.
+
+    A later tc command may add a netem below the disciplines recorded here.
+    """
     with contextlib.suppress(TcError):
         end.link.note(end, end.link.chain(end).change(words) if words[0] != "filter" else Chain())

@@ -26,10 +26,13 @@ _one_command = threading.Lock()
 
 
 class InNamespace(Protocol):
-    """Protocol class of nodes whose network namespace is identified by the id of a process in it."""
+    """Interface of nodes that have a network namespace, which is identified by the id of a process in it."""
 
     def network_pid(self) -> int:
-        """Return the id of a process in the node's namespaces (0: this process's); wait until the namespaces exist."""
+        """Return the id of a process in the node's network namespace (0: this process).
+
+        Wait until the namespace exists.
+        """
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class End:
     index: int = 0
 
     def __str__(self) -> str:
-        """Return the end in the syntax of ip-link(8)."""
+        """Return the link end as words for ip-link(8): name, and, if set, MAC address, index and namespace."""
         words = [f"name {self.name}", f"netns {self.pid}" if self.pid else ""]
         words += [f"address {self.address}" if self.address else "", f"index {self.index}" if self.index else ""]
         return " ".join(filter(None, words))
@@ -87,7 +90,10 @@ class Wire:
             self._command({"direction": 2 * self.place + direction, "shape": asdict(shape), "seed": seed})
 
     def queue(self, direction: int) -> Queue:
-        """Return the queue of one direction. Raises EmulationError."""
+        """Return the transmit queue of one direction: numbers of frames in it and of dropped frames.
+
+        Raises EmulationError.
+        """
         waiting, dropped = self._command({"queue": 2 * self.place + direction}).split()
         return Queue(int(waiting), int(dropped))
 
@@ -98,7 +104,7 @@ class Wire:
         self.carrier = None
 
     def _command(self, command: dict[str, object]) -> bytes:
-        """Send a command to the carrier, and return its answer."""
+        """Send a command to the carrier process of this link, and return its answer."""
         assert self.carrier is not None
         # A carrier has many links, and scripts read queues in threads.
         with _one_command:
@@ -106,7 +112,7 @@ class Wire:
             return self.carrier.read_line(COMMAND_TIMEOUT_S)
 
     def request(self) -> dict[str, object]:
-        """Return the link as a JSON object for the arguments of its carrier."""
+        """Return the description of the link for the command line of its carrier process, as an object for JSON."""
         return {
             "ends": [{"pid": end.pid, "name": end.name} for end in self.ends],
             "shapes": [asdict(shape) for shape in self.shapes],
@@ -116,13 +122,13 @@ class Wire:
 
 
 def start(wires: Sequence[Wire]) -> None:
-    """Start the processes that carry these links, and wait until all interfaces exist. Raises EmulationError."""
+    """Start the carrier processes of these links, and wait until all interfaces exist. Raises EmulationError."""
     processes = max(min(len(wires), os.cpu_count() or 1), -(-len(wires) // LINKS_MAX))
     await_ready([_start_process(wires[number::processes]) for number in range(processes)])
 
 
 def stop(wires: Sequence[Wire]) -> None:
-    """Stop the processes that carry these links, and with them all links that they carry."""
+    """Stop the processes that carry these links; all other links of the same processes end as well."""
     carriers = {id(wire.carrier): wire.carrier for wire in wires if wire.carrier is not None}
     for carrier in carriers.values():
         carrier.expect_end()

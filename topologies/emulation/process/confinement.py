@@ -154,7 +154,7 @@ def _make_root(options: argparse.Namespace, program: str) -> None:
 
 
 def _show(path: Path) -> None:
-    """Mount a path of the system in the new root, at the same place."""
+    """Bind-mount a path of the machine in the new root file system, under the same path."""
     target = NEW_ROOT / str(path).lstrip("/")
     if path.is_symlink() and str(path) in SYSTEM:
         target.symlink_to(os.readlink(path))
@@ -172,7 +172,11 @@ def _bind(source: Path, target: Path) -> None:
 
 
 def _interpreter_folders(program: str) -> list[Path]:
-    """Return the folders that a program needs in addition to SYSTEM: of its file, and of an interpreter's libraries."""
+    """Return the folders that a program needs in addition to the system's folders (SYSTEM).
+
+    These are the folder of the program's file and, for an interpreter in a folder such as bin, the folder above with
+    its libraries.
+    """
     found = []
     for path in (Path(program), Path(program).resolve()):
         prefix = path.parent.parent if path.parent.name in ("bin", "sbin", "shims") else path.parent
@@ -182,14 +186,17 @@ def _interpreter_folders(program: str) -> list[Path]:
 
 
 def _paths_in(words: Sequence[str]) -> list[Path]:
-    """Return the existing absolute paths on a command line; in place of a script, its folder with its modules."""
+    """Return the existing absolute paths on a command line.
+
+    For a script, its folder, which has the modules that it imports.
+    """
     found = [Path(text) for word in words for text in _ABSOLUTE.findall(word)]
     found = [path.parent if path.suffix == ".py" and _is_small(path.parent) else path for path in found]
     return [path for path in found if path.exists() and len(path.parts) > 2 and not str(path).startswith("/proc")]
 
 
 def _show_argument(path: Path, user_id: int) -> None:
-    """Mount a path of the command line in the new root; if other users cannot read it and it is small, copy it."""
+    """Mount a path of the command line in the new root; a small one that other users cannot read is copied instead."""
     readable = path.stat().st_mode & (0o005 if path.is_dir() else 0o004)
     if readable or (path.is_dir() and not _is_small(path)):
         _show(path)
@@ -206,9 +213,9 @@ def _show_argument(path: Path, user_id: int) -> None:
 def _copy_program(folder: Path, words: Sequence[str], user_id: int) -> None:
     """Copy the program's folder, or a part of a large one, into the new root for the confined user.
 
-    Of a folder larger than COPY_BYTES_MAX or COPY_FILES_MAX, only the files directly in it are copied, and the files in
-    the folders of relative paths on the command line. The latter are also copied if such a path leads out of a small
-    folder by a symbolic link.
+    If the folder is larger than COPY_BYTES_MAX or COPY_FILES_MAX, only two kinds of files are copied: those directly in
+    the folder, and those in the folders of relative paths on the command line. Of a small folder, the whole content is
+    copied, and the folders of relative paths that lead out of it by a symbolic link.
     """
     target = NEW_ROOT / str(PROGRAM_FOLDER).lstrip("/")
     target.mkdir(parents=True)
@@ -230,7 +237,7 @@ def _copy_program(folder: Path, words: Sequence[str], user_id: int) -> None:
 
 
 def _make_folder(target: Path, place: Path) -> None:
-    """Create the folder `place` below `target`; replace copied symbolic links in its path, which are dangling."""
+    """Create the folder `place` below `target`; dangling symbolic links on the way are replaced by folders."""
     for part in reversed([place, *place.parents]):
         if (target / part).is_symlink():
             (target / part).unlink()
@@ -260,7 +267,7 @@ def _is_small(folder: Path) -> bool:
 
 
 def _give(folder: Path, user_id: int) -> None:
-    """Change the owner of a folder and its contents to the confined user, if the user namespace maps that id."""
+    """Change the owner of a folder and its contents to the confined user, if the user namespace maps that user id."""
     try:
         os.lchown(folder, user_id, user_id)
     except OSError:

@@ -33,7 +33,7 @@ NEEDED = (
 
 
 class Place(NamedTuple):
-    """A folder of the cgroup file system in which this process may create groups; version: 1 or 2 of cgroups."""
+    """Folder of the cgroup file system in which this process can create groups; version: version of cgroups, 1 or 2."""
 
     folder: Path
     version: int
@@ -76,9 +76,10 @@ def find_place(root: Path | None = None, membership: str | None = None) -> Place
 
 
 def _places(root: Path, memberships: list[tuple[list[str], Path]]) -> Iterator[Place]:
-    """Yield the places to try: in version 1 this process's group; in version 2 the group's parent, then the root.
+    """Yield the folders in which groups may be created, in the order in which they are tried.
 
-    In version 2, only the root group may contain both processes and groups with limits.
+    In version 1 this is the group of this process; in version 2 it is the parent of that group, then the root, because
+    only the root group may contain both processes and groups with limits.
     """
     for controllers, path in memberships:
         own = path.relative_to("/")
@@ -94,7 +95,10 @@ def _places(root: Path, memberships: list[tuple[list[str], Path]]) -> Iterator[P
 
 
 def _enabled(folder: Path) -> bool:
-    """Enable the cpu controller for groups in a folder of version 2; return False if that is not possible."""
+    """Enable the cpu controller for new groups in a folder of cgroups version 2.
+
+    Returns False if that is not possible.
+    """
     with suppress(OSError):
         if "cpu" not in (folder / "cgroup.controllers").read_text().split():
             return False
@@ -173,7 +177,7 @@ def remove_all() -> None:
 
 
 def remove_left_over(parent: Path) -> None:
-    """Remove empty groups of labs that were killed together with the outer process of their sandbox."""
+    """Remove empty groups of networks that were killed together with the outer process of their sandbox."""
     for folder in parent.glob(f"{PREFIX}-*"):
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > LEFT_OVER_S:

@@ -65,7 +65,7 @@ class _Server:
         self.children: set[int] = set()
 
     def serve(self) -> None:
-        """Fork children on request and report their exits, until the launcher closes the socket or ends."""
+        """Fork child processes on request and report their exits, until the launcher closes the socket or ends."""
         wake_read, wake_write = socket.socketpair()
         wake_write.setblocking(False)
         wake_read.setblocking(False)
@@ -127,7 +127,7 @@ class _Server:
 
 
 def _run_service(request: dict[str, Any], descriptors: list[int], server: int) -> NoReturn:
-    """Turn the forked child into a service: attach the streams, enter the host's namespaces, run main(), exit.
+    """Run a service in a forked child: attach the streams, enter the host's namespaces, call main(), and exit.
 
     The exit code is the result of main(), or 1 after an exception.
     """
@@ -156,7 +156,10 @@ def _run_service(request: dict[str, Any], descriptors: list[int], server: int) -
 
 
 def _rehearse(names: Sequence[str]) -> None:
-    """Run once, before the forks, code that services run at their start: LATE_IMPORTS, each --help, an event loop."""
+    """Execute the code that services run at their start, before any fork, so that all children share its memory pages.
+
+    The code imports LATE_IMPORTS, parses --help with each service's parser, and runs an event loop and a service.
+    """
     late: dict[str, Any] = {}
     for name in LATE_IMPORTS:
         with contextlib.suppress(ImportError):
@@ -174,7 +177,7 @@ def _rehearse(names: Sequence[str]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Import the modules named in argv[1:], then serve on the descriptor argv[0]."""
+    """Run the fork server: import the modules in argv[1:], then serve requests on the socket descriptor argv[0]."""
     # If the parent has ended already, its end of the socket is closed as well.
     namespaces.die_with_parent(os.getppid())
     loaded = []

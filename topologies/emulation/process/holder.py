@@ -16,7 +16,7 @@ HOST_PROCESS = "lab7.topologies.emulation.process.host_process"
 
 
 class Holder:
-    """The namespaces of one host, which exist once `wait_ready` has returned, and the process that represents it.
+    """Holder of the namespaces of one host, and of the process that represents the host; wait_ready() waits for both.
 
     arguments: see host_process; workdir: the host's folder.
     """
@@ -66,9 +66,10 @@ class Holder:
         return [f"/proc/{os.getpid()}/fd/{descriptor}" for descriptor in self._kept]
 
     def become(self, words: Sequence[str], errors: Path, name: str) -> Service | None:
-        """Turn the process that represents the host into a service; return it, or None if it is a service already.
+        """Make the process that represents the host a service of the host, and return the service.
 
-        words: command line of the service; errors: file for its standard error; name: its description for messages.
+        Returns None if the process is a service already. words: command line of the service; errors: file for its
+        standard error; name: its description for messages.
         """
         assert self.pid
         if not self._is_free:

@@ -51,7 +51,7 @@ def _set(name: str, value: str) -> None:
 
 
 def _mount_own_network() -> None:
-    """Mount /sys of this network namespace, and hide the names of namespaces that ip-netns(8) has for other hosts."""
+    """Mount /sys for this network namespace, and hide the namespace names that ip-netns(8) has for other hosts."""
     # brctl(8), ethtool(8) and scripts read /sys/class/net; some containers do not permit mounting /sys.
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
@@ -99,7 +99,7 @@ def main(argv: list[str]) -> int:
 
 
 def _become(request: dict[str, Any]) -> int:
-    """Run the main() of the module in the request in this process; return its exit status."""
+    """Run, in this process, the main() of the module that a request (a line of JSON) names; return its exit status."""
     errors = os.open(request["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(errors, 2)
     os.close(errors)

@@ -1,7 +1,7 @@
 """Launcher of services: starts modules (`lab7.services.http.origin --port 80`) in hosts, until each prints READY.
 
-A user's file (`/home/ann/time_server.py --port 37`) is such a module if it has a main(argv). Any other command is a
-Program (see program).
+A user's Python file with a function main(argv) (`/home/ann/time_server.py --port 37`) is started like a module. Any
+other command line is an external program (see program).
 """
 
 import contextlib
@@ -62,9 +62,9 @@ def readable(source: Any, timeout_s: float) -> bool:
 
 
 class Start:
-    """A request to the fork server to start a process; `pid` and `pidfd` wait for the reply.
+    """Request to the fork server to start a process; the attributes `pid` and `pidfd` wait for the reply.
 
-    They raise EmulationError if the fork server has ended.
+    Both raise EmulationError if the fork server has ended.
     """
 
     def __init__(self, forkserver: "ForkServer") -> None:
@@ -123,9 +123,9 @@ class ForkServer:
         cwd: str = "/",
         streams: tuple[int, int, int] = (0, 1, 2),
     ) -> Start:
-        """Request a process that runs a module, in the namespaces of these files (none: this process's).
+        """Request a process that runs a module; return the Start, whose attributes wait for the reply.
 
-        argv: module and its arguments; the reply is awaited by the returned object.
+        argv: module and its arguments; namespaces: files of the namespaces in which it runs (none: this process's).
         """
         request = {"module": argv[0], "argv": list(argv[1:]), "namespaces": list(namespaces), "cwd": cwd}
         start = Start(self)
@@ -151,7 +151,10 @@ class ForkServer:
             raise self._gone()
 
     def exit_code(self, pid: int, timeout_s: float = 0.0) -> int | None:
-        """Return the exit code of a process (negative: a signal), or None if it still runs after `timeout_s`."""
+        """Return the exit code of a process that the fork server started (negative: a signal).
+
+        Returns None if the process still runs after `timeout_s` seconds.
+        """
         deadline = time.monotonic() + timeout_s
         while (code := self._collected(pid)) is None:
             left_s = deadline - time.monotonic()
@@ -190,7 +193,7 @@ class ForkServer:
             os.close(pidfd)
 
     def _collected(self, pid: int) -> int | None:
-        """Return the exit code of a process if the fork server has reported one, else None."""
+        """Return the exit code of a process if the fork server has reported its exit, else None."""
         if self._channel.fileno() < 0:
             return self._exit_codes.get(pid, -signal.SIGKILL)
         if not self._lock.acquire(timeout=SLICE_S):
@@ -204,7 +207,10 @@ class ForkServer:
             self._lock.release()
 
     def _receive(self) -> dict[str, int] | None:
-        """Read, store and return one message of the fork server: an exit, or a reply to a request; None at its end."""
+        """Read one message of the fork server (an exit, or a reply to a request), store it and return it.
+
+        Returns None if the fork server has ended.
+        """
         try:
             data, descriptors, _, _ = socket.recv_fds(self._channel, 65536, 1)
         except OSError:
@@ -231,8 +237,8 @@ class Service:
     """One running service of a host, started by a command line, with pipes as its standard streams.
 
     The process monitor (see watch) watches the service until it is stopped. Before the service is READY, only its death
-    by a signal ends the lab with an error; from then on, also an exit with a code other than 0; and if `lasts` is set,
-    any exit.
+    by a signal ends the network with an error; from then on, also an exit with a code other than 0; and if `lasts` is
+    set, any exit.
 
     start: request to the fork server for the process, whose reply is awaited at the first use; host: name of the host,
     for messages.
@@ -269,7 +275,7 @@ class Service:
         return self._watched.pid
 
     def attend(self) -> None:
-        """Wait for the fork server's reply, and add the process to the process monitor."""
+        """Wait until the fork server has started the process, and add the process to the process monitor."""
         assert self._watched
 
     @property
@@ -278,7 +284,7 @@ class Service:
         return self._watched.pidfd
 
     def has_ended(self) -> bool:
-        """Return whether the process has ended, or stop() was called."""
+        """Return whether the service's process has ended, or stop() was called."""
         return not self._open or readable(self.pidfd, 0.0)
 
     @cached_property
@@ -292,7 +298,7 @@ class Service:
         return watched
 
     def expect_to_serve(self) -> None:
-        """Declare the service permanent: once it is READY, any exit before stop() ends the run with an error."""
+        """Declare that the service runs until stop(): an earlier exit, once it is READY, ends the run with an error."""
         self.lasts = self._serves = True
         if "_watched" in vars(self):
             self._watched.serves = True
@@ -337,11 +343,11 @@ class Service:
         return f"{self._called()} {how} before it was READY{f': {said}' if said else ''}"
 
     def late(self, timeout_s: float) -> EmulationError:
-        """Return the error for a process that has not printed READY after `timeout_s` seconds."""
+        """Return the error for a service that has not printed READY after `timeout_s` seconds."""
         return EmulationError(f"{self._called()} did not print READY within {timeout_s:g} s{self._last_output()}")
 
     def become(self, words: Sequence[str], errors: Path, name: str) -> None:
-        """Make the process (of host_process) a service that runs another module's main(); do not wait for READY."""
+        """Make a host process (see host_process) a service that runs another module's main(); do not wait for READY."""
         self.command, self.ready_line, self._name, self._rank, self._errors = shlex.join(words), "", name, OTHER, errors
         watched = self._watched
         watched.name, watched.rank, watched.said = name, OTHER, partial(last_line, errors)
@@ -381,7 +387,10 @@ class Service:
             pieces.append(piece)
 
     def finish(self, timeout_s: float) -> bytes:
-        """Wait for the service's exit; return the standard output. Raises EmulationError on failure or a timeout."""
+        """Wait for the service's exit; return its standard output.
+
+        Raises EmulationError for a failure or after a timeout.
+        """
         output = self.read_output(timeout_s)
         code = self.exit_code(timeout_s)
         self.stop()
@@ -390,7 +399,7 @@ class Service:
         return output
 
     def _read(self, deadline_s: float) -> bytes | None:
-        """Return the next octets of standard output; empty at end of file, None on a timeout."""
+        """Return the next octets of the service's standard output; empty at end of file, None on a timeout."""
         left_s = max(0.0, deadline_s - time.monotonic())
         if not readable(self._stdout, left_s):
             return None
@@ -412,7 +421,7 @@ class Service:
         return f": {output}" if output else ""
 
     def expect_end(self) -> None:
-        """Remove the service from the process monitor, so that an exit from now on does not end the run."""
+        """Remove the service from the process monitor, so that an exit from now on is no error."""
         if self._forkserver.watch is not None:
             self._forkserver.watch.remove(self._watched)
 
@@ -515,7 +524,7 @@ def start_service(
     rank: int = OTHER,
     host: str = "",
 ) -> Service:
-    """Start a module's main() in a host without waiting for READY; standard error goes to `cwd`/NAME.err.
+    """Start a module's main() as a service in a host, without waiting for READY; standard error goes to `cwd`/NAME.err.
 
     namespaces: files of the namespaces that the service enters; called: description of the service for the message
     about its exit (None: the command line); rank: see watch; host: see Service.

@@ -1,4 +1,4 @@
-"""Execution of the main() of a module or of a user's Python file in this process, without a new interpreter."""
+"""Call of the function main() of a module, or of a user's Python file, in this process, without a new interpreter."""
 
 import importlib
 import sys

@@ -1,6 +1,8 @@
-"""Program `mn` in a sandbox, in place of Mininet's own: `mn -c`, which many scripts run, has nothing to clean.
+"""Program `mn` in a sandbox, in place of Mininet's command: `mn -c` has no effect, any other use is refused.
 
-Mininet's would remove files of the machine (/tmp/*.log, /tmp/*.out), and end processes of the network that is up.
+Many Mininet scripts run `mn -c` to clean up. Mininet's own `mn -c` would remove files of the machine (/tmp/*.log,
+/tmp/*.out) and end processes of the running network. In a sandbox (the Linux namespaces of a network) it has nothing to
+clean, since the kernel removes the namespaces at their end.
 """
 
 import contextlib
@@ -24,7 +26,7 @@ exit 2
 
 @contextlib.contextmanager
 def replaced(workdir: Path) -> Iterator[None]:
-    """Replace Mininet's command during a `with` block, in a sandbox only, where it is installed."""
+    """Mount this program over Mininet's command `mn` during a `with` block, in a sandbox only, if `mn` is installed."""
     found = [Path(folder, "mn") for folder in dict.fromkeys((*os.get_exec_path(), *FOLDERS))]
     places = dict.fromkeys(Path(os.path.realpath(path)) for path in found if path.is_file()) if sandbox.inside() else {}
     stand_in = workdir / "mn"

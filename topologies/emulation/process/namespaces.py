@@ -65,7 +65,7 @@ def unmount(target: Path) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process (SIGKILL) when the thread that forked it ends.
+    """Request that the kernel kills this process (SIGKILL) when the thread that forked it ends.
 
     parent: process id of that thread. If the parent ended before this call, the kernel sends no signal, and this
     process kills itself.

@@ -1,4 +1,4 @@
-"""External program as a service of a host: readiness by its listening socket, termination by process groups."""
+"""External program as a service of a host: ready when it listens on its port; stopped with all its descendants."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class Program:
 
 
 def await_listening(awaited: Iterable[tuple[Program, int, bool]], timeout_s: float = READY_TIMEOUT_S) -> None:
-    """Wait until every program listens, each given as (program, port, whether a UDP socket counts as well).
+    """Wait until every program listens; programs: (program, port, whether a UDP socket counts as well).
 
     timeout_s: maximum time from one program that begins to listen to the next, since all share the processors. Raises
     ProgramError for the first program that has ended, or after the timeout.

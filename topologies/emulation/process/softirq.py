@@ -22,7 +22,7 @@ READ_BYTES = 200
 
 
 def share_descriptors() -> None:
-    """Open the schedstat files of ksoftirqd outside of a sandbox, with descriptors that child processes inherit."""
+    """Open the kernel's schedstat files of the ksoftirqd threads, outside of a sandbox, as inheritable descriptors."""
     descriptors = _opened()
     for descriptor in descriptors:
         os.set_inheritable(descriptor, True)
@@ -31,7 +31,7 @@ def share_descriptors() -> None:
 
 @cache
 def schedstats() -> list[int]:
-    """Return descriptors of the schedstat files of ksoftirqd, one per processor; empty if unreadable.
+    """Return descriptors of the schedstat files of the ksoftirqd threads, one per processor; empty if unreadable.
 
     The descriptors are opened or inherited at the first call, then cached and kept open.
     """
@@ -60,7 +60,7 @@ def _opened() -> list[int]:
 
 
 def _is_schedstat(descriptor: int) -> bool:
-    """Return whether an inherited descriptor is open, and of a schedstat file."""
+    """Return whether an inherited descriptor number is open and refers to a schedstat file."""
     try:
         return len(os.pread(descriptor, READ_BYTES, 0).split()) == 3
     except OSError:

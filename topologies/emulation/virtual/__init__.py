@@ -9,15 +9,16 @@ processes of the user.
 Determinism. Everything that could differ between two runs is fixed from the seed: the random number pool (a patch reads
 LAB7_ENTROPY in place of hardware entropy), the wall clock at boot, the kernel's command line (an input of the pool;
 data that varies is in a file instead), addresses (no randomisation), the environment, and Python's hash seed. Reading
-the clock advances it by 32 ns, so that a program that polls the clock ends. A system call that fails advances it only
-after 100,000 failures without an idle moment (a patch), since their number depends on search paths of the host.
+the clock advances it by 32 ns, so that a program that polls the clock ends. Failed system calls do not advance the
+clock, since their number depends on search paths of the host; only after 100,000 failures in a row without an idle
+moment they do (a patch).
 
 One run. The host's side (machine) starts a guard process, which starts the kernel and removes its folder when either
 side dies. The kernel boots with the host's root directory read-only through hostfs; its process 1 (guest) overlays it
 with a file system in memory, mounts the folders that the job may write, and runs the job: the same lab7 command line,
-which recognises that it is in a sandbox already. Output, progress and results are files in these folders, read by the
-host's side while the kernel runs. A guest that computes for ever would stop the clock for ever, so the host's side
-limits the CPU time that the kernel may use without an advance of the clock (harness.virtual_time.kernel_run).
+which recognises that it is in a sandbox already. The host's side reads output, progress and results from files in these
+folders while the kernel runs. A guest that computes for ever would stop the clock for ever, so the host's side limits
+the CPU time that the kernel may use without an advance of the clock (harness.virtual_time.kernel_run).
 
     kernel    identity of the kernel: recipe hash, storage, discovery
     builder   build from the distribution's kernel source and the patches beside it

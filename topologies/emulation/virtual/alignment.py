@@ -26,7 +26,10 @@ class _Timespec(ctypes.Structure):
 
 
 def align(environment: Mapping[str, str] = os.environ) -> None:
-    """Wait for the next multiple of STEP_NS (10 ms) of the clock if it is virtual; else return at once."""
+    """Wait until the virtual clock reaches the next multiple of STEP_NS (10 ms).
+
+    If the clock is not virtual, return at once.
+    """
     if VARIABLE not in environment:
         return
     libc = ctypes.CDLL(None, use_errno=True)

@@ -67,7 +67,10 @@ CHECK_LIMIT_S = 120.0
 
 
 def find_source() -> Path:
-    """Return the path of the distribution's kernel source. Raises MachineError with the package to install."""
+    """Return the path of the distribution's Linux source archive.
+
+    Raises MachineError that names the package to install.
+    """
     sources = [
         (file, match) for file in SOURCES.glob("linux-source-*.tar.*") if (match := SOURCE_NAME.fullmatch(file.name))
     ]
@@ -137,7 +140,10 @@ def _locked(place: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder(place: Path) -> Iterator[Path]:
-    """Yield a temporary folder to build in, after removing those that killed builds left; the caller holds the lock."""
+    """Yield a temporary folder for a build, after removing the folders of builds that were killed.
+
+    The caller holds the lock.
+    """
     for left in place.glob(f"{UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=place))
@@ -171,13 +177,13 @@ def _build(folder: Path, source: Path, log: Path) -> Kernel:
 
 
 def wanted_options(text: str) -> dict[str, str]:
-    """Parse the text of a kernel configuration; return the values keyed by option name (CONFIG_...)."""
+    """Parse the text of a kernel configuration; return the value of each option, keyed by its name (CONFIG_...)."""
     rows = [line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_")]
     return dict(rows)
 
 
 def _check_configuration(file: Path) -> None:
-    """Raise MachineError unless the built kernel's configuration has every requested option."""
+    """Raise MachineError unless the configuration of the built kernel has every option of the requested one."""
     got = wanted_options(file.read_text())
     wanted = wanted_options(kernel.CONFIGURATION.read_text())
     if off := [name for name, value in wanted.items() if got.get(name, "n") != value]:
@@ -209,7 +215,10 @@ def _keep(folder: Path, made: Kernel, about: dict[str, object], place: Path) -> 
 
 
 def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str:
-    """Run a build step, append its output to `log`, and return it. Raises MachineError with the first error line."""
+    """Run one step of the build, append its output to the file `log`, and return the output.
+
+    Raises MachineError with the first error line.
+    """
     with open(log, "ab+") as kept:
         begin = kept.seek(0, os.SEEK_END)
         code = _run_to_its_end(["nice", "-n", str(NICE), *words], directory, kept)
@@ -223,7 +232,7 @@ def _run(words: list[str], directory: Path, log: Path, refusal: str = "") -> str
 
 
 def _run_to_its_end(words: list[str], directory: Path, output: IO[bytes]) -> int:
-    """Run a program; return its exit code. If this process is interrupted, kill the program and its descendants."""
+    """Run a program and return its exit code; if this process is interrupted, kill the program and its descendants."""
     with subprocess.Popen(
         words,
         cwd=directory,

@@ -27,7 +27,7 @@ EXIT = "exit"
 
 
 def _exec_kernel(guard: int, folder: str, job_fd: int, command: list[str]) -> None:
-    """Replace the forked child by the kernel program; never returns."""
+    """Execute the kernel program in the forked child process, which it replaces; never returns."""
     try:
         os.setpgid(0, 0)
         libc = ctypes.CDLL(None)

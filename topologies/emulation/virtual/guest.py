@@ -106,7 +106,7 @@ def _set_up(fixed_addresses: bool) -> None:
 
 
 def _date_pages() -> None:
-    """Mount a copy of the web pages for origin servers with a fixed modification time (Last-Modified).
+    """Mount a copy of the web pages for origin servers, with one fixed modification time (Last-Modified).
 
     The modification times of the files vary between checkouts, and cannot be changed there, since the files may be the
     host's.
@@ -151,7 +151,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _exec_job(job: dict[str, Any]) -> None:
-    """Replace the forked child by the job's command; never returns."""
+    """Execute the job's command in the forked child process, which it replaces; never returns."""
     try:
         for number, (path, flags) in enumerate(
             (
@@ -178,10 +178,11 @@ def _exec_job(job: dict[str, Any]) -> None:
 
 
 def _attach_terminal(rows: int, columns: int, with_input: bool) -> None:
-    """Continue in a child on a pseudo-terminal; the parent copies its output, and exits with its exit code.
+    """Continue this program in a child on a pseudo-terminal.
 
-    Output is copied unprocessed, since the host's terminal translates line ends. with_input: standard input is the
-    terminal as well, at end of file, since virtual time would stand still while the user types.
+    The parent copies the output, and exits with the child's code. Output is copied unprocessed, since the host's
+    terminal translates line ends. with_input: standard input is the terminal as well, at end of file, since virtual
+    time would stand still while the user types.
     """
     primary, secondary = os.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

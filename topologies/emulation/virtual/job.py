@@ -1,9 +1,9 @@
 """Job of a user-mode kernel: the command to run, and the kernel's own command line and environment.
 
 The kernel's random number pool takes the kernel's command line as an input, so this command line is the same in every
-run. Data that varies (folders, the job) is in a file in the job's folder, which the kernel inherits as an open
-descriptor. The command line names the folder by /proc/self/fd, since in a path of hostfs, /proc/self is the kernel's
-own process on the host.
+run. Data that varies (the job, its folders) is in a file in the job's folder, which the kernel inherits as an open
+descriptor. The command line names this folder by the constant path /proc/self/fd/NUMBER: hostfs opens the path on the
+host, where /proc/self is the process of the kernel.
 """
 
 import json
@@ -173,10 +173,11 @@ def init_script(python: str = sys.executable) -> str:
 
 
 def job_environment(outer: Mapping[str, str], seed: int | None) -> dict[str, str]:
-    """Return the environment of a job: the caller's, but with a seed without variables that could change packets.
+    """Return the environment variables of a job: those of the caller, reduced if the job has a seed.
 
-    With a seed, the home folder (which contains start-up files of programs), language and time zone are the same for
-    every user of every machine. Packages installed for Python in the user's home are still found.
+    With a seed, variables that could change packets are removed. The home folder (which contains start-up files of
+    programs), language and time zone are then the same for every user of every machine. Packages installed for Python
+    in the user's home are still found.
     """
     if seed is None:
         return dict(outer)
@@ -191,6 +192,6 @@ def job_environment(outer: Mapping[str, str], seed: int | None) -> dict[str, str
 
 
 def console_tail(lines: Sequence[str], count: int = 3) -> str:
-    """Return the last lines of a console as one line for an error message."""
+    """Join the last lines of a console to one line for an error message."""
     kept = [line.strip() for line in lines if line.strip()]
     return " | ".join(kept[-count:])

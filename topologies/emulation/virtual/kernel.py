@@ -51,7 +51,7 @@ def recipe_hash() -> str:
 def user_cache() -> Path | None:
     """Return the cache folder of this user, $XDG_CACHE_HOME or ~/.cache (XDG Base Directory Specification).
 
-    None for a user without a home folder, as in a container that runs as a user id without a name.
+    Returns None for a user without a home folder, as in a container that runs as a user id without a name.
     """
     cache = os.environ.get("XDG_CACHE_HOME", "")
     # A relative $XDG_CACHE_HOME is ignored, as the specification demands.

@@ -121,7 +121,10 @@ class Machine:
         return sum(_used_s(int(name), self.pid) for name in os.listdir("/proc") if name.isdigit())
 
     def poll(self) -> Ended | None:
-        """Return the job's result, None while it runs. Raises MachineError if the kernel ended without a result."""
+        """Return the result of the job, None while the job runs.
+
+        Raises MachineError if the kernel ended without a result.
+        """
         exited = self._guard.poll() is not None or (self.folder / guard.EXIT).exists()
         ended = self._read_ended()
         if ended is not None or not exited:
@@ -130,7 +133,7 @@ class Machine:
         raise MachineError(f"{self._how_it_ended()} before its job ended{f': {output}' if output else ''}")
 
     def _how_it_ended(self) -> str:
-        """Return a phrase about the end of the kernel, or of the guard if the kernel has no exit code."""
+        """Return a phrase about the exit of the kernel, or of the guard process if the kernel has no exit code."""
         try:
             code = int((self.folder / guard.EXIT).read_text())
         except (OSError, ValueError):
@@ -147,7 +150,7 @@ class Machine:
         return Ended(int(ended["code"]), float(ended["took_s"]), self.real_s())
 
     def wait(self, limit_s: float | None, meanwhile: Callable[[], None] = lambda: None) -> Ended:
-        """Wait for the end of the job, and return its result; call `meanwhile` repeatedly.
+        """Wait for the end of the job, and return its result; meanwhile, call the function `meanwhile` repeatedly.
 
         limit_s: maximum time in seconds of the host's clock, after which OverdueError is raised. Raises MachineError.
         """
@@ -198,7 +201,7 @@ def memory_folder(outer: Mapping[str, str] = os.environ) -> str:
 def _folders_place() -> str | None:
     """Return the parent folder for job folders: /dev/shm if writable, since a sync there costs nothing.
 
-    Else None, for the default folder of temporary files.
+    Returns None otherwise, which stands for the default folder of temporary files.
     """
     place = "/dev/shm"
     return place if os.access(place, os.W_OK | os.X_OK) else None

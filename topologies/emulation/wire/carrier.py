@@ -49,7 +49,7 @@ PRIORITY = 10
 
 
 class Direction:
-    """One direction of a user-space link: from one TAP device to the opposite one."""
+    """One direction of a user-space link: reads frames from one TAP device, and writes them to another when due."""
 
     def __init__(self, source: int, target: int, chain: effects.Effect, record: Writer) -> None:
         self.source = source
@@ -60,11 +60,11 @@ class Direction:
         self._dropped = 0
 
     def queue(self) -> tuple[int, int]:
-        """Return the number of frames in the queue, and of frames that were lost or found the queue full."""
+        """Return (frames in the transmit queue, frames dropped so far because of loss or a full queue)."""
         return effects.waiting(self._chain, time.monotonic_ns()), self._dropped
 
     def reshape(self, chain: effects.Effect) -> None:
-        """Replace the effects (delay, loss ...) on frames; frames in flight keep their due times."""
+        """Replace the effects (delay, loss ...) of this direction on frames; frames in flight keep their due times."""
         self._chain = chain
 
     def receive(self, late_ns: int, waited_ns: int) -> Iterator[tuple[int, bytes]]:
@@ -111,7 +111,7 @@ class Direction:
 
 
 class Carrier:
-    """All user-space links that this process carries, and the frames in flight on them."""
+    """All user-space links that this process carries, with their frames in flight."""
 
     def __init__(self, directions: Sequence[Direction]) -> None:
         self._directions = directions
@@ -120,7 +120,10 @@ class Carrier:
         self._count = 0
 
     def carry(self, commands: IO[bytes]) -> None:
-        """Forward frames until the process is killed; process commands (new shapes, deletions) from `commands`."""
+        """Forward frames until the process is killed.
+
+        Execute the commands (new shapes, deletions, queue states) on `commands`.
+        """
         control = commands.fileno()
         sleeper = Sleeper([*self._by_source, control])
         while True:
@@ -144,7 +147,10 @@ class Carrier:
         self._count = count
 
     def _send_due(self, early_ns: int) -> int | None:
-        """Write every frame that is due within `early_ns`; return the next due time in ns, None without frames."""
+        """Write every frame that is due within the next `early_ns` ns.
+
+        Returns the time in ns at which the next frame is due, None if no frame is left.
+        """
         flying = self._flying
         now_ns = time.monotonic_ns()
         for _ in range(SENT_MAX):
@@ -159,7 +165,7 @@ class Carrier:
         return now_ns
 
     def _obey(self, commands: IO[bytes], sleeper: Sleeper) -> None:
-        """Process one JSON command: print a queue, or change or delete a link and print DONE."""
+        """Execute one JSON command: print the state of a queue, or change or delete a link and print DONE."""
         line = commands.readline()
         if not line:
             # At end of file the testbed has ended, and the kernel kills this process next.
@@ -181,7 +187,10 @@ class Carrier:
 
 
 def open_ends(ends: list[dict[str, object]]) -> list[int]:
-    """Open a TAP device for each end, in the namespace of its process (pid 0: this process); return descriptors."""
+    """Open a TAP device for each end of a link, in the network namespace of the end's process; return the descriptors.
+
+    Process id 0 stands for this process.
+    """
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     taps = []
     for end in ends:
@@ -195,7 +204,7 @@ def open_ends(ends: list[dict[str, object]]) -> list[int]:
 
 
 def run_urgently() -> None:
-    """Request early wake-ups, as far as permitted: real-time scheduling, and timers without slack."""
+    """Request real-time scheduling, if permitted, and timers without slack, so that this process wakes up early."""
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     namespaces.tight_timers()

@@ -1,30 +1,30 @@
-"""Timer of a user-space link (wire): sleep until a time, and estimate the lateness of each wake-up.
+"""Timer of a user-space link (wire): sleeps until a time, and estimates the lateness of each wake-up.
 
-The problem. A wire delays frames in user space: a frame is read at its arrival, and written after its delay. Both
-happen when this process gets to run, not when the frame arrives or is due. A processor that has been idle wakes up
-late: 20 us after a sleep of 1 ms, 150 us after one of 50 ms (virtual machines and deep idle states alike), and later
-still if another program has the processor. Uncorrected, each wire would add two such latencies to every frame, at
-arrival and departure.
+The problem. A wire delays frames in user space: this process reads a frame at its arrival, and writes it after its
+delay. Both happen when the process gets to run, which is later than the arrival, or the time at which the frame is due.
+A processor that has been idle wakes up late: 20 us after a sleep of 1 ms, 150 us after one of 50 ms (virtual machines
+and deep idle states alike), and later still if another program has the processor. Without correction, each wire would
+add two such latencies to every frame, at arrival and departure.
 
-Departures: sleep in two steps. The first step ends LAST_STEP_NS before the frame is due; the second is so short that
-the processor stays out of deep idle states for it. The lateness of last steps is nearly constant, so the sleep aims
-ahead of the due time by its mean (`early_ns`).
+Departures. A sleep before a departure has two steps. The first step ends LAST_STEP_NS before the frame is due. The
+second step is so short that the processor stays out of deep idle states, so its lateness is nearly constant: the step
+is shortened by its mean lateness (`early_ns`).
 
-Arrivals: subtract the expected lateness. The time at which a frame reached the device is unknown to this process (TAP
-devices have no receive time stamps). But a sleep that ends by a time-out measures its own lateness, woke - due. The
-mean of the measured lateness, per length of sleep (`Lateness`), predicts the lateness of a wake-up by a frame after a
-sleep of the same length, and is subtracted from the time of reading. The mean is exponentially weighted, since the
-machine's load changes; there is one mean per power of two of the length, since longer sleeps reach deeper idle states;
-and the prediction never decreases with the length, so that a length without samples gets the prediction of a shorter
-one. Samples above LATENESS_MAX_NS are ignored: they are steal time rather than idle-state exit latency.
+Arrivals. The process does not know the time at which a frame reached the device, since TAP devices have no receive time
+stamps. It subtracts the expected lateness of the wake-up from the time of reading. The expected lateness is learned
+from sleeps that end by a time-out, whose lateness can be measured: the time of the wake-up minus the due time. The
+class Lateness keeps an exponentially weighted mean per power of two of the length of sleep, since the machine's load
+changes, and since longer sleeps reach deeper idle states. The expected lateness never decreases with the length, so a
+length without samples gets that of a shorter one. Samples above LATENESS_MAX_NS are ignored: they are steal time rather
+than idle-state exit latency.
 
-Run-queue delay: measured, not estimated. A process that is awake may still wait for a processor. The kernel counts this
-run-queue delay per thread (proc_pid_schedstat(5)), so that it is excluded from the samples of lateness, and is
-subtracted exactly from the arrival time of a frame. If a time-out ended the sleep, it is not subtracted, since frames
-then arrived at an unknown later time.
+Run-queue delay. A process that is awake may still wait for a processor. The kernel counts this run-queue delay per
+thread (proc_pid_schedstat(5)). It is therefore excluded from the samples of lateness, and subtracted exactly from the
+arrival time of a frame. If a time-out ended the sleep, it is not subtracted, since frames then arrived at an unknown
+later time.
 
-The residue is the error of the estimates. For each frame, the time at which it was due and the time at which it left
-are recorded, so that the lateness of every departure is known, and reported with a run's results.
+The remaining error is that of the estimates. The time at which each frame was due and the time at which it left are
+recorded, so that the lateness of every departure is known, and reported with a run's results.
 """
 
 import contextlib
@@ -46,7 +46,10 @@ SCHEDSTAT = "/proc/thread-self/schedstat"
 
 
 class RunQueue:
-    """Reader of the run-queue delay of this thread in ns; 0 if the kernel does not measure it."""
+    """Reader of this thread's run-queue delay, the time it was runnable but without a processor, in ns.
+
+    The value is 0 if the kernel does not measure the delay.
+    """
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
@@ -59,9 +62,9 @@ class RunQueue:
 
 
 class Lateness:
-    """Estimator of the lateness of wake-ups: a moving mean for each length of sleep, rounded to a power of two.
+    """Estimator of the lateness of wake-ups, by an exponentially weighted mean for each length of sleep.
 
-    The mean is exponentially weighted.
+    Lengths are rounded to powers of two.
     """
 
     def __init__(self) -> None:
@@ -97,11 +100,11 @@ class Sleeper:
         self.waited_ns = 0
 
     def forget(self, descriptor: int) -> None:
-        """Remove a descriptor, which is about to be closed, from those that end a sleep."""
+        """Remove a descriptor, which is about to be closed, from those whose readability ends a sleep."""
         self._epoll.unregister(descriptor)
 
     def early_ns(self) -> int:
-        """Return the time in ns before a due time at which a sleep should end, so that the process wakes up on time."""
+        """Return the time in ns by which a sleep must end before a due time, so that the process wakes up on time."""
         return self._last_step.expected_ns(LAST_STEP_NS)
 
     def wait(self, due_ns: int | None) -> list[int]:

@@ -17,14 +17,14 @@ NS = 1_000_000_000
 
 
 class Effect(Protocol):
-    """Interface of an effect of a link on frames, such as loss or delay."""
+    """Interface of one effect of a link on frames, such as loss or delay."""
 
     def exit_ns(self, size_bytes: int, now_ns: int) -> int | None:
-        """Return the time in ns at which a frame that enters at `now_ns` leaves; None if it is lost."""
+        """Return the time in ns at which a frame of `size_bytes` that enters at `now_ns` leaves; None if it is lost."""
 
 
 class Loss:
-    """Independent loss of each frame with a fixed probability (netem's `loss random`)."""
+    """Effect of random loss: each frame is lost with a fixed probability, independently (netem's `loss random`)."""
 
     def __init__(self, probability: float, random: Random) -> None:
         self._probability = probability
@@ -36,7 +36,7 @@ class Loss:
 
 
 class Rate:
-    """A transmitter of fixed rate with a drop-tail queue, whose capacity includes the frame in transmission."""
+    """Effect of a transmitter with fixed rate and a drop-tail queue (capacity with the frame in transmission)."""
 
     def __init__(self, rate_bps: float, queue_frames: int) -> None:
         self._ns_per_byte = 8 * NS / rate_bps
@@ -61,7 +61,10 @@ class Rate:
 
 
 class Delay:
-    """Propagation: a fixed delay plus jitter, uniform in [-jitter, +jitter]; frames may overtake, as in netem."""
+    """Effect of propagation: a fixed delay plus uniform jitter in [-jitter, +jitter].
+
+    Frames may overtake each other.
+    """
 
     def __init__(self, delay_s: float, jitter_s: float, random: Random) -> None:
         self._delay_ns = round(delay_s * NS)
@@ -75,7 +78,7 @@ class Delay:
 
 
 class Reorder:
-    """Reordering: a fraction of the frames skips the delay of other frames (netem's `reorder`)."""
+    """Effect of reordering: a fraction of the frames is not delayed, and overtakes others (netem's `reorder`)."""
 
     def __init__(self, probability: float, delayed: Effect, random: Random) -> None:
         self._probability = probability
@@ -90,7 +93,7 @@ class Reorder:
 
 
 class Chain:
-    """Effects in sequence: the exit time of a frame from one is its arrival time at the next."""
+    """Several effects in sequence: the time at which a frame leaves one effect is its arrival time at the next."""
 
     def __init__(self, effects: Sequence[Effect]) -> None:
         self.effects = effects
@@ -106,7 +109,7 @@ class Chain:
 
 
 def waiting(effect: Effect, now_ns: int) -> int:
-    """Return the number of frames in the queue of a direction at a time, 0 for one without a rate."""
+    """Return the number of frames in the queue of a chain of effects at a time; 0 for a chain without a rate."""
     parts = effect.effects if isinstance(effect, Chain) else [effect]
     return sum(part.waiting(now_ns) for part in parts if isinstance(part, Rate | TraceRate))
 

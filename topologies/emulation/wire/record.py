@@ -20,7 +20,7 @@ SIZE_BYTES = HEADER.size + FRAMES_MAX * ENTRY.size
 
 
 class Writer:
-    """Writer of a record, the file with the due time and departure of each frame in one direction of a link."""
+    """Writer of a record, a file with due time and departure of each frame in one direction of a user-space link."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "w+b") as file:
@@ -40,7 +40,7 @@ class Writer:
 
 
 class Reader:
-    """Reader of a record of frames (see Writer); raises OSError if the file does not exist."""
+    """Reader of a record that a Writer has created; raises OSError if the file does not exist."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "rb") as file:
@@ -48,7 +48,7 @@ class Reader:
         self._read = 0
 
     def news(self) -> "array[int]":
-        """Return an array of alternating due times and departures in ns, of all frames since the last call.
+        """Return the due times and departures in ns of the frames since the last call, alternating in one array.
 
         Frames that are not among the last FRAMES_MAX are missing.
         """

@@ -21,7 +21,10 @@ LINES_MAX = 5_000_000
 
 
 def parse_trace(text: str) -> tuple[int, ...]:
-    """Parse a trace; return the times of delivery opportunities in ms. Raises ValueError with the line number."""
+    """Parse the text of a rate trace; return the times of the delivery opportunities in ms.
+
+    Raises ValueError with the line number.
+    """
     times: list[int] = []
     lines = text.split("\n")
     if len(lines) > LINES_MAX:
@@ -41,7 +44,10 @@ def parse_trace(text: str) -> tuple[int, ...]:
 
 
 def read_trace(path: str) -> tuple[int, ...]:
-    """Read a trace; return the times of delivery opportunities in ms. Raises TopologyError with the file's name."""
+    """Read a rate trace from a file; return the times of the delivery opportunities in ms.
+
+    Raises TopologyError with the file's name.
+    """
     try:
         return parse_trace(Path(path).read_text(encoding="ascii"))
     except OSError as error:
@@ -53,7 +59,7 @@ def read_trace(path: str) -> tuple[int, ...]:
 
 
 class TraceRate:
-    """A transmitter with the delivery opportunities of a trace, and a drop-tail queue of `queue_frames` frames."""
+    """Transmitter that sends at a trace's delivery opportunities, with a drop-tail queue of `queue_frames` frames."""
 
     def __init__(self, times_ms: Sequence[int], queue_frames: int) -> None:
         self._times_ns = [time_ms * MS_NS for time_ms in times_ms]
@@ -88,7 +94,10 @@ class TraceRate:
         return sum(end_ns > now_ns for end_ns in self._ends_ns)
 
     def _time_ns(self, number: int) -> int:
-        """Return the time of the opportunity `number` in ns since the start; numbers go on when the trace repeats."""
+        """Return the time of the opportunity `number` in ns since the start.
+
+        Numbers continue when the trace repeats.
+        """
         rounds, place = divmod(number, len(self._times_ns))
         return rounds * self._times_ns[-1] + self._times_ns[place]
 

@@ -125,7 +125,7 @@ class BodyHashes:
 
 
 def header_octets(fields: Sequence[HeaderField], names: Sequence[str], signature: bytes, method: str) -> bytes:
-    """Return the octets that a signature covers: the named fields, and the signature field without its b= value.
+    """Return the header octets that a signature covers: the named fields, and the signature field without b=.
 
     If a name occurs several times, its fields are taken from the last to the first (section 5.4.2). A name for which no
     field is left adds no octets; if a field of this name is added to the message later, the signature becomes invalid.

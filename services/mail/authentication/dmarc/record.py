@@ -128,7 +128,7 @@ def walk(domain: str) -> Lookups[Walk]:
 
 
 def walk_on(start: Name, own: DmarcRecord | None) -> Lookups[Walk]:
-    """Do a DNS tree walk from the domain `start`; its own DMARC record `own` (None: no record) is already known.
+    """Continue a DNS tree walk with the parents of `start`; its own DMARC record `own` (None: none) is known.
 
     The walk ends early at a record that determines the organizational domain: psd=n, or psd=y above `start`. It also
     ends if a lookup fails after a record has been found; the records found so far then apply. Raises

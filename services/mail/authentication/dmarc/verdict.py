@@ -65,7 +65,7 @@ def author_domain(message: ParsedMessage) -> str:
 def judge(
     message: ParsedMessage, spf_domain: str | None, dkim_domains: Sequence[str], percent: int
 ) -> Lookups[Verdict]:
-    """Evaluate DMARC for a message, and return the verdict.
+    """Evaluate DMARC for a message: return the result and the policy that applies, as a Verdict.
 
     `spf_domain` is the domain for which SPF passed, or None; `dkim_domains` are the domains of valid DKIM signatures.
     `percent` is a random number from 0 to 99, which is compared with pct (RFC 7489 section 6.6.4).

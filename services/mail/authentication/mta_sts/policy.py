@@ -150,7 +150,7 @@ class PolicyCache:
         self._failed_s.drop(domain)
 
     def failed(self, domain: str) -> None:
-        """Record that a fetch failed; a policy that is cached remains valid (RFC 8461 section 3.3)."""
+        """Record that the fetch of a domain's policy failed; a cached policy remains valid (RFC 8461 section 3.3)."""
         self._failed_s.put(domain, self._clock())
 
 

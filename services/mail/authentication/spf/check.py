@@ -211,9 +211,9 @@ def _include(state: _Check, target: str) -> Lookups[bool]:
 
 
 def _exchanges(state: _Check, name: Name) -> Lookups[Sequence[Name]]:
-    """Return the MX host names of a domain, most preferred first.
+    """Return the MX host names of a domain, most preferred first, for the mechanism mx.
 
-    More than ten are a permerror (RFC 7208 sections 4.6.4 and 5.4).
+    More than ten names result in permerror (RFC 7208 sections 4.6.4 and 5.4).
     """
     found = yield from find(name, RRType.MX)
     records = sorted((record for record in found.records if isinstance(record, MX)), key=lambda one: one.preference)
@@ -225,7 +225,7 @@ def _exchanges(state: _Check, name: Name) -> Lookups[Sequence[Name]]:
 
 
 def _is_of(state: _Check, host: Name, directive: Directive) -> Lookups[bool]:
-    """Return True if one of a host's addresses is in the same network as the client, for the given prefix length."""
+    """Return True if an address of a host is in the client's network, which has the given prefix length."""
     client = state.client.address
     rtype = RRType.A if client.version == 4 else RRType.AAAA
     prefix = directive.prefix_four if client.version == 4 else directive.prefix_six
@@ -289,9 +289,9 @@ def _macro_values(state: _Check, domain: str, text: str) -> Lookups[MacroValues]
 
 
 def _preferred_name(state: _Check, domain: str) -> Lookups[str]:
-    """Return the value of %{p} (RFC 7208 section 7.3): the domain if it is a validated name of the client.
+    """Return the value of the macro %{p}: a validated name of the client (RFC 7208 section 7.3).
 
-    Else a validated subdomain of it, else any validated name, else "unknown".
+    The domain itself is preferred, then a subdomain of it, then any other validated name; "unknown" if there is none.
     """
     names = yield from _validated_names(state, Name(()))
     own = domain_name(domain)

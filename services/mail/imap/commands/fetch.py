@@ -101,7 +101,7 @@ def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
 
 
 def fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Iterator[bytes]:
-    """Yield a FETCH response in pieces; only one section of a large message is in memory at a time."""
+    """Yield a FETCH response in pieces, so that only one section of a large message is in memory at a time."""
     content = view.cache.get(uid)
     # Read and decode the sections before the flags change: a refused FETCH must not set \Seen.
     _load(content, items)

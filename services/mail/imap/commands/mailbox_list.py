@@ -51,7 +51,7 @@ class _PatternMasks:
     end: int
 
     def spread(self, positions: int) -> int:
-        """Return the bit mask `positions`, with the position after each wildcard added: a wildcard may match nothing.
+        """Add to the bit mask `positions` the position after each wildcard in it, since a wildcard may match nothing.
 
         Wildcards are never adjacent, so one step suffices.
         """
@@ -168,7 +168,7 @@ def _read_return(reader: Reader, status_items: list[bytes]) -> bytes:
 
 
 def listed_names(maildir: Maildir) -> tuple[set[str], set[str]]:
-    """Return (mailbox names, subscribed names); names with a component `.` or `..` are left out.
+    """Return (mailbox names, subscribed names) of the user; names with a component `.` or `..` are left out.
 
     Mail programs refuse such names, since they take them for directories.
     """
@@ -235,5 +235,8 @@ def list_subscribed(session: SessionState, reader: Reader) -> Steps:
 
 
 def _covers_inferiors(full_pattern: str, name: str, subscribed: set[str]) -> bool:
-    """Return True if the pattern matches every subscribed inferior of a name; LSUB then omits the name itself."""
+    """Return True if the pattern of LSUB matches every subscribed inferior of a name.
+
+    The name itself is then not listed.
+    """
     return all(_matches_any_case(full_pattern, other) for other in subscribed if other.startswith(name + SEPARATOR))

@@ -55,7 +55,7 @@ def delete(session: SessionState, reader: Reader) -> Steps:
 
 
 def rename(session: SessionState, reader: Reader) -> Steps:
-    """Handle RENAME (RFC 3501 section 6.3.5)."""
+    """Handle RENAME (RFC 3501 section 6.3.5): rename a mailbox and its inferiors; of INBOX, move the messages."""
     name = read_name(reader)
     new_name = _only_name(reader)
     yield b""
@@ -64,7 +64,7 @@ def rename(session: SessionState, reader: Reader) -> Steps:
 
 
 def subscribe(session: SessionState, reader: Reader) -> Steps:
-    """Handle SUBSCRIBE (RFC 3501 section 6.3.6)."""
+    """Handle SUBSCRIBE (RFC 3501 section 6.3.6): add a name to the user's subscriptions."""
     name = _only_name(reader)
     yield b""
     maildir = session.user_maildir()
@@ -83,7 +83,7 @@ def unsubscribe(session: SessionState, reader: Reader) -> Steps:
 
 
 def status(session: SessionState, reader: Reader) -> Steps:
-    """Handle STATUS (RFC 3501 section 6.3.10)."""
+    """Handle STATUS (RFC 3501 section 6.3.10): report the requested numbers of a mailbox, without selecting it."""
     name = read_name(reader)
     reader.expect_space()
     items = read_status_items(reader)

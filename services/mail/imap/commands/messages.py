@@ -92,7 +92,7 @@ class _StoreCommand:
     unchanged_since: int | None
 
     def changed(self, old: frozenset[str]) -> frozenset[str]:
-        """Return the flags that a message with the flags `old` has after the command."""
+        """Return the flags that STORE gives to a message whose flags were `old`."""
         return {b"+": old | self.flags, b"-": without(old, self.flags)}.get(self.sign, self.flags)
 
 
@@ -160,9 +160,9 @@ def _change_flags(view: View, uids: list[int], command: _StoreCommand) -> Steps:
 
 
 def _give_up_keywords(folder: Folder, uids: list[int], flags: frozenset[str]) -> None:
-    """Remove keywords of messages whose flags STORE is about to replace by `flags`, if letters run out otherwise.
+    """Free keyword letters for the new keywords in `flags`, with which STORE will replace the messages' present flags.
 
-    Nothing is removed unless `flags` has new keywords for which other messages leave no letter, but these ones do.
+    Letters are freed by removing keywords of these messages, and only if the new keywords otherwise get no letter.
     """
     keywords = folder.keywords
     if flags <= frozenset(SYSTEM_FLAGS) or not keywords.letters_to_free(flags, frozenset()):

@@ -16,7 +16,7 @@ from lab7.services.mail.imap.view import REV2
 
 
 def capability(session: SessionState, reader: Reader) -> Steps:
-    """Handle CAPABILITY (RFC 3501 section 6.1.1)."""
+    """Handle CAPABILITY (RFC 3501 section 6.1.1): list the capabilities of the session's present state."""
     reader.expect_end()
     yield b"* %b\r\n" % session.capability()
     return "Capability completed."
@@ -30,7 +30,7 @@ def noop(_session: SessionState, reader: Reader) -> Steps:
 
 
 def logout(session: SessionState, reader: Reader) -> Steps:
-    """Handle LOGOUT (RFC 3501 section 6.1.3)."""
+    """Handle LOGOUT (RFC 3501 section 6.1.3): send BYE and end the session."""
     reader.expect_end()
     yield b"* BYE Logging out.\r\n"
     session.select(None)
@@ -102,7 +102,7 @@ def _read_parameters(reader: Reader) -> None:
 
 
 def starttls(session: SessionState, reader: Reader) -> Steps:
-    """Handle STARTTLS (RFC 3501 section 6.2.1)."""
+    """Handle STARTTLS (RFC 3501 section 6.2.1): start TLS on this connection."""
     reader.expect_end()
     if not session.capabilities.tls:
         raise BadError("TLS is not available.")
@@ -113,7 +113,7 @@ def starttls(session: SessionState, reader: Reader) -> Steps:
 
 
 def login(session: SessionState, reader: Reader) -> Steps:
-    """Handle LOGIN (RFC 3501 section 6.2.3)."""
+    """Handle LOGIN (RFC 3501 section 6.2.3): log in with user name and password."""
     reader.expect_space()
     user = reader.astring()
     reader.expect_space()
@@ -123,7 +123,7 @@ def login(session: SessionState, reader: Reader) -> Steps:
 
 
 def authenticate(session: SessionState, reader: Reader) -> Steps:
-    """Handle AUTHENTICATE (RFC 3501 section 6.2.2)."""
+    """Handle AUTHENTICATE (RFC 3501 section 6.2.2): log in by a SASL exchange, PLAIN or LOGIN."""
     reader.expect_space()
     mechanism = reader.word("mechanism")
     initial: bytes | None = None

@@ -42,7 +42,7 @@ class _EventGroup:
     items: tuple[Item, ...] = ()
 
     def matches(self, name: str, subscribed: Callable[[], set[str]]) -> bool:
-        """Return True if the group's filter includes a mailbox.
+        """Return True if the mailbox filter of this event group includes a mailbox.
 
         All filters are supported here except SELECTED and SELECTED-DELAYED, which concern the selected mailbox.
         """
@@ -57,7 +57,7 @@ class _EventGroup:
 
 @dataclass(slots=True)
 class _Known:
-    """Values of a mailbox as last sent to the client: UIDVALIDITY, UIDNEXT, number of messages, mod-sequence."""
+    """State of a mailbox as last sent to the client: UIDVALIDITY, UIDNEXT, number of messages, mod-sequence."""
 
     uidvalidity: int
     uidnext: int
@@ -194,7 +194,7 @@ def _status(session: SessionState, name: str, items: list[tuple[bytes, int]]) ->
 
 
 def notify(session: SessionState, reader: Reader) -> Steps:
-    """Handle NOTIFY (RFC 5465 section 3.1)."""
+    """Handle NOTIFY (RFC 5465 section 3.1): set the events that are notified, or stop all notifications."""
     reader.expect_space()
     word = reader.word("SET or NONE")
     if word == b"NONE":

@@ -1,4 +1,4 @@
-"""Handler of REPLACE and UID REPLACE (RFC 8508): a message takes the place of another, such as a draft."""
+"""Handler of REPLACE and UID REPLACE (RFC 8508): appends a message, such as a new draft, and expunges an old one."""
 
 import re
 

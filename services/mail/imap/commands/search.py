@@ -93,9 +93,10 @@ def extended_response(
 
 
 def _begin_updates(session: SessionState, view: View, test: Predicate, by_uid: bool, uids: set[int]) -> str:
-    """Register a search context: a search whose later changes of the result are notified (RFC 5267).
+    """Register the search of a SEARCH command as a search context, so that changes of its result are notified.
 
-    Returns the response code for the tagged OK: "", or `[NOUPDATE "tag"] ` if the session has too many search contexts.
+    RFC 5267. Returns the response code for the tagged OK: "", or `[NOUPDATE "tag"] ` if the session has too many search
+    contexts.
     """
     tag = session.tag
     if tag not in view.contexts and len(view.contexts) >= SEARCH_CONTEXTS_MAX:

@@ -20,7 +20,7 @@ from lab7.services.mail.maildir.folder_names import canonical
 
 @dataclass(frozen=True, slots=True)
 class _Resync:
-    """Arguments of QRESYNC (RFC 7162 section 3.2.5), the client's state: UIDVALIDITY, mod-sequence and known UIDs.
+    """Arguments of QRESYNC (RFC 7162 section 3.2.5): UIDVALIDITY, mod-sequence and UIDs that the client knows.
 
     `known` None stands for all UIDs.
     """

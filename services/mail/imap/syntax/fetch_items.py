@@ -49,7 +49,7 @@ def _number(octets: bytes) -> int:
 
 
 def numbers_in(sequence_set: SequenceSet, count: int) -> list[int]:
-    """Return the message sequence numbers in a sequence set, ascending, for a mailbox with `count` messages.
+    """Return the message sequence numbers in a sequence set, ascending; the mailbox has `count` messages.
 
     Raises BadError for a number above `count`, and for `*` in an empty mailbox (RFC 3501 section 9, seq-number).
     """

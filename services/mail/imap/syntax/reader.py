@@ -72,9 +72,10 @@ class Framer:
         self._buffer.take(len(self._buffer))
 
     def next(self, with_literals: bool = True) -> Line | AnnouncedLiteral | OverlongLine | None:
-        """Return the next complete line, announced literal or overlong line, None until more octets arrive.
+        """Return the next complete line, announced literal or overlong line in the buffer.
 
-        If `with_literals` is False, the line is a continuation line, in which `{5}` announces no literal.
+        Returns None if more octets are needed. If `with_literals` is False, the line is a continuation line, in which
+        `{5}` announces no literal.
         """
         while self._consume_literal():
             try:
@@ -93,7 +94,10 @@ class Framer:
         return None
 
     def _consume_literal(self) -> bool:
-        """Move buffered octets of an accepted literal into the command; return True if no literal is incomplete."""
+        """Move octets of an accepted literal from the buffer into the command.
+
+        Return True once the literal is complete.
+        """
         if self._skipped_octets:
             self._skipped_octets -= len(self._buffer.take(self._skipped_octets))
         if self._missing_octets:
@@ -288,7 +292,7 @@ class Reader:
         return self.name_of(self.astring())
 
     def name_of(self, octets: bytes) -> str:
-        """Return a mailbox name or pattern as modified UTF-7 text; raise BadError for invalid UTF-8 (IMAP4rev2)."""
+        """Convert a parsed mailbox name or pattern to modified UTF-7; raise BadError for invalid UTF-8 (IMAP4rev2)."""
         if not self.utf8:
             return octets.decode("latin-1")
         try:

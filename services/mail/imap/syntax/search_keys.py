@@ -207,8 +207,8 @@ class KeyReader:
     def _mod_sequence(self) -> Predicate:
         """Parse the argument of MODSEQ (RFC 7162); return a predicate on messages.
 
-        It is true if the message's mod-sequence is at least the parsed number. An optional metadata entry has no
-        effect, as each message has one mod-sequence.
+        The predicate is true if the message's mod-sequence is at least the parsed number. An optional metadata entry
+        has no effect, as each message has one mod-sequence.
         """
         reader = self._reader
         if reader.starts_with(b'"'):
@@ -224,7 +224,7 @@ class KeyReader:
     def _within(self, word: bytes) -> Predicate:
         """Parse the interval of OLDER or YOUNGER in seconds (RFC 5032 section 2); return a predicate on messages.
 
-        It compares a message's internal date with the time of the search minus the interval.
+        The predicate compares a message's internal date with the time of the search minus the interval.
         """
         interval_s = self._reader.number()
         if not interval_s:

@@ -39,14 +39,17 @@ class SearchReturns:
         return b"UPDATE" in self.options
 
     def saved(self, uids: list[int]) -> list[int]:
-        """Return the UIDs that SAVE stores: all, or the first or last with only MIN or MAX (RFC 5182 section 2.4)."""
+        """Return the UIDs to store as `$`: all of the result; for MIN or MAX alone, the first or last.
+
+        RFC 5182 section 2.4.
+        """
         if self.options & {b"ALL", b"COUNT", b"PARTIAL"} or not self.options & {b"MIN", b"MAX"} or not uids:
             return uids
         ends = ([uids[0]] if b"MIN" in self.options else []) + ([uids[-1]] if b"MAX" in self.options else [])
         return sorted(set(ends))
 
     def returned(self, matches: Sequence[Item]) -> Sequence[Item]:
-        """Return the elements of `matches` from which the response's MODSEQ value is computed (RFC 4731 section 3.2).
+        """Return the elements of `matches` to which the MODSEQ value of the response refers (RFC 4731 section 3.2).
 
         These are all matching messages; if only MIN or MAX or both are requested, the first or the last or both.
         """

@@ -40,7 +40,7 @@ class ListedFile:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A recipient that the mail server refused, and its reply."""
+    """A recipient that the submission server has refused, with the server's reply."""
 
     address: str
     reply: str
@@ -80,7 +80,7 @@ class Composition:
         return text + sum(file.octets for file in self.files)
 
     def free_key(self) -> str:
-        """Return a form key for a new file, different from the keys of the composition's files."""
+        """Return a new key that identifies a file in the form, different from those of the composition's files."""
         numbers = (int(file.key[1:]) for file in self.files if file.key[1:].isdigit() and file.key.startswith("f"))
         return f"f{max(numbers, default=0) + 1}"
 

@@ -84,9 +84,9 @@ def decode_draft(contents: Contents, composition: Composition) -> None:
 
 
 def _listed(value: bytes) -> str:
-    """Return a draft's recipient field as text for the form.
+    """Convert a recipient field of a draft message to the text shown in the form.
 
-    It is a list of mailboxes, or the field unchanged if a mailbox is incomplete.
+    The text is a list of mailboxes, or the field unchanged if a mailbox is incomplete.
     """
     name_addrs = parse_name_addrs(value)
     if all(each.mailbox.local_part and each.mailbox.domain for each in name_addrs):

@@ -105,9 +105,10 @@ def _page(
 
 
 def _begun(request: UserPageRequest, composition_id: str, form: Form) -> tuple[Composition, dict[str, bytes]]:
-    """Begin a composition, empty or prefilled for a reply, forward or draft; return it and its files' contents.
+    """Create a composition, empty or prefilled for a reply, forward or draft.
 
-    The contents are a dict of octets, keyed by ListedFile.key. Raises PageError if the original message was removed.
+    Return (composition, contents of its files). The contents are a dict of octets, keyed by ListedFile.key. Raises
+    PageError if the original message was removed.
     """
     way = form.get("way")
     composition = Composition(composition_id)
@@ -159,7 +160,7 @@ def post_form(request: UserPageRequest, pages: Pages) -> Steps:
 
 
 class _Desk:
-    """Handler of one submitted compose form: its composition, and the operations on it (save, discard, send)."""
+    """Handler of one submitted compose form: holds its composition; saves, discards or sends the message."""
 
     def __init__(self, request: UserPageRequest, pages: Pages) -> None:
         self._request = request
@@ -212,7 +213,7 @@ class _Desk:
         self._staging.put(self.composition, self._contents, self._request.now)
 
     def shown(self, error: str, refusals: tuple[Refusal, ...] = ()) -> Response:
-        """Return a redirect to the composition's page; if the composition cannot be stored, return the page itself."""
+        """Store the composition, and return a redirect to its page; if it cannot be stored, return the page itself."""
         self.composition.fail(error, refusals)
         try:
             self._store()
@@ -231,7 +232,7 @@ class _Desk:
         ]
 
     def saved(self) -> Response:
-        """Save the draft; return a redirect to the composition's page."""
+        """Save the composition as a draft message; return a redirect to the composition's page."""
         if self.composition.is_empty:
             return self.shown("There is nothing to save: the message is empty.")
         problem = self._save_draft(folders.DRAFTS)
@@ -352,7 +353,7 @@ class _Desk:
 
 
 def _found(request: UserPageRequest, key: MessageKey) -> MessageLocation | None:
-    """Return the MessageLocation of the message with this key, None if it was removed."""
+    """Return the MessageLocation of the message with a MessageKey, None if the message was removed."""
     values = (("folder", key.folder), ("v", str(key.uidvalidity)), ("uid", str(key.uid)))
     try:
         return find_message(request.maildir, Form(list(values)))
@@ -369,7 +370,7 @@ def _refusals(sent: Submitted, draft: Draft) -> tuple[Refusal, ...]:
 
 
 def _keep_refused(composition: Composition, draft: Draft, refusals: tuple[Refusal, ...]) -> None:
-    """Reduce a composition's recipients to those that the server refused, for another attempt to send."""
+    """Remove the accepted recipients from a composition, so that another attempt goes to the refused ones."""
     refused = {refusal.address for refusal in refusals}
     for name, recipients in (("to", draft.to), ("cc", draft.cc), ("bcc", draft.bcc)):
         kept = [each for each in recipients if str(each.mailbox) in refused]

@@ -105,7 +105,7 @@ class Staging:
                         os.unlink(f"{directory}/{name}")
 
     def end(self, composition_id: str, now: float) -> None:
-        """Replace a sent composition by a marker: after Back in the browser, the message cannot be sent twice.
+        """Replace a composition by a marker that it was sent: after Back in the browser, it cannot be sent twice.
 
         Raises OSError.
         """

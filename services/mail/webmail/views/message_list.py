@@ -130,6 +130,6 @@ def _row(name: str, folder: Folder, uid: int, now: float) -> Row | None:
 
 
 def _names(field: bytes) -> str:
-    """Return the display names in an address field as text; a mailbox without a display name appears itself."""
+    """Return the names in an address field as text: the display names, or mailboxes that have no display name."""
     name_addrs = parse_name_addrs(field[:_ADDRESS_FIELD_OCTETS])
     return ", ".join(name_addr.display_text for name_addr in name_addrs if name_addr.display_text)[:_SHOWN_CHARACTERS]
