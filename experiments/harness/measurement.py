@@ -67,7 +67,7 @@ class LoadFailedError(Exception):
 
 @dataclass
 class Evidence:
-    """Data for a run's fidelity certificate: checks of the emulated network so far, and the monitor of other load."""
+    """Data for a run's fidelity certificate: checks of the emulated network so far, and the monitor of machine load."""
 
     checks: list[Check] = field(default_factory=list)
     watch: MachineWatch = field(default_factory=MachineWatch)
@@ -114,7 +114,7 @@ class Lab:
         self.evidence.checks += capture_checks(counts)
 
     def read_capture(self) -> CaptureFile:
-        """Read the latest capture, and pass the hosts' processing intervals in it to the machine monitor."""
+        """Read and return the latest capture, and register its hosts' processing intervals with the machine monitor."""
         return self.watch.read_capture(self.path, self.bed.topo)
 
     def fidelity(self, *, times: bool = True) -> Fidelity:
@@ -189,7 +189,7 @@ def first_interface(host: str) -> str:
 
 
 def capture_at(bed: Testbed, path: Path, interfaces: Sequence[str | CaptureInterface]) -> Capture:
-    """Return a capture, not yet started, at these interfaces; a host's name stands for its first interface."""
+    """Return a capture, not yet started, at `interfaces`; a host's name stands for the host's first interface."""
     return Capture(path, [each if not isinstance(each, str) else _interface(bed, each) for each in interfaces])
 
 

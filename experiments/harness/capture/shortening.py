@@ -24,7 +24,7 @@ LEVEL = 6
 
 @dataclass(frozen=True)
 class Shortened:
-    """Number of truncated frames, and of octets removed from the capture."""
+    """Effect of the truncation on a capture: number of truncated frames, and of octets removed from them."""
 
     frames: int
     octets: int

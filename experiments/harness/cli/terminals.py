@@ -16,7 +16,7 @@ INSTEAD = "use `HOST COMMAND`, or `lab7 exec NAME HOST -- bash` in another termi
 
 
 def refusal(term: str | None = None) -> str | None:
-    """Return the reason, with a remedy, why a terminal window cannot be opened; None if it can.
+    """Return a sentence on why no terminal window can be opened, with a remedy; None if one can be opened.
 
     `term` is the terminal program; None stands for any X client.
     """

@@ -406,7 +406,7 @@ class MachineWatch:
         ]
 
     def _bounded(self, times: bool, name: str, figure: str, value_s: float, bound_s: float, more: str = "") -> Check:
-        """Return the check of a delay, such as the scheduling lag, with the limit `bound_s`.
+        """Return the check `name` of a delay `value_s`, such as the scheduling lag, against the limit `bound_s`, in s.
 
         There is no limit, so that the check is valid, if `times` is False or if measurements were taken.
         """
@@ -419,7 +419,10 @@ class MachineWatch:
 
 
 def _pause_until_s(began_s: float, ended_s: float) -> float:
-    """Return the time before which no further reading begins, after one that took from `began_s` to `ended_s`."""
+    """Return the earliest time in s of the next reading of counters, after a reading from `began_s` to `ended_s`.
+
+    The pause limits the share of time that readings take to READING_SHARE.
+    """
     return ended_s + (ended_s - began_s) * (1 / READING_SHARE - 1)
 
 

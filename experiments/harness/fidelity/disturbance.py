@@ -74,7 +74,10 @@ class Counter:
         return self._at(end_ns) - self._at(start_ns)
 
     def growth_about(self, start_ns: int, end_ns: int) -> int:
-        """Return an upper bound of the growth, from the last reading before `start_ns` to the first after `end_ns`."""
+        """Return an upper bound of the counter's growth between two times.
+
+        It is the growth from the last reading before `start_ns` to the first reading after `end_ns`.
+        """
         if not self.times_ns:
             return 0
         first = max(0, bisect_right(self.times_ns, start_ns) - 1)

@@ -24,7 +24,7 @@ from lab7.experiments.harness.judge.verdict import Contradiction
 
 @dataclass(frozen=True)
 class Line:
-    """Command or reply line of a line-based protocol, with the parts of the TCP stream (frame, time) that carried it.
+    """Command or reply line of a line-based protocol, with the frames and times of the octets that carried it.
 
     `octets` include continuation lines and literals (RFC 3501 section 4.3).
     """
@@ -178,7 +178,7 @@ D = TypeVar("D", bound=Dialogue[Any, Any])
 
 @dataclass(frozen=True)
 class DialogueTraffic(Generic[D]):
-    """Sessions of one protocol at one interface, in the order of their SYNs, as evidence for a claim.
+    """Captured sessions of one protocol at one interface, in the order of their SYNs, as evidence for a claim.
 
     `others`: all other TCP connections at the interface; `dropped`: number of packets that the capture dropped.
     """

@@ -104,7 +104,7 @@ class Frame:
 
     @cached_property
     def tcp(self) -> TcpSegment | None:
-        """Return the TCP segment in the frame; None without one, or if its header was not captured whole."""
+        """Return the TCP segment in the frame; None if it has none, or if the TCP header was not captured whole."""
         if not self.may_carry(TCP_PROTOCOL):
             return None
         found = _unpacked(self.data)
@@ -112,9 +112,9 @@ class Frame:
 
     @property
     def udp(self) -> UdpDatagram | None:
-        """Return the UDP datagram in the frame; None without one, or if its header was not captured whole.
+        """Return the UDP datagram in the frame; None if it has none, or if the UDP header was not captured completely.
 
-        The payload is left to the parser of its protocol, so that scapy does not dissect it twice.
+        The payload is not dissected here, since the parser of its protocol does this.
         """
         if not self.may_carry(UDP_PROTOCOL):
             return None
@@ -165,8 +165,8 @@ def _unpacked(data: bytes) -> TcpSegment | None:
 def _ip_packet(data: bytes, protocol: int) -> tuple[str, str, int, int] | None:
     """Return (source, target, offset of the transport header, end of the packet) of an unfragmented IP packet.
 
-    The end is computed from the IP header, without padding. None for another protocol, and for IPv6 with extension
-    headers.
+    The end is computed from the IP header, so that padding is excluded. Returns None if the packet has another protocol
+    number than `protocol`, or IPv6 extension headers.
     """
     at = ipv4_offset(data)
     if at:
@@ -232,7 +232,7 @@ class InterfaceFrames(tuple[Frame, ...]):
 
 @dataclass(frozen=True)
 class CaptureFile:
-    """Capture read from a file: frames in file order, and packet counts keyed by interface label.
+    """Content of a capture file: frames in file order, and packet counts keyed by interface label.
 
     `host_names`: address -> name of the host in the run, including hosts whose interfaces were not captured. `damage`:
     a sentence about the defect, if the file could be read only in part; else None.
@@ -380,7 +380,7 @@ class ConnectionTraffic:
 
     @property
     def absence(self) -> str | None:
-        """Return None, since a capture without connections is sufficient evidence here."""
+        """Return None: for such a claim, a capture without connections is evidence as well."""
         return None
 
     @property

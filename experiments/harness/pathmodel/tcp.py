@@ -320,7 +320,7 @@ class Endpoint:
         self._clock.at(self._clock.now_ns + wait_ns, expire)
 
     def _miss(self) -> None:
-        """Adapt the delayed-ACK timeout after an ACK was sent by timer (Linux's tcp_delack_timer_handler)."""
+        """Adapt the delayed-ACK time-out after the timer has sent an ACK (Linux's tcp_delack_timer_handler)."""
         self._interval_ns = ATO_MIN_NS if self._interactive else min(2 * self._interval_ns, self._rto_ns)
         self._interactive = False
 

@@ -38,7 +38,7 @@ def find_violations(folder: Path) -> tuple[MessageViolation, ...]:
 
 
 def program_outputs(folder: Path) -> dict[str, str]:
-    """Return file -> its last line, for the files with output of users' programs; remove empty files."""
+    """Return file name -> last line, for the files with the output of users' programs; empty files are removed."""
     found: dict[str, str] = {}
     for path in sorted(folder.glob(PROGRAM_OUTPUTS)):
         if path.stat().st_size:

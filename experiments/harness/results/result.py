@@ -311,7 +311,7 @@ class Files:
 class MessageViolation:
     """First violation of one RFC rule by a message in a run, and the id of the claim whose evidence cites it.
 
-    `frame` counts within `capture`; `offset` within the sender's stream or datagram; `octets` are in hexadecimal.
+    `frame` is numbered within `capture`; `offset` is in the sender's stream or datagram; `octets` are in hexadecimal.
     """
 
     rule: str

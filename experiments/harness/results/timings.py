@@ -17,7 +17,7 @@ _OTHER_COLUMNS = ("total_s", "counted_s", "latest_frame_s")
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample of a measured time: number from 1, total and terms (summands) in s, and if other load disturbed it."""
+    """One sample of a measured time: number from 1, total and terms (summands) in s, and True if it was disturbed."""
 
     comparison: str
     number: int

@@ -18,7 +18,7 @@ new_option = click.option("--new", is_flag=True, help="start a new network, even
 
 
 def running_network(text: str, timed: str, *, new: bool) -> str | None:
-    """Return the name of the running network that `text`, a name or a topology, refers to; None for a new network.
+    """Return the name of the running network that `text`, a name or a topology, refers to; None to start a new network.
 
     A new network is also started if --new or an option that describes a network is on the command line.
     """
