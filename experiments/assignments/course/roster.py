@@ -65,9 +65,9 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def decode_text(octets: bytes) -> str:
-    """Return text in UTF-8, in UTF-16 with a byte order mark, or else in Windows-1252. Raises UnicodeDecodeError.
+    """Decode the octets of a text file: UTF-8, UTF-16 with a byte order mark, or otherwise Windows-1252.
 
-    Octets of control characters, such as those of a picture or an archive, are no text in Windows-1252.
+    Raises UnicodeDecodeError, also for octets with control characters, such as those of a picture or an archive.
     """
     if octets.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return octets.decode("utf-16")
@@ -80,7 +80,7 @@ def decode_text(octets: bytes) -> str:
 
 
 def column_names(row: Sequence[str]) -> list[str]:
-    """Return the names of columns as they are compared: in lower case, with blanks for underscores."""
+    """Return the column names of a CSV header line, normalised for comparison: lower case, blanks for underscores."""
     return [name.casefold().replace("_", " ") for name in row]
 
 
@@ -99,7 +99,7 @@ def read_pairs(path: Path, column: str) -> list[tuple[int, str, str]]:
 
 
 def read_roster(path: Path) -> Roster:
-    """Read a CSV roster; the student ids are in its first column that is in ID_COLUMNS. Raises RosterError."""
+    """Read a CSV roster; the student ids are in the first column whose name is in ID_COLUMNS. Raises RosterError."""
     rows = read_rows(path)
     if not rows:
         raise RosterError(f"{path.name} is empty: give a CSV file with a column `student`")

@@ -71,9 +71,9 @@ _STAGE: Mapping[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Stage:
-    """Stage of a program assignment: points, and the claims and message rules that decide whether it is passed.
+    """Stage of a program assignment: points, and the claims and message rules that a program must satisfy to pass.
 
-    hidden: omitted by `lab7 assignment check`, and decided only when the program is graded.
+    hidden: the stage is not decided by `lab7 assignment check`, but only for the grade.
     """
 
     id: str
@@ -87,10 +87,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class ProgramAssignment:
-    """Program assignment as loaded from its folder: settings, experiment and stages.
+    """Program assignment as loaded from its folder: settings, the experiment that tests a program, and stages.
 
-    sender: address and port of the program under test; message rules are checked on messages that it sends; base:
-    folder of the assignment that this one extends.
+    sender: address and port of the program under test, whose messages are checked against message rules; base: folder
+    of the assignment that this one extends.
     """
 
     name: str
@@ -117,7 +117,7 @@ class ProgramAssignment:
 
     @property
     def questions(self) -> tuple[Stage, ...]:
-        """The stages; gradebooks read them by this attribute name, since each stage is a column."""
+        """The stages, under the attribute name that gradebooks read: each stage is a column."""
         return self.stages
 
     @property
@@ -214,10 +214,10 @@ def _stage(entry: Any, place: str) -> Stage:
 
 
 def _check(assignment: ProgramAssignment) -> None:
-    """Raise AssignmentError if the settings name a role, claim or message rule that does not exist.
+    """Raise AssignmentError if the settings of a program assignment are inconsistent.
 
-    The role and the claims must be those of the experiment. There must be stages, each with a unique id, and message
-    rules need the setting `sender`.
+    The role and the claims must be those of the experiment, message rules must exist and need the setting `sender`, and
+    there must be stages, each with a unique id.
     """
     place, experiment, known = f"{assignment.folder.name}/{SETTINGS_NAME}", assignment.experiment, rules()
     if assignment.role not in experiment.roles:

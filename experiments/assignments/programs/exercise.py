@@ -32,7 +32,7 @@ More = Callable[[Any], None]
 
 
 def no_more(_drawn: Any) -> None:
-    """Add no test case (the default for an exercise that is not extended)."""
+    """Add no test case: the default of `more` for an exercise without additional test cases."""
 
 
 def extended(base: ModuleType, statements: Mapping[str, str], more: More) -> tuple[Experiment, Callable[..., Any]]:
@@ -50,7 +50,7 @@ def extended(base: ModuleType, statements: Mapping[str, str], more: More) -> tup
 def experiment_of(
     name: str, question: str, protocol: str, statements: Mapping[str, str], role: str, run: Callable[[Run], Outcome]
 ) -> Experiment:
-    """Return the experiment of an exercise; `statements` has the text of each claim, keyed by claim id."""
+    """Return the experiment that runs an exercise; `statements` has the text of each claim, keyed by claim id."""
     basis = "Messages of the program to requests in octets"
     what = "the requests: all, or those of public stages"
     return Experiment(
@@ -69,7 +69,7 @@ def experiment_of(
 def outcome_of(
     context: Run, lab: Lab, verdicts: Iterable[Verdict], statements: Mapping[str, str], role: str, reference: str
 ) -> Outcome:
-    """Return the outcome of an exercise's run: verdicts on claims, emulation's fidelity certificate, capture file name.
+    """Return the outcome of an exercise's run: verdicts, fidelity certificate of the emulation, capture file name.
 
     reference: name of lab7's own program, reported if no other program was tested.
     """
