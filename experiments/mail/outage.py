@@ -105,7 +105,7 @@ NOTE = (
 
 @dataclass
 class OutageEvidence(Evidence):
-    """Evidence of a run of the experiment; `outages`: the runs of each case of an outage, keyed by case.
+    """Evidence of a run of the experiment; `outages` maps each case of an outage to its runs.
 
     Only the times of a case's last run are compared with theory.
     """
@@ -119,7 +119,7 @@ class OutageEvidence(Evidence):
 
 @dataclass(frozen=True)
 class Seen:
-    """One outage as observed: its captured traffic (episode), capture file name, and (measured, theoretical) times."""
+    """Observed outage: its captured traffic (episode), capture file name, and pairs of (measured, predicted) time."""
 
     episode: Episode
     capture: str
@@ -133,7 +133,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class MailNetwork:
-    """Running network with the two mail servers and Alice's mail client (None: Python's smtplib)."""
+    """Running network with the two mail servers, and Alice's mail client (None: Python's smtplib)."""
 
     bed: Testbed
     sender: MailHost
@@ -168,7 +168,10 @@ def run(context: Run) -> Outcome:
 
 
 def _outages(context: Run, case: str, evidence: OutageEvidence) -> list[Seen]:
-    """Run an outage; repeat it up to RETAKES times if the machine's load delayed a measured time. Return all runs."""
+    """Run one case of an outage; repeat it up to RETAKES times if machine load delayed a measured time.
+
+    Returns all runs.
+    """
     seen: list[Seen] = []
     while len(seen) <= RETAKES:
         seen.append(_seen(context, case, f"capture-{case}{f'-{len(seen) + 1}' if seen else ''}.pcapng", evidence))
@@ -207,7 +210,7 @@ def _seen(context: Run, case: str, name: str, evidence: OutageEvidence) -> Seen:
 
 
 def _read_at(case: str) -> list[str]:
-    """Return the hosts besides mail-a to capture at: mail-b and bob, or alice in cases that return messages to her."""
+    """Return the hosts to capture besides mail-a: mail-b and bob, or alice in cases that return messages to her."""
     return ["alice"] if case in FOR_GOOD else ["mail-b", "bob"]
 
 
@@ -269,7 +272,7 @@ def _count(context: Run, case: str) -> int:
 
 
 def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
-    """Stop the receiving server for good, and wait until the sender's server has returned every message as a DSN."""
+    """Stop the receiving server permanently, and wait until the sender's server has returned every message as a DSN."""
     count, keeping = _count(context, case), None
     began_ns = time.time_ns()
     network.receiver.kill_mta()
@@ -284,7 +287,7 @@ def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
 
 
 def _wait_for(server: MailHost, user: str, count: int) -> None:
-    """Wait for messages in an INBOX until a time-out, which is no error: the claim's check reports missing messages."""
+    """Wait for messages in an INBOX, at most until a time-out; missing messages are reported by the claim's check."""
     with suppress(EmulationError):
         wait_for_count(server, user, count, PATIENCE_S + count * A_MESSAGE_S)
 

@@ -57,7 +57,7 @@ class Schedule:
 
 @dataclass
 class MailHost:
-    """Mail servers of one host; its method `start` can be passed to make_testbed() to start them.
+    """Mail servers of one host; its method `start` can be passed to make_testbed() to start the servers.
 
     serves: command lines of lab7's servers in the topology; passwords: keyed by user name; network: addresses of the
     domain's own clients; mta, access: third-party MTA, and third-party POP3 and IMAP server, None for lab7's own.

@@ -69,7 +69,7 @@ def shutting_down(scenario: Scenario) -> Finding:
 
 
 def mailbox_unavailable(scenario: Scenario) -> Finding:
-    """Check 450: a recipient is rejected for now; the same RCPT is accepted only after the greylisting delay."""
+    """Check 450: a recipient is rejected temporarily; the same RCPT is accepted only after the greylisting delay."""
     _, first = answered(scenario, 450, "RCPT")
     second = repeated_exchange(scenario, first, *POSITIVE)
     waited_s = (second.command.first_ns - first.command.first_ns) / 1e9
@@ -104,7 +104,7 @@ def local_error(scenario: Scenario) -> Finding:
 
 
 def insufficient_storage(scenario: Scenario) -> Finding:
-    """Check 452: the disk is full; the same command is accepted when there is space."""
+    """Check 452: a command is rejected while the disk is full; the same command is accepted when there is space."""
     _, first = answered(scenario, 452, "MAIL", "RCPT", ".")
     second = repeated_exchange(scenario, first, *POSITIVE)
     _taken_before(scenario, first)
@@ -133,7 +133,7 @@ def _taken_before(scenario: Scenario, refused: SmtpExchange) -> None:
 
 
 def unknown_verb(scenario: Scenario) -> Finding:
-    """Check 500: a verb that is in no RFC is rejected, and the session continues."""
+    """Check 500: a verb that no RFC defines is rejected, and the session continues."""
     _, asked = answered(scenario, 500)
     verb = command(asked).verb
     if verb in ARGUMENTS or verb in OTHER_VERBS:
@@ -155,7 +155,7 @@ def syntax_error(scenario: Scenario) -> Finding:
 
 
 def not_implemented(scenario: Scenario) -> Finding:
-    """Check 502: a verb of an RFC that the server does not announce is rejected."""
+    """Check 502: a verb that an RFC defines, but that the server does not announce, is rejected."""
     session, asked = answered(scenario, 502)
     if asked.verb not in OTHER_VERBS:
         raise Contradiction(
@@ -227,7 +227,7 @@ def user_moved(scenario: Scenario) -> Finding:
 
 
 def quota_exceeded(scenario: Scenario) -> Finding:
-    """Check 552: a message exceeds the quota; the same message is accepted before, and after emptying the mailbox."""
+    """Check 552: a message that exceeds the quota is rejected, but accepted earlier and after emptying the mailbox."""
     messages = [message for session in scenario.sessions for message in session.messages]
     refused = next((message for message in messages if message.sent.code == 552), None)
     if refused is None:

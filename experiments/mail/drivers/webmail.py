@@ -30,7 +30,7 @@ REDIRECTIONS_MAX = 5
 
 
 class PageError(Exception):
-    """A page is not HTML, or lacks the link or form that a step of the script needs."""
+    """Error for a page that is not HTML, or that lacks the link or form that a step of the script requires."""
 
 
 class Page(HTMLParser):

@@ -49,7 +49,7 @@ LOG_IN_REQUESTS, LIST_MESSAGES = 3, 50
 
 @dataclass(frozen=True)
 class Reading:
-    """Cost of a reading task by POP3 or IMAP, as counts of commands and sizes of long responses.
+    """Cost of a reading task by POP3 or IMAP: numbers of commands, and sizes of long responses.
 
     retrieval: number of retrieval commands that do not depend on the number of messages; message_retrieval: number of
     retrieval commands for each message; answers: sizes of the long responses in octets; fits: True if the responses fit
@@ -98,7 +98,7 @@ def mailbox_session(what: Reading, rtt_s: float) -> Theory:
 
 
 def list_pages(count: int) -> int:
-    """Return the number of pages of webmail's message list for `count` messages."""
+    """Return the number of pages in webmail's message list for a mailbox of `count` messages."""
     return math.ceil(count / LIST_MESSAGES)
 
 
@@ -130,7 +130,7 @@ def slow_start_windows(answers: Sequence[int]) -> int:
 
 
 def with_window(theory: Theory, omitted: OmittedTerms) -> Theory:
-    """Return a prediction with a term `window` for waits that the closed form's slow start omits.
+    """Return a prediction with an added term `window`: waits for the congestion window that the closed form omits.
 
     The closed form counts whole windows, beginning with ten segments. A real congestion window also decays when the
     connection is idle (RFC 2861), and grows only while it limits the sender (RFC 7661); a sender may also wait for a

@@ -46,7 +46,7 @@ class SignatureTags:
 
 @dataclass(frozen=True)
 class SignatureCheck:
-    """Result of a DKIM verification: whether the body's hash equals bh=, and whether b= is valid for the header."""
+    """Result of a DKIM verification, separately for the body (its hash equals bh=) and for the header (b= is valid)."""
 
     body_is_signed: bool
     header_is_signed: bool
@@ -76,7 +76,7 @@ def field_value(content: bytes, name: str) -> str:
 
 
 def author_domain(content: bytes) -> str:
-    """Return the domain of the From field, which a user agent displays as the author's."""
+    """Return the domain of the author's address in the From field."""
     return field_value(content, "from").rpartition("@")[2].strip("<> ").lower()
 
 
@@ -120,7 +120,7 @@ def _canonical_field(octets: bytes, method: str) -> bytes:
 
 
 def _signed_header(content: bytes, signature: SignatureTags, method: str) -> bytes:
-    """Return the octets that a signature covers: the fields in h=, then the DKIM-Signature field without b=.
+    """Return the header octets that a signature covers: the fields in h=, then the DKIM-Signature field without b=.
 
     Of several fields with one name, the lowest is taken first (RFC 6376 section 5.4.2).
     """

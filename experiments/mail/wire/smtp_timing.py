@@ -45,7 +45,7 @@ def smtp_intervals(sessions: Iterable[SmtpSession], at_server: SmtpTraffic) -> I
 
 
 def _is_same(there: SmtpSession, here: SmtpSession) -> bool:
-    """Return True if two sessions are the same connection, captured at both ends, and not a later use of the port."""
+    """Return True if two sessions, captured at both ends, are the same connection, not a later one on the same port."""
     begun, ended = here.connection.syn.time_ns, max((reply.last_ns for reply in here.replies), default=0)
     return there.connection.client == here.connection.client and begun <= there.connection.syn.time_ns <= ended
 
