@@ -15,7 +15,10 @@ SINGLE = "single"
 
 
 class PageClient(Protocol):
-    """Interface of a client program on one host that loads web pages by different strategies."""
+    """Interface of a client program on one host that loads web pages by different strategies.
+
+    A strategy is an HTTP version and use of connections.
+    """
 
     name: str
 

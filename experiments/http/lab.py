@@ -148,7 +148,7 @@ def loads_in(
     windows: Mapping[str, Sequence[Window]],
     files: Mapping[str, Files],
 ) -> dict[str, list[PageLoad]]:
-    """Return the page loads that were captured within time windows, by name of the window.
+    """Return name -> captured page loads, for the time windows with this name.
 
     `files` are the expected contents, by the same names.
     """
@@ -170,16 +170,16 @@ def delivered(loads: Iterable[PageLoad]) -> bool:
 
 
 def failure_seen(loads: Sequence[PageLoad]) -> str:
-    """Return a text on the first fault in the packets of failed page loads; empty if there is none."""
+    """Return a text on the first fault in the packets of failed page loads; empty if the packets show no fault."""
     found = (undelivered(load, load.files or {}) for load in loads if load.conversations)
     wrong = next((one for one in found if one is not None), None)
     return f"; in the packets, {wrong.evidence}" if wrong is not None else ""
 
 
 def timing(load: PageLoad, watch: MachineWatch | None = None) -> Timing:
-    """Return the duration of a captured page load, divided into terms.
+    """Return the duration of a captured page load, divided into terms (parts).
 
-    With `watch`, a term for the delay by other load on the machine is added.
+    With `watch`, the delay that other load on the machine added is included as a separate value.
     """
     found = decompose(load)
     timed = Timing(found.total_s, found.terms)

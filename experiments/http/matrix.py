@@ -66,7 +66,7 @@ class _Column(Column):
 
     @property
     def needs(self) -> str:
-        """Return the strategy that an origin's registry entry must list; otherwise the cell is `unsupported`."""
+        """Return the strategy that an origin's registry entry must list; if it does not, the cell is `unsupported`."""
         return self.what if self.client is None else NEEDS[self.what]
 
 

@@ -181,7 +181,7 @@ def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
 
 
 def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate_bps: float) -> dict[str, float]:
-    """Return the terms that the closed form lacks: name -> seconds (see http.lab.left_out)."""
+    """Return term -> seconds, for the delays that the closed form omits (see http.lab.left_out)."""
     spans = [(one.request.last_ns, one.response.last_ns) for one in map(_small, loads) if one.response is not None]
     try:
         found = omitted_terms(captured, topo, [Sample(AT_CLIENT, *span) for span in spans])

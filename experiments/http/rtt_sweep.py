@@ -98,7 +98,7 @@ class SweepResults:
     failures: dict[str, Verdict] = field(default_factory=dict)
 
     def fail(self, name: str, strategy: str, loads: Sequence[PageLoad], said: str) -> None:
-        """Record that a page was not delivered: the claim on its strategy has failed.
+        """Record that a page was not delivered: the claim about its strategy has failed.
 
         `said` is the client's error message, or empty.
         """
@@ -109,7 +109,7 @@ class SweepResults:
         self.failures.setdefault(claim, failed(claim, f"{name}: the page {why}{failure_seen(loads)}.", frames))
 
     def claims(self) -> list[Verdict]:
-        """Return the verdicts: on claim H14 if HTTP/2 was used, and on claims that failed by an undelivered page."""
+        """Return the verdicts: on claim H14 if HTTP/2 was used, and on the claims whose page was not delivered."""
         verdicts = dict(self.failures)
         if self.multiplexed:
             verdicts.setdefault("H14", http2.decide_concurrent_streams(self.multiplexed))

@@ -90,7 +90,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Captured:
-    """Captured page loads by name: at the client, at the origin, failed ones, and those of the warm-up round."""
+    """Captured page loads by name: at the client, at the origin, failed loads, and loads of the warm-up round."""
 
     loads: Loads
     at_origin: Loads
@@ -105,7 +105,7 @@ class Captured:
 
 @dataclass(frozen=True)
 class Pages:
-    """Two web pages on the origin: for each the names of its files, the page first, and their contents by URL path."""
+    """Two web pages on the origin: for each page its file names, the page first, and the contents by URL path."""
 
     names: list[str]
     files: Files
