@@ -40,11 +40,11 @@ LIVE_OCTETS = 400
 
 
 class VisitFailedError(EmulationError):
-    """Failure of a client to load a page; the message contains the error output of the client program."""
+    """Failure of a page load by a client; the message contains the error output of the client program."""
 
 
 class Visitor:
-    """HTTP client on one host that sends its requests to a forward or reverse proxy or, for NO_CACHE, to the origin."""
+    """HTTP client on one host; it sends its requests to a forward or reverse proxy or, for NO_CACHE, to the origin."""
 
     def __init__(self, bed: Testbed, host: str, mode: str) -> None:
         words = [VISITOR, *map(str, server_address(mode)), NAME]
@@ -159,7 +159,7 @@ def server_address(mode: str) -> tuple[str, int]:
 
 
 def choose_mode(context: Run, asked: str) -> str:
-    """Return the proxy's mode, forward or reverse, for the parameter `mode`.
+    """Return the proxy's mode, forward or reverse, for the value `asked` of the parameter `mode`.
 
     The value `any` means forward, unless the proxy program can only be a reverse proxy.
     """

@@ -30,7 +30,7 @@ FEW_REPEATED = 10
 
 @dataclass(frozen=True)
 class Setting:
-    """Parameters of a case: requests per second, rate and RTT of the link, hit rate of the cache (0 without cache)."""
+    """Parameters of a case: requests per second, rate and RTT of the link, hit rate of the cache (0: no cache)."""
 
     arrival_rate: float
     rate_bps: float
@@ -178,7 +178,7 @@ def _own_ns(
 
 
 def _crossings(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[BulkExchange | None]:
-    """Yield for each client request the request on the access link that it caused, or None for a cache hit."""
+    """Yield, for each client request, the request on the access link that it caused; None for a cache hit."""
     begun: dict[bytes, list[BulkExchange]] = {}
     for one in near.crossings:
         begun.setdefault(one.path, []).append(one)
@@ -190,7 +190,7 @@ def _crossings(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[BulkExc
 
 
 def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
-    """Yield for each client request whether the proxy requested the object from the origin before responding."""
+    """Yield, for each client request, True if the proxy requested the object from the origin before its response."""
     return (crossing is not None for crossing in _crossings(asked, near))
 
 
