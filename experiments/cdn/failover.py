@@ -169,9 +169,9 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
 def _one_of_many(
     context: Run, bed: Testbed, asker: User, kind: str, theory: FailOverTheory, phase_s: float
 ) -> tuple[int, Fault]:
-    """Cause one failure of the replica `phase_s` seconds from now, and wait until it has recovered.
+    """Cause one failure of the replica `phase_s` seconds from now, and wait until the replica has recovered.
 
-    A DNS caching cycle starts at the call. Return its start in ns, and the fault.
+    A DNS caching cycle starts at the call. Returns its start in ns, and the fault.
     """
     start_ns = time.time_ns()
     fault = _fault(context, kind, int(theory.ttl_s))
@@ -199,7 +199,7 @@ def _sleep_until(start_ns: int, after_s: float) -> None:
 
 
 def _asked_of_cdn(traffic: DnsTraffic) -> DnsTraffic:
-    """Return only those captured DNS queries, with their answers, that were sent to the CDN's name server."""
+    """Return the captured DNS queries, with their answers, that were sent to the CDN's name server."""
     address, _, _ = SERVERS["ns-cdn"]
     return replace(traffic, exchanges=tuple(one for one in traffic.exchanges if one.query.target == address))
 
@@ -358,7 +358,7 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
 
 
 def _lose(bed: Testbed, kind: str) -> None:
-    """Make the replica fail: kill its process, or take its link down."""
+    """Make the replica fail by killing its process or by taking its link down, as `kind` says."""
     if kind == LINK:
         unplug(bed, host_name("edge", REGION))
         return

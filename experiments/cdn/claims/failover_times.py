@@ -163,7 +163,7 @@ def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailO
 
 
 def quantile(times_s: Sequence[float], share: float) -> float:
-    """Return the empirical quantile: the smallest measured time that at least this share of the times do not exceed."""
+    """Return the empirical quantile: the smallest measured time t such that at least this share is at most t."""
     return sorted(times_s)[max(0, math.ceil(share * len(times_s)) - 1)]
 
 

@@ -30,7 +30,7 @@ def decide_visit_time(
     through: Mapping[str, Sequence[float]],
     disagreeing: Sequence[str],
 ) -> Verdict:
-    """Decide claim C5: a CDN shortens page loads, from the load times in s of the same pages by region.
+    """Decide claim C5 (a CDN shortens page loads), from load times in s without and with it, keyed by region.
 
     `disagreeing` names the comparisons in which measured times deviate too much from theory; C5 is undecided then.
     """
