@@ -99,9 +99,9 @@ def _first(session: FtpSession, code: int, *verbs: str) -> FtpExchange | None:
 
 
 def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
-    """Check that a command is refused (530) before login and executed after it; raise Contradiction otherwise.
+    """Check that a command is refused (530) before login and executed after it. Raises Contradiction otherwise.
 
-    Return both attempts, each with its replies.
+    Returns both exchanges, each the command with its replies.
     """
     inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "has no successful login")
     place = session.exchanges.index(inside)
@@ -124,9 +124,9 @@ def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
 
 
 def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchange]:
-    """Check that RETR of a file fails, and succeeds after CWD; raise Contradiction otherwise.
+    """Check that RETR of a file fails before CWD, and succeeds after it. Raises Contradiction otherwise.
 
-    Return the refused RETR, the successful RETR and the CWD command, each with its replies.
+    Returns the refused RETR, the successful RETR and the CWD command, each with its replies.
     """
     retrievals = session.exchanges_of("RETR")
     for before in retrievals:
@@ -205,9 +205,9 @@ def _directory(exchange: FtpExchange) -> bytes:
 
 
 def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
-    """Return the RETR, with replies, by which a new session requests a file that needs an earlier CWD.
+    """Return the RETR, with its replies, of a file in a new session that lacks the CWD which the file needs.
 
-    Raises Contradiction unless the server refuses it.
+    Raises Contradiction unless the server refuses the RETR.
     """
     again = next(
         (exchange for exchange in session.exchanges_of("RETR") if exchange.command.argument == known.command.argument),
@@ -266,7 +266,7 @@ def _asks_for_password(traffic: FtpTraffic) -> Finding:
 def _wrong_password(traffic: FtpTraffic, right: FtpExchange) -> FtpExchange:
     """Return a PASS command with a wrong password, with its replies.
 
-    Raises Contradiction unless the server refuses it, and also later commands that need a login.
+    Raises Contradiction unless the server refuses this command, and later commands that need a login.
     """
     for session in traffic.sessions:
         for place, one in enumerate(session.exchanges):
@@ -309,7 +309,7 @@ def _open_already(traffic: FtpTraffic) -> Finding:
 
 
 def _stood_before(transfer: Transfer) -> int | None:
-    """Return the frame number of the ACK that opened a data connection before the transfer command; else None."""
+    """Return the frame number of the ACK that established a data connection before the transfer command, else None."""
     made = transfer.connection
     if made is None or not made.established or made.from_client.first_ack is None:
         return None
