@@ -83,7 +83,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the process that runs tests in the sandbox (new namespaces), if any."""
+    """Stop the process that runs tests in a sandbox (new Linux namespaces), if there is one."""
     if places_key in config.stash:
         config.stash[places_key].close()
 

@@ -84,7 +84,11 @@ class TimeAxis:
 
 
 def _within_flights(intervals: Iterable[tuple[int, int]], flights: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Return the intervals during which a message is on its way; no departure or arrival is inside of an interval."""
+    """Return the intervals of time in which a message is on its way.
+
+    `intervals`: the intervals between neighbouring departures and arrivals. `flights`: (departure, arrival) of
+    messages.
+    """
     waiting = sorted(flights, reverse=True)
     found, until = set(), -1
     for earlier, later in intervals:

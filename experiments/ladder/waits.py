@@ -42,7 +42,7 @@ RESPONDS, IDLE, CLOSES, CONNECTS = "until it responds", "idle", "idle, then it c
 
 @dataclass(frozen=True)
 class Wait:
-    """Wait of a host: start and end in ns, the cause in words, and the number of the frame that leaves at the end."""
+    """Wait of a host: start and end in ns, the cause in words, and the number of the frame that ends it by leaving."""
 
     host: str
     start_ns: int
@@ -57,13 +57,13 @@ class Wait:
 
     @property
     def is_idle(self) -> bool:
-        """Return True for a wait that the host ends by itself: no other packet is its reason."""
+        """Return True if the host ended the wait by itself, without an arriving packet as the reason."""
         return self.cause in (IDLE, CLOSES, CONNECTS)
 
 
 @dataclass(frozen=True)
 class _Event:
-    """Departure of a packet from a host, or arrival at it. `octets`: length of the payload."""
+    """Event at a host: the departure or arrival of a packet. `octets`: length of the payload."""
 
     time_ns: int
     leaves: bool
@@ -74,12 +74,15 @@ class _Event:
 
     @property
     def acknowledges_only(self) -> bool:
-        """Return True for a TCP segment without payload, SYN, FIN or RST."""
+        """Return True for a bare acknowledgement: a TCP segment without payload, SYN, FIN and RST."""
         return not self.octets and not self.flags & (SYN | FIN | RST)
 
 
 def waits_of(captured: CaptureFile, journeys: Journeys, responses: Collection[int]) -> tuple[Wait, ...]:
-    """Return the waits of all hosts, in the order of their ends; `responses`: numbers of the frames of responses."""
+    """Return the waits of all hosts in a capture, in the order of their ends.
+
+    `responses`: numbers of the frames in which responses begin.
+    """
     hosts: dict[str, list[_Event]] = defaultdict(list)
     full: dict[Key, int] = {}
     for frame in captured.frames:
@@ -128,7 +131,7 @@ def _mss(frame: Frame) -> int:
 
 @dataclass
 class _Host:
-    """Events at one host, and what is known of its connections while they are read in order."""
+    """Events at one host in order of time, and the state of its connections while the events are read."""
 
     name: str
     events: list[_Event]
@@ -141,7 +144,7 @@ class _Host:
         self.events.sort(key=lambda one: (one.time_ns, one.leaves, one.frame.number))
 
     def delayed_acknowledgements(self) -> Iterator[Wait]:
-        """Yield the bare acknowledgements that leave noticeably later than the data that they acknowledge arrived."""
+        """Yield a wait for each bare acknowledgement that left noticeably later than the acknowledged data arrived."""
         arrived: dict[Key, int] = {}
         for event in self.events:
             if not event.leaves:
@@ -184,7 +187,7 @@ class _Host:
         yield Wait(self.name, last.time_ns, event.time_ns, self._cause(event), number), None
 
     def _sent_before(self, event: _Event) -> int | None:
-        """Return the time in ns at which the host last sent the same octets of a connection; None for new ones."""
+        """Return the time in ns at which the host last sent the same octets of a connection; None for new octets."""
         tcp = event.frame.tcp
         if tcp is None:
             return None

@@ -30,11 +30,11 @@ class RunError(RuntimeError):
 
 
 class ArgumentsError(RunError, ValueError):
-    """Error for an unknown experiment or parameter, or an invalid value."""
+    """Error for an unknown experiment or parameter, or for an invalid value of a parameter."""
 
 
 class ProgramNotStartedError(RunError):
-    """Error because a program in place of one of lab7's services did not start."""
+    """Error for a program that was to replace one of lab7's services, but did not start."""
 
 
 def run(

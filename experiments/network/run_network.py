@@ -87,7 +87,10 @@ def _traffic(folder: Path, result: Result) -> tuple[list[Traffic], Sequence[str]
 
 
 def _plot(traffic: Sequence[Traffic]) -> str | None:
-    """Return plots of throughput, queue and losses of each path over time as one <svg> element, or None."""
+    """Return plots over time of each path's throughput, queue and losses as one <svg> element.
+
+    Returns None if there is no path, or if matplotlib is not installed.
+    """
     if not traffic:
         return None
 

@@ -90,7 +90,7 @@ def run_on_worker(task: Task) -> dict[str, Any]:
 
 
 def _width(client: Any, address: str) -> int:
-    """Return the number of tasks that the workers execute or have waiting. Raises EmulationError."""
+    """Return the number of tasks that the Dask workers can hold, running or waiting. Raises EmulationError."""
     try:
         threads: dict[str, int] = client.nthreads()
     except (OSError, ValueError, RuntimeError) as error:

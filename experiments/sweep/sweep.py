@@ -36,7 +36,7 @@ Failures = dict[str, str]
 
 @dataclass(frozen=True)
 class Plan:
-    """Parsed and checked sweep: its definition, experiment, clock, and cells in the order of the grid."""
+    """Plan of a sweep, parsed and checked: definition, experiment, clock, and cells (runs) in the order of the grid."""
 
     definition: Definition
     experiment: Experiment
@@ -46,7 +46,7 @@ class Plan:
 
 @dataclass
 class Progress:
-    """Progress of a sweep: number of cells, names of the cells with a final result, and errors.
+    """Progress of a sweep: number of cells (runs), names of the cells with a final result, and errors.
 
     `failures`: cell name -> error message, for the cells whose last run failed.
     """
@@ -93,7 +93,7 @@ def _digests(definition: Definition) -> dict[str, str]:
 
 
 def run_sweep(plan: Plan, store: Store, engine: Engine, callbacks: Callbacks) -> Progress:
-    """Run the cells (parameter combinations) without a final result, in random order; return the progress.
+    """Run the cells of a sweep that have no final result, in random order; return the progress.
 
     Raises EmulationError.
     """
@@ -144,7 +144,10 @@ def _settle(
     progress: Progress,
     callbacks: Callbacks,
 ) -> str | None:
-    """Store the outcome of a run, and queue the cell again if a rerun is due; return the error message, if any."""
+    """Store the outcome of a cell's run, and queue the cell again if a rerun is due; return the error message.
+
+    Returns None if the run has not failed.
+    """
     error = outcome.get("error")
     if error is None:
         result = Result.from_json(outcome["result"])

@@ -1,4 +1,7 @@
-"""Ring buffer of numbered events with blocking readers; slow readers miss the oldest events, so memory is bounded."""
+"""Ring buffer of numbered events, from which threads read and wait; slow readers miss the oldest events.
+
+The buffer holds a fixed number of events, so that its memory is bounded.
+"""
 
 from __future__ import annotations
 
