@@ -380,14 +380,14 @@ def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:
 
 
 def _left_out(one: CaseFigures, workload: Workload, cache: Lru | Sequence[bool] | None) -> dict[str, float]:
-    """Return corrections to the textbook formula for this random workload: name -> mean over all requests in s.
+    """Return corrections of the textbook formula for this random workload: name -> mean in s over all requests.
 
     - `arrivals`: mean queueing delay of this workload (Lindley's recursion) minus that of the M/D/1 formula
     - `hit rate`: effect of the difference between this workload's hit rate and the expected hit rate
     - `request`: transmission time of the request's own frame on the link
     - `collapsed`: mean wait of requests for an object that the cache is already fetching
 
-    Empty if not all requests were sent, since such a case is no evidence.
+    The result is empty if not all requests were sent, since the measurements are then no evidence.
     """
     if len(one.forwarded) != len(workload.arrivals_s):
         return {}

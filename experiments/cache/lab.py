@@ -51,7 +51,7 @@ class Visitor:
         self._driver = Driver(bed.host(host), [*words, f"http://{NAME}"] if mode == "forward" else words)
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Request these paths over one connection; return start and end as a Window. Raises VisitFailedError."""
+        """Request these paths over one connection; return the time span of the visit. Raises VisitFailedError."""
         self._driver.send({"visit": list(paths)})
         return self.done(VISIT_TIMEOUT_S)
 
@@ -60,7 +60,7 @@ class Visitor:
         self._driver.send({"keep": list(paths), "for_s": for_s, "every_s": every_s, "seed": seed})
 
     def done(self, timeout_s: float) -> Window:
-        """Wait for the last response of visit() or keep_asking(); return a Window (ns). Raises VisitFailedError."""
+        """Wait for the last response of visit() or keep_asking(); return the time span. Raises VisitFailedError."""
         try:
             return window_of(self._driver.receive(timeout_s))
         except DriverError as error:

@@ -87,7 +87,7 @@ NOTE = (
 
 
 def plot(comparisons: Sequence[Comparison], got: Sequence[Delivery]) -> str | None:
-    """Return the plots as SVG text: load times, and ages of responses; None without matplotlib."""
+    """Return the plots as SVG text: load times, and ages of responses; None if matplotlib is not installed."""
     try:
         bars = plot_comparisons(comparisons)
     except PlotUnavailable:
@@ -364,10 +364,7 @@ def _live(cached: Campus) -> dict[bytes, freshness.LiveObject]:
 
 
 def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
-    """Return the responses to plot, with their ages; empty if a response is missing or wrong.
-
-    In the second case claim W6 has failed.
-    """
+    """Return the responses to plot, with their ages; empty if a response is missing or wrong (claim W6 has failed)."""
     try:
         return freshness.deliveries(legs, _live(cached), cached.visits.load)
     except Contradiction:
@@ -408,7 +405,10 @@ def _fetched(phase: str, cached: Campus, legs: Legs) -> list[Exchange]:
 
 
 def _left_out(context: Run, direct: Campus, cached: Campus, legs: Legs) -> dict[str, dict[str, float]]:
-    """Return for each compared case the terms that its closed form lacks: case -> (term -> seconds)."""
+    """Return the delays that the closed form of each compared case omits: case -> term -> seconds.
+
+    A case is a state of the cache, or the page load without a cache.
+    """
     rate_bps = context.parameters["bw"] * 1e6
     every = {DIRECT: [sample for phase in PHASES for sample in _samples(direct, phase)]}
     framing = {DIRECT: turns_framing_s(direct.loads[COLD][0].exchanges, rate_bps)}

@@ -126,7 +126,7 @@ class User:
         self._driver.send(request)
 
     def done(self, lasts_s: float = 0.0) -> Window:
-        """Wait for the end of the latest command, which lasts `lasts_s` seconds; return start and end as a Window (ns).
+        """Wait for the end of the latest command, which lasts `lasts_s` seconds; return the command's time span.
 
         Raises UserFailedError.
         """
@@ -136,7 +136,7 @@ class User:
             raise UserFailedError(f"{self._host} failed to load its object: {error}") from error
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Resolve the site's name and request these paths over one connection; return start and end as a Window (ns).
+        """Resolve the site's name and request these paths over one connection; return the time span in ns.
 
         Raises UserFailedError.
         """

@@ -162,7 +162,7 @@ def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> li
 
 
 def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
-    """Run `clients` clients for the configured time; return the times of their workload."""
+    """Let `clients` clients send requests for the configured time; return the times of this workload as a Stay."""
     asked = context.parameters
     settle_s = asked["think"]
     if case == ALONE:

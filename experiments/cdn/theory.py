@@ -87,15 +87,15 @@ def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Th
 
 
 def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: Sequence[float]) -> dict[str, float]:
-    """Return the terms of the response time that the bound of interactive() leaves out: name -> seconds.
+    """Return the terms of the response time that the bound of interactive() omits: name -> seconds.
 
     They are means over all simulated requests from `from_s` to the end of `plan`; `rtts_s` are the propagation RTTs of
     the clients in `plan`.
 
-    - `internet`: share of near and far clients in the requests
-    - `queueing`: clients that meet in the link's queue
+    - `internet`: effect of the shares of near and far clients among the requests
+    - `queueing`: waits of clients for each other in the link's queue
     - `request`: transmission time of the request's frame
-    - `window`, `acknowledgements`: effects of TCP's window and of its acknowledgements
+    - `window`, `acknowledgements`: effects of TCP's congestion window and of its acknowledgements
     """
     full, windowless, ideal = (
         [request for request in requests_of(topo, plan, options) if from_s <= request.at_s < plan.until_s]

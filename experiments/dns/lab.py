@@ -73,7 +73,7 @@ class DnsClient:
 
 
 def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Testbed:
-    """Return the emulated DNS network, with other name servers where lab7's are replaced.
+    """Return the emulated DNS network; third-party programs may replace lab7's name servers (`--replace`).
 
     `own_local` forces the use of lab7's own local name server.
     """

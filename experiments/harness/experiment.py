@@ -37,8 +37,8 @@ class ParameterError(ValueError):
 class Parameter:
     """Parameter of an experiment: default as text, parser, and meaning.
 
-    `full`: the default in a long run (`lab7 run --full`), if different; `full_virtual`: the default in a long run in
-    virtual time, in which hours of waiting take no time, if different again.
+    `full`: the default in a long run (`lab7 run --full`), if different. `full_virtual`: the default in a long run in
+    virtual time, a simulated clock that skips waiting times, if different from `full`.
     """
 
     default: str

@@ -131,9 +131,9 @@ def _work(
     topology_parameters: Mapping[str, Any],
     evidence: Evidence,
 ) -> tuple[CaptureFile, dict[str, list[Window]], Any]:
-    """Send pairs of requests for these cases in one network.
+    """Send pairs of requests for each of the cases (kept, closed, proxy) in one network.
 
-    Return the capture, start and end of all pairs by case, and the topology.
+    Returns the capture, the time spans of all pairs by case, and the topology.
     """
     asked = context.parameters
     hosts = ["client", "origin", *(["proxy"] if PROXY in cases else [])]
@@ -152,7 +152,7 @@ def _work(
 
 
 def _pair(agent: Driver, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:
-    """Send a pair of requests with an idle time in between; return start and end as a Window (ns).
+    """Send a pair of requests with an idle time of `idle_s` seconds in between; return the time span in ns.
 
     If an earlier attempt is in `taken`, wait first until the origin has closed the proxy's connection of that attempt.
     """

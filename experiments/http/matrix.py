@@ -55,7 +55,7 @@ NEEDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class _Column(Column):
-    """Column of the HTTP matrix: a client program, and a protocol (for lab7's own client: a page load strategy)."""
+    """Column of the HTTP matrix: a client program, and a protocol or, for lab7's own client, a page load strategy."""
 
     what: str
 

@@ -72,9 +72,9 @@ Loads = Mapping[str, list[PageLoad]]
 
 @dataclass
 class Workload:
-    """Start and end of all page loads by name (such as a strategy), and the error messages of failed page loads.
+    """Time spans of all page loads by name (such as a strategy), and the error messages of failed page loads.
 
-    `tried` has start and end of failed page loads, `warm_ups` those of the first round, which is not measured.
+    `tried` has the time spans of failed page loads, `warm_ups` those of the first round, which is not measured.
     """
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Workload:
     warm_ups: dict[str, list[Window]] = field(default_factory=dict)
 
     def fail(self, name: str, error: LoadFailedError) -> None:
-        """Record the error message, and start and end, of a failed page load."""
+        """Record the error message and the time span of a failed page load."""
         self.failures[name] = str(error)
         self.tried[name] = [] if error.window is None else [error.window]
 
@@ -177,7 +177,7 @@ def _paths(names: Sequence[str], prefix: str = "/") -> list[str]:
 
 
 def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -> Workload:
-    """Load the pages by each strategy, then single objects in two orders; return start and end of all page loads."""
+    """Load the pages by each strategy, then single objects in two orders; return the time spans of all page loads."""
     done = Workload()
     origin = context.replacements.get("origin")
     base = {name: base_url(context, name) for name in STRATEGIES}

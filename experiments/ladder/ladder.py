@@ -63,7 +63,7 @@ class Arrow:
 
     @property
     def flight_ns(self) -> int | None:
-        """Time in ns from the departure of the first octet to the arrival of the last; None without an arrival."""
+        """Time in ns from the departure of the first octet to the arrival of the last; None if no arrival is known."""
         return None if self.received_end_ns is None else self.received_end_ns - self.sent_ns
 
     @property

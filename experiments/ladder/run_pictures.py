@@ -106,13 +106,13 @@ class CitedFrame:
 class RunPictures:
     """Ladder diagrams of a run, for its parts and for its claims (keyed by claim id), and the frames to list.
 
-    `capture`: the capture of the parts. `captures`: this one, and the others that evidence cites. A claim has one
-    picture for each capture that its evidence cites, with the capture as its name. `parts`: one measured sample of each
-    comparison, and the cited messages that no sample shows; these are first if the samples show the whole evidence
-    of no claim. Without either, the first messages (empty without a message). `compared`: the slowest and the fastest
-    of the samples, in the order of the result, which are not among `parts` then. `grid`: True if the parts have grid
-    lines one round-trip time apart. `undrawn`: comparison -> capture, for samples beyond the number that is drawn, or
-    in captures that are not readable.
+    `capture`: the capture of the parts. `captures`: this capture, and further captures that evidence cites. A claim has
+    one picture for each capture that its evidence cites, with the capture as its name. `parts`: one measured sample of
+    each comparison, and the cited messages that no sample shows; the messages come first if the samples show the whole
+    evidence of no claim. If there are neither, the first messages of the capture. `compared`: the slowest and the
+    fastest of the samples, in the order of the result, which are not among `parts` then. `grid`: True if the parts have
+    grid lines one round-trip time apart. `undrawn`: comparison -> capture, for samples beyond the number that is drawn,
+    or in captures that are not readable.
     """
 
     capture: str

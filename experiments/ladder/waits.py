@@ -1,18 +1,18 @@
-"""Waits in a capture: times during which one host delays an exchange, and what it waits for.
+"""Waits in a capture: times in which a host delays an exchange, with the cause of the delay.
 
     for wait in waits_of(captured, journeys, responses):
         print(wait.host, wait.length_ns, wait.cause)        # "origin", 40_000_000, "delayed acknowledgement"
 
-A packet leaves a host because another one has arrived there, or by a timer or program of the host itself. The time from
-the last event at the host (a message that arrived or left) until the packet leaves is therefore the host's own. This
-holds at the host's own interface only: of hosts that were not captured themselves, only segments sent again are named.
-The cause follows from the packets:
+A packet leaves a host because another packet has arrived there, or by a timer or program of the host itself. The time
+from the last event at the host (a message that arrived or left) until the packet leaves is therefore the host's own.
+This conclusion needs a capture at the host's own interface. Of other hosts, only retransmissions are listed. The cause
+follows from the packets:
 
     segment sent again          retransmission time-out, or fast retransmission after three duplicate acknowledgements
     data sent on an ACK         Nagle's algorithm if neither the segment nor the one before is full (RFC 9293 section
                                 3.7.4), else the window (RFC 5681 section 3.1)
     ACK that data waits for     delayed acknowledgement (RFC 9293 section 3.8.6.3)
-    response                    the server responds so long after the request
+    response                    the time from the request until the server responds
     other                       the host is idle, before a message, a connection, or the close
 """
 
@@ -42,7 +42,7 @@ RESPONDS, IDLE, CLOSES, CONNECTS = "until it responds", "idle", "idle, then it c
 
 @dataclass(frozen=True)
 class Wait:
-    """Wait of a host: start and end in ns, the cause in words, and the number of the frame that ends it by leaving."""
+    """Wait of a host: start and end in ns, the cause in words, and the number of the frame with which it ends."""
 
     host: str
     start_ns: int

@@ -107,7 +107,7 @@ NOTE = (
 class OutageEvidence(Evidence):
     """Evidence of a run of the experiment; `outages` maps each case of an outage to its runs.
 
-    Only the times of a case's last run are compared with theory.
+    A case is a kind of outage, such as a killed server. Only the times of a case's last run are compared with theory.
     """
 
     outages: dict[str, list[Seen]] = field(default_factory=dict)
@@ -215,7 +215,7 @@ def _read_at(case: str) -> list[str]:
 
 
 def _composed(context: Run, case: str) -> tuple[bytes, ...]:
-    """Return the messages that Alice submits in a case, before and during the outage."""
+    """Return the messages that Alice submits in a case (kind of outage), before and during the outage."""
     count, seed = context.parameters["messages"], context.seed
     if case in FOR_GOOD:
         return tuple(_messages(_count(context, case), "never", seed))
@@ -235,7 +235,7 @@ def _episode(captured: CaptureFile, outage: Outage, case: str, composed: tuple[b
 
 
 def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
-    """Stop and restart the receiving server while messages are submitted.
+    """Stop and restart the receiving server while messages are submitted; return the times of the outage.
 
     In the case SERVICE the sender's server is killed as well.
     """
@@ -364,7 +364,7 @@ def _until(began_ns: int, after_s: float) -> None:
 def _timed(
     context: Run, case: str, episode: Episode, captured: CaptureFile, topo: MailTopo, watch: MachineWatch
 ) -> list[tuple[Timing, Theory]]:
-    """Return the (measured, theoretical) times of an outage; empty in the case EXPIRE, in which no time is compared."""
+    """Return the (measured, predicted) times of an outage; empty for the case EXPIRE, whose times are not compared."""
     if case == EXPIRE:
         return []
     if case == DAYS:

@@ -49,7 +49,7 @@ class RunNetwork:
 
 
 def run_network(folder: Path, result: Result) -> RunNetwork | None:
-    """Return the network section of a result's report; None for a result without a network."""
+    """Return the network section of a result's report; None if the result has no description of its network."""
     network = result.network
     if network is None or not network.hosts:
         return None

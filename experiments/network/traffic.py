@@ -1,8 +1,8 @@
-"""Traffic on network paths over time, from an experiment's capture: throughput, packets in queues, and losses.
+"""Traffic on network paths over time, computed from an experiment's capture: throughput, packets in queues, losses.
 
 A path leads from one captured host to another. A packet is counted in the queues of its path from its departure until
 its arrival time minus the path's propagation delay; packets in transmission are therefore included. If the propagation
-delay is unknown, the number of packets in queues is unknown.
+delay is unknown, the number of packets in queues is unknown, too.
 """
 
 from __future__ import annotations

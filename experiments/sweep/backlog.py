@@ -1,8 +1,8 @@
-"""Backlog of a parameter sweep: queue of the cells (runs of the grid), with a bounded number of reruns.
+"""Queue of the cells (runs of the grid) of a parameter sweep, with a bounded number of reruns for each cell.
 
-A cell whose run failed is queued again. In real time, so is a cell with a suspect result: one whose network or machine
-failed a fidelity check. In virtual time (a simulated clock) a suspect result is final, since the same seed would give
-the same result.
+A cell whose run failed is queued again. In real time, a cell with a suspect result is queued again as well: one whose
+network or machine failed a fidelity check. In virtual time (a simulated clock) a suspect result is final, since the
+same seed would give the same result.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Ring:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Mark the buffer as complete, and wake the readers."""
+        """Mark the buffer as complete, so that no event follows, and wake the waiting readers."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

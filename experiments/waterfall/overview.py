@@ -1,4 +1,4 @@
-"""Overview of the measured times of a run: all on one time axis, each split into its terms beside the fastest one.
+"""Overview of the measured times of a run: bars on one time axis, divided into terms, and slowest and fastest compared.
 
     overview = overview_of(result)
     overview.svg            # the diagram

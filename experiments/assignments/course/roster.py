@@ -30,7 +30,7 @@ _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class RosterError(ValueError):
-    """A CSV file of a course cannot be read; the message is one sentence with the line number."""
+    """Unreadable CSV file of a course; the message is one sentence with the line number."""
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ class ProgramAssignment:
 
     @property
     def replacement(self) -> str:
-        """The student's program as `ROLE=COMMAND`, the value of the option --replace."""
+        """The student's program in the form `ROLE=COMMAND`, as for the option --replace of `lab7 run`."""
         return f"{self.role}={self.command.replace('{file}', shlex.quote(self.file))}"
 
 
@@ -162,7 +162,7 @@ def find_program_assignment(name: str) -> ProgramAssignment:
 
 
 def _base(own: Mapping[str, Any], place: str) -> Path | None:
-    """Return the folder of the assignment that the settings extend; None without the setting `extends`."""
+    """Return the folder of the assignment that the settings extend; None if they have no key `extends`."""
     if "extends" not in own:
         return None
     base = find_folder(str(own["extends"]))

@@ -1,4 +1,4 @@
-"""Deviation of a program under test from a protocol rule, reported with the octets that show it."""
+"""Deviation of a program under test from a protocol rule, as feedback for students: rule, octets, correct form."""
 
 from __future__ import annotations
 

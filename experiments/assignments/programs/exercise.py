@@ -1,4 +1,4 @@
-"""Test experiment for a server that students write, and its extension by a course's own test cases.
+"""Test experiment ("exercise") for a server that students write, and its extension by test cases of a course.
 
 An exercise sends test messages to the server, and decides claims (statements about the server) from the packet capture
 alone. A course can add claims and test cases of its own, in a folder that is not handed out:
@@ -9,8 +9,8 @@ alone. A course can add claims and test cases of its own, in a folder that is no
     EXPERIMENT, partial = extended(exercise, {"long": "A long target is refused."}, cases)
 
 Here "long" is the id of a new claim. `cases` is a function of the course: it is called with the exercise's plan of test
-cases, and adds its own to it. lab7 runs EXPERIMENT. If a run is interrupted, lab7 calls `partial` to decide the claims
-from the capture so far.
+cases, and adds further test cases to the plan. lab7 runs EXPERIMENT. If a run is interrupted, lab7 calls `partial` to
+decide the claims from the capture so far.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
     out/runs/s1234567/          capture.pcapng, result.json, report.html of the run, program (the copy that ran)
     out/runs/s1234567/grade.json   the grade, with the digest of the submission, written last
 
-Grades are decided outside of the kernel, from result and capture, after the kernel and all processes in it have ended.
-A stored grade of the same submission, assignment and seed is kept, so that grading continues after an interruption. A
-program that does not start, loops forever or floods the network gets the points that its packets up to then have
-earned. A run gets no grade if it failed because of lab7, or if a check of the emulation failed, such as packets dropped
-by the capture.
+A stage is a group of tests. Grades are decided outside of the kernel, from result and capture, after the kernel and all
+processes in it have ended. A stored grade of the same submission, assignment and seed is kept, so that grading
+continues after an interruption. A program that does not start, loops forever or floods the network gets the points that
+its packets up to then have earned. A run gets no grade if it failed because of lab7, or if a check of the emulation
+failed, such as packets dropped by the capture.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class View:
         return self.fault(rule, start, self.data.find(b"\n", start) + 1, found, expected)
 
     def expect_status(self, head: Head, allowed: Sequence[bytes], rule: Rule, to: str) -> None:
-        """Require that a response has one of these status codes. Raises DeviationError."""
+        """Require that a response has one of the status codes `allowed`. Raises DeviationError."""
         status = head.words[1]
         if status not in allowed:
             expected = f"HTTP/1.1 {allowed[0].decode()} {HTTPStatus(int(allowed[0])).phrase}\\r\\n"

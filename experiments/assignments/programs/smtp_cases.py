@@ -167,9 +167,9 @@ class View:
 class Case:
     """Test case of a claim in one SMTP session: octets to send, the check of the capture, and rules for the replies.
 
-    `pieces`: the parts of the octets; each is sent once the server is silent. The first is empty and waits for the
-    greeting. `restarts`: the server is killed and started again after the session. `malformed`: the mail data are
-    malformed, so the messages that the server relays are not checked by the message rules. The check returns its
+    `pieces`: the octets in pieces, each of which is sent once the server is silent. The first piece is empty and waits
+    for the greeting. `restarts`: the server is killed and started again after the session. `malformed`: the mail data
+    are malformed, so the messages that the server relays are not checked by the message rules. The check returns its
     evidence as one sentence, or raises DeviationError.
     """
 

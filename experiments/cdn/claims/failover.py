@@ -324,8 +324,8 @@ def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
 def _no_longer_named(episode: Episode) -> DnsMessage:
     """Raise Contradiction if a DNS answer contains the replica's address later than permitted after the failure.
 
-    Return the last answer with this address that was permitted. Raises Inconclusive without such an answer, or without
-    queries after the fault.
+    Returns the last permitted answer with this address. Raises Inconclusive if there is none, or if no query followed
+    the fault.
     """
     fault = episode.fault
     until_ns = fault.back_ns or max(

@@ -102,7 +102,7 @@ class FailOverTheory:
 
 
 def fail_over(episode: Episode) -> Timing | None:
-    """Return the fail-over time, from a fault to the user's next successful request; None without such a request.
+    """Return the fail-over time, from a fault to the user's next successful request; None if no request succeeded.
 
     If the fault affected no request, the next request counts. The time is divided into three terms: the remaining TTL
     of the cached DNS answer; the further cycles of answers with the failed replica, fetched before the health check

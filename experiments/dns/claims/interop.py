@@ -54,7 +54,7 @@ class Resolving:
 def answered(
     cell_id: str, traffic: DnsTraffic, asked: Asked, zones: GivenZones, client: str, server: str, role: Role
 ) -> Verdict:
-    """Return the verdict, with the id `cell_id`, on a client that sends one question directly to one server."""
+    """Return the verdict (with the id `cell_id`) on one question that a client sends directly to a name server."""
 
     def check() -> Finding:
         exchange = _final_exchange(traffic, asked, client, server)

@@ -153,7 +153,7 @@ def _ranked(servers: Sequence[tuple[int, str]]) -> str:
 
 @decides("D6")
 def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
-    """Decide claim D6: every answer has all addresses, and each of them is in the first position about equally often.
+    """Decide claim D6: every answer has all addresses of a name, and each address is first about equally often.
 
     Two orders satisfy the claim. In a cyclic order, every address is first at least once and the counts differ by at
     most one. In a random order, or a cyclic order that other clients' queries advance as well, the counts pass a

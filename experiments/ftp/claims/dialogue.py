@@ -205,9 +205,9 @@ def _directory(exchange: FtpExchange) -> bytes:
 
 
 def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
-    """Return the RETR, with its replies, of a file in a new session that lacks the CWD which the file needs.
+    """Return the RETR, with its replies, that repeats the argument of an earlier RETR in a new session without its CWD.
 
-    Raises Contradiction unless the server refuses the RETR.
+    `known`: the earlier RETR. Raises Contradiction unless the server refuses the repeated RETR.
     """
     again = next(
         (exchange for exchange in session.exchanges_of("RETR") if exchange.command.argument == known.command.argument),

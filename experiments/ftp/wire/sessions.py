@@ -104,7 +104,7 @@ class Transfer:
 
     @property
     def stream(self) -> Stream:
-        """Return the reassembled octets of the file or listing on the data connection; empty without a connection."""
+        """Return the reassembled octets of the file or listing on the data connection; empty if it was not opened."""
         return self.direction.stream if self.direction is not None else Stream(b"", (), whole=True)
 
 

@@ -1,9 +1,10 @@
 """Cached list of all experiments, topologies and test matrices, for commands that display names and descriptions.
 
 A test matrix is a test of all servers against all clients. The cache saves the commands the import of all modules. It
-is valid as long as neither a Python or TOML file of lab7 nor an entry point of another distribution changes. A wheel
-brings a listing (listing.json, which scripts/release.sh has written by `python -m` of this module), so that the first
-command after an installation, or of a user without a cache folder, is as fast as later ones.
+is valid as long as neither a Python or TOML file of lab7 nor an entry point of another distribution changes.
+
+A wheel contains a listing, too: listing.json, which scripts/release.sh writes by running this module. It is used until
+the cache exists, so that the first command after an installation is as fast as later ones.
 """
 
 from __future__ import annotations

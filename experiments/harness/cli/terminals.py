@@ -1,4 +1,4 @@
-"""Availability of an X server for the terminal windows of hosts, which the commands xterm, gterm and x open.
+"""Check whether an X server is available for the terminal windows of hosts (commands xterm, gterm and x).
 
 The server is that of the user. DISPLAY names its socket in /tmp/.X11-unix, or its TCP port (ssh -X). A TCP port cannot
 be reached from a sandbox (separate Linux namespaces), in which emulated networks usually run.

@@ -98,9 +98,9 @@ class Implementation:
     own: bool = False
 
     def supports(self, strategy: str) -> bool:
-        """Return True if the program supports a strategy of page loads, such as `1.1-pipelined`.
+        """Return True if the program supports a strategy of page loads (HTTP version and use of connections).
 
-        Always True for a user's own program.
+        Always True for a user's own program. A strategy is named as `1.1-pipelined`, for example.
         """
         return self.own or strategy in self.speaks or strategy in self.commands
 
@@ -112,7 +112,7 @@ class Implementation:
         return known.get(self.role, DEFAULT_PORT)
 
     def port(self, strategy: str) -> int:
-        """Return the server's port for page loads by a strategy; 80 unless the registry has another port."""
+        """Return the server's port for page loads by a strategy such as `1.1-pipelined` (default: 80)."""
         return self.ports.get(strategy, DEFAULT_PORT)
 
     def path(self) -> str | None:

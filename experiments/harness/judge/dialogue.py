@@ -106,7 +106,7 @@ class Exchange(Generic[Q, R]):
 
     @property
     def first_ns(self) -> int | None:
-        """Return the arrival time in ns of the first octet of any reply; None without a reply."""
+        """Return the arrival time in ns of the first octet of the replies; None if no reply was captured."""
         return min((reply.first_ns for reply in self.replies), default=None)
 
     @property

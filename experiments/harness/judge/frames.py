@@ -84,11 +84,11 @@ class UdpDatagram:
 
 @dataclass(frozen=True)
 class Frame:
-    """Captured Ethernet frame.
+    """Captured Ethernet frame, with its number, time and interface.
 
-    `number` counts from 1 through the file, as Wireshark counts (FrameNumber if it was read from a file); `interface`
-    is its label in the capture; `wire_length` is the original length in octets, greater than `len(data)` for a
-    truncated frame.
+    `number`: number of the frame in the file, from 1, as in Wireshark (FrameNumber if it was read from a file).
+    `interface`: label of the interface in the capture. `wire_length`: original length in octets, greater than
+    `len(data)` for a truncated frame.
     """
 
     number: int
@@ -419,7 +419,7 @@ def _connections(frames: Iterable[Frame]) -> list[Connection]:
 
 
 def network_layer(packet: Any) -> Any:
-    """Return the IPv4 or IPv6 layer of a scapy packet; None without one."""
+    """Return the IPv4 or IPv6 layer of a scapy packet; None if the packet has neither."""
     return next((packet[layer] for layer in (layers.IP, layers.IPv6) if layer in packet), None)
 
 

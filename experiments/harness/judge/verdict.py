@@ -110,11 +110,10 @@ def insufficiency(traffic: Iterable[Traffic]) -> str | None:
 
 
 def decide(claim: str, traffic: Iterable[Traffic], check: Callable[[], Finding]) -> Verdict:
-    """Return the verdict on a claim that `check` determines from the traffic.
+    """Return the verdict on a claim that the function `check` determines from captured traffic.
 
-    `check` returns (evidence, frame numbers), or raises Contradiction (failed) or Inconclusive (undecided). Without
-    calling it, the verdict is `undecided` if the traffic is insufficient, and `failed` if it violates the protocol's
-    grammar.
+    `check` returns (evidence, frame numbers), or raises Contradiction (failed) or Inconclusive (undecided). It is not
+    called if the traffic is insufficient (the verdict is `undecided`), or violates the protocol's grammar (`failed`).
     """
     captured = list(traffic)
     try:

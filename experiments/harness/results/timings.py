@@ -45,7 +45,7 @@ def read_samples(folder: Path) -> list[Sample]:
 def samples_of(folder: Path, result: Result) -> list[Sample]:
     """Return the samples of a run from timings.csv. Raises TimingsError.
 
-    For a measured time without rows there, the samples are those of result.json, which have no terms.
+    For a measured time that has no rows in timings.csv, the samples are those of result.json, which have no terms.
     """
     samples = read_samples(folder)
     known = {sample.comparison for sample in samples}

@@ -267,7 +267,7 @@ def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary
 
 
 def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
-    """Return the total sizes in octets of all responses' header blocks: (as captured, without HPACK compression).
+    """Return two total sizes in octets of all responses' header blocks: as captured, and without HPACK compression.
 
     Raises Contradiction for a header block that compression has not made smaller, or without header blocks.
     """

@@ -1,19 +1,19 @@
-"""Checks of SMTP reply codes from 421 to 554: the server sends the code for its specified cause, and only then.
+"""Checks of the SMTP reply codes from 421 to 554: the server sends each code for its specified cause, and only then.
 
     421          sent unsolicited after a signal to the server, which closes the connection and accepts no new one
     450          the mailbox is unavailable for now; the same RCPT is accepted only after the greylisting delay
-    451          writes to the queue's disk fail; the same message is accepted once they succeed
-    452          the disk is full; the same command is accepted before, and once there is space
-    500          the verb is in no RFC; the session continues
-    501          a known verb has bad syntax; with correct syntax it is accepted
-    502          the verb is in some RFC, but this server does not implement it
-    503          the command is out of sequence; the same command in sequence is accepted
+    451          writing to the queue's disk fails; later the same message is accepted
+    452          the disk is full; the same command is accepted earlier, and later when there is space
+    500          no RFC defines the verb; the session continues
+    501          the syntax of a known verb is wrong; with correct syntax the command is accepted
+    502          an RFC defines the verb, but this server does not implement it
+    503          the command is out of sequence; in sequence, the same command is accepted
     504          the parameter is not supported; with a supported parameter the command is accepted
     550          the user is unknown; another user is accepted
     551          the user has moved; the mailbox in the reply accepts mail
-    552          the quota is exceeded; the same message is accepted before, and once the mailbox is emptied
+    552          the quota is exceeded; the same message is accepted earlier, and after the mailbox is emptied
     553          the path violates the grammar of a mailbox; a valid path is accepted
-    554          DATA without an accepted recipient; with one the reply is 354
+    554          DATA without an accepted recipient; after an accepted recipient the reply to DATA is 354
 
 Source: RFC 5321 sections 3.3, 3.4, 3.8, 4.1.1, 4.2.2 to 4.2.4 and 4.5.4.1.
 """

@@ -70,7 +70,7 @@ def header_of(content: bytes) -> list[tuple[str, bytes]]:
 
 
 def field_value(content: bytes, name: str) -> str:
-    """Return the unfolded value of the first field with this name; empty without the field."""
+    """Return the unfolded value of the first header field with this name; empty if the field is missing."""
     octets = next((octets for each, octets in header_of(content) if each == name), b":")
     return re.sub(rb"\r\n(?=[ \t])", b"", octets.partition(b":")[2]).strip().decode("utf-8", "replace")
 

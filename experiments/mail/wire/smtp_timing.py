@@ -28,7 +28,10 @@ MAIL_TERMS = ("transmission", "dialogue", "tcp_handshake", "dns")
 
 
 def divide(intervals: Iterable[Interval], start_ns: int, end_ns: int) -> Decomposition:
-    """Divide the time span [start_ns, end_ns) into terms by intervals; time in no interval is `residual`."""
+    """Divide the time [start_ns, end_ns) into terms, by intervals that each belong to a term.
+
+    Time in no interval is the term `residual`.
+    """
     return sum_up(intervals, start_ns, end_ns, MAIL_TERMS)
 
 

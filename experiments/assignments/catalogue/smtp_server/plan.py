@@ -97,9 +97,10 @@ class Mail:
         return mail, *(f"RCPT TO:<{one}>\r\n".encode() for one in self.recipients)
 
     def session(self, parameters: str = "") -> tuple[bytes, ...]:
-        """Return the octets of an SMTP session that sends the message, in pieces to be sent one by one.
+        """Return the octets of an SMTP session that sends the message, divided into pieces that are sent one by one.
 
-        The first piece is empty (for the greeting), the last one is QUIT, and the one before QUIT is the mail data.
+        The first piece is empty: the client waits for the greeting. The last piece is QUIT, and the one before it the
+        mail data.
         """
         return b"", HELLO, *self.envelope(parameters), DATA, self.sent, QUIT
 

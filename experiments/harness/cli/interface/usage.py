@@ -132,7 +132,7 @@ def _bad_value(error: click.BadParameter, context: click.Context) -> click.Click
 
 
 def _values(kind: Any) -> str:
-    """Return the valid values of an option's type in words, such as `auto, netem or wire`; empty if unlimited."""
+    """Return the values that an option's type permits, in words (`auto, netem or wire`); empty if it has no limits."""
     if isinstance(kind, click.Choice):
         return f"{', '.join(kind.choices[:-1])} or {kind.choices[-1]}" if len(kind.choices) > 1 else kind.choices[0]
     if isinstance(kind, click.IntRange | click.FloatRange):

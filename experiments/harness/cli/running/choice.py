@@ -1,4 +1,4 @@
-"""Choice between a running network and a new one, for commands that accept a topology or the name of a network."""
+"""Choice of the network for a command that accepts a topology or a network's name: a running network, or a new one."""
 
 from __future__ import annotations
 
