@@ -25,7 +25,7 @@ NO_ROSTER = Roster({})
 
 
 class GradedQuestion(Protocol):
-    """Interface of a column of the gradebook: a question of an answer sheet, or a stage of a program."""
+    """Interface of the columns of a gradebook: questions of an answer sheet, or stages of a program."""
 
     @property
     def id(self) -> str:

@@ -128,7 +128,7 @@ def parse_sheet(text: str) -> Sheet:
 
 
 def _to_quote(lines: list[str]) -> str:
-    """Return the first line with its answer in quotes, if it is invalid YAML without the quotes; else an empty text."""
+    """Return the first line with quotes around its answer if the answer is invalid YAML without quotes; else ""."""
     found = _ANSWER.match(lines[0]) if lines else None
     if found is None:
         return ""

@@ -133,10 +133,10 @@ def measured(
     evidence: Evidence | None = None,
     progress: float | None = PROBING,
 ) -> Iterator[Lab]:
-    """Start a network, measure its paths, and yield it as a Lab; the network is stopped at the end of the block.
+    """Start a network, measure the delay, rate and loss of its paths, and yield the running network as a Lab.
 
-    `evidence`: the Evidence of the run's earlier networks. `progress`: share of the run that is reported as completed
-    before the measurement; None reports nothing.
+    The network is stopped at the end of the `with` block. `evidence`: the Evidence of the run's earlier networks.
+    `progress`: share of the run that is reported as completed before the measurement; None reports nothing.
     """
     evidence = evidence or Evidence()
     with make_testbed(context, network) if isinstance(network, Topo) else network as bed:

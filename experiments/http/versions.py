@@ -209,7 +209,7 @@ def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -
 
 
 def _can_load_single(supported: Sequence[str], context: Run) -> bool:
-    """Return True if the client can load single objects from the origin; lab7's own client needs HTTP/1.x for it."""
+    """Return True if the client can load single objects from the origin; lab7's own client can by HTTP/1.x only."""
     if "origin" not in context.replacements or "client" in context.replacements:
         return bool(supported)
     return any(name in STRATEGIES[:4] for name in supported)

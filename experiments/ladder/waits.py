@@ -156,7 +156,7 @@ class _Host:
                 yield Wait(self.name, start_ns, event.time_ns, DELAYED, event.frame.number)
 
     def waits(self) -> Iterator[tuple[Wait, int | None]]:
-        """Yield (wait, number of the frame of the acknowledgement that ended it, or None)."""
+        """Yield (wait, frame number of the acknowledgement that ended the wait or None) for each wait of the host."""
         last: _Event | None = None
         ack: _Event | None = None
         for event in self.events:

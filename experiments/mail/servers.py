@@ -75,7 +75,7 @@ class MailHost:
     _host: Host | None = field(default=None, init=False)
 
     def start(self, host: Host) -> Service | Program:
-        """Start all mail servers of the host; return the MTA, since the network's start waits until it listens."""
+        """Start all mail servers of the host; return the MTA, for which the start of the network then waits."""
         self._host = host
         # Start the MTA first, since the MTA creates the directory of the mailboxes.
         self._running = self._start_mta(host, wait=False)

@@ -85,7 +85,7 @@ class View:
         return DeviationError(self.dialogue.server.violation(rule, start, end, found, expected))
 
     def line_fault(self, rule: Rule, head: Head, name: bytes, found: str, expected: str) -> DeviationError:
-        """Return a DeviationError that cites a response's field line `name`, or the status line if it is absent."""
+        """Return a DeviationError that cites the field line `name` of a response, or else the status line."""
         start = next((at for known, _, at in head.fields if known == name), head.start)
         return self.fault(rule, start, self.data.find(b"\n", start) + 1, found, expected)
 

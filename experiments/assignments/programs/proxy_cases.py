@@ -50,7 +50,7 @@ class Forwarded:
         return self.dialogue.server.stream.span(start, start + 1)[0].time_ns
 
     def fault(self, rule: Rule, found: str, expected: str, name: bytes = b"") -> DeviationError:
-        """Return a DeviationError that cites the request's field line `name`, or the request line if it is absent."""
+        """Return a DeviationError that cites the field line `name` of the request, or else the request line."""
         data = self.dialogue.client.stream.data
         start = next((at for known, _, at in self.request.fields if known == name), self.request.start)
         end = data.find(b"\n", start) + 1

@@ -112,7 +112,10 @@ class View:
         return Reply(int(code[1]), lines, start, end)
 
     def expect(self, number: int, codes: Sequence[int], rule: Rule, to: str, text: str = "") -> Reply:
-        """Return the reply to piece `number` of the client's octets. Raises DeviationError unless it is in `codes`."""
+        """Return the reply to piece `number` of the client's octets. Raises DeviationError for any other code.
+
+        `codes`: the permitted reply codes.
+        """
         reply = self.reply(number)
         if reply.code not in codes:
             raise self.fault(rule, reply.start, reply.end, f"{reply.code} to {to}", text or f"{codes[0]} text\\r\\n")

@@ -53,7 +53,10 @@ def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[Question
 
 
 def is_open(grade: QuestionGrade) -> bool:
-    """Return True if a stage was checked and not passed, False if it was passed or stayed closed."""
+    """Return True if a stage was checked and not passed.
+
+    Returns False for a stage that was passed, or was not checked because an earlier stage was not passed.
+    """
     return grade.feedback != PASSED and not grade.feedback.startswith(NOT_OPENED)
 
 

@@ -45,7 +45,7 @@ class Course:
     roster: Roster
 
     def owner(self, name: str) -> str | None:
-        """Return the id of the student to whom a file or folder of this name belongs; None if it is ambiguous."""
+        """Return the id of the student to whom a file or folder of this name belongs; None if none or several match."""
         return found[0] if len(found := self.owners(name)) == 1 else None
 
     def owners(self, name: str) -> list[str]:

@@ -275,7 +275,7 @@ def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
 
 
 def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
-    """Raise Contradiction if a 304 response is followed by octets that are not the next response: it has no content."""
+    """Raise Contradiction if octets that are not the next response follow a 304 response, which has no content."""
     # Check the octets after a last response only, since content before another response breaks the HTTP grammar.
     for conversation in legs.origin.conversations:
         if conversation.leftover and conversation.exchanges and conversation.exchanges[-1] in upstream:

@@ -124,7 +124,7 @@ class Legs:
         return [Served(exchange, self._meanwhile(exchange)) for exchange in self.asked(spans)]
 
     def answers_before(self, path: bytes, time_ns: int) -> list[Exchange]:
-        """Return the proxy's requests to the origin for a path, with responses, if these had begun by `time_ns`."""
+        """Return the proxy's requests to the origin for a path whose responses had begun at the time `time_ns`."""
         return [
             each
             for each in self._upstream.get(path, [])

@@ -163,7 +163,10 @@ def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailO
 
 
 def quantile(times_s: Sequence[float], share: float) -> float:
-    """Return the empirical quantile: the smallest measured time t such that at least this share is at most t."""
+    """Return the empirical quantile of measured times in s for a fraction `share`.
+
+    It is the smallest of the times that a fraction of at least `share` of the times do not exceed.
+    """
     return sorted(times_s)[max(0, math.ceil(share * len(times_s)) - 1)]
 
 

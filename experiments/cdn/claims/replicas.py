@@ -139,7 +139,7 @@ def decide_single_fetch(
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
-    """Return those of `legs` that contain at least one HTTP connection.
+    """Return the elements of `legs` that contain at least one HTTP connection.
 
     A replica that serves all requests from its cache opens no connection to the origin.
     """

@@ -123,7 +123,10 @@ def is_referral(message: DnsMessage) -> bool:
 
 
 def referred_zone(message: DnsMessage) -> str | None:
-    """Return the owner of the NS records in the authority section; None unless it is one zone enclosing the QNAME."""
+    """Return the zone of a referral: the owner of the NS records in the authority section.
+
+    Returns None unless these records have one owner, which is the QNAME or a parent domain of it.
+    """
     owners = {record.name for record in message.authority if record.type == "NS"}
     if message.question is None or len(owners) != 1:
         return None

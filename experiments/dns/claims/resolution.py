@@ -54,7 +54,7 @@ def decide_resolution_path(
     addresses: Addresses,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide claim D7: clients query the local name server only; it follows referrals from the root to the answer.
+    """Decide claim D7: clients query only the local name server, which follows referrals from the root to the answer.
 
     `lookups` maps each name to its path: the roles of the servers to be queried, in order. `addresses` needs the key
     `local` and every role of a path. With `zones`, the answers of the last server and of the local server must equal

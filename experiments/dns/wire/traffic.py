@@ -175,7 +175,7 @@ def merged(traffics: Iterable[DnsTraffic]) -> DnsTraffic:
 
 
 def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) -> DnsTraffic:
-    """Return the DNS traffic captured at one interface, over UDP and TCP. Raises KeyError if it was not captured."""
+    """Return the DNS traffic captured at one interface, over UDP and TCP. Raises KeyError for an unknown interface."""
     frames = capture.at(interface)
     messages: list[DnsMessage] = []
     problems: list[Problem] = []

@@ -1,11 +1,11 @@
 """Verdicts on claims F4 and F5 of the course: FTP reply codes have real causes, and the server keeps session state.
 
-Both are decided from control connections captured at the client. For F5, replies before and after CWD, USER and PASS
-are compared. For F4, a reply code alone is no proof: a server could send 452 at any time. Each of four codes is
-therefore compared with its cause, as far as packets show it:
+Both claims are decided from control connections captured at the client. For F5, replies before and after CWD, USER and
+PASS are compared. For F4, a reply code alone is no proof: a server could send 452 at any time. Each of four codes is
+therefore compared with its cause, as far as packets show the cause:
 
-    331  the reply to USER; a command that needs a login is refused before PASS, and executed after PASS; a wrong
-         password is refused, and so is such a command afterwards
+    331  the reply to USER; a command that needs a login is refused before PASS, and executed after PASS; after a wrong
+         password, which is refused, such a command is still refused
     125  the data connection was established before the command that uses it; otherwise the same server replies 150
     425  the data connection was not established: the server's SYN was answered by RST, or not at all
     452  a file is refused; after another file is deleted, the same octets are accepted: the disk was full

@@ -282,7 +282,7 @@ def _open_closed_streams() -> None:
 
 
 def _use_standard_distutils() -> None:
-    """Restore the standard library's distutils, which setuptools has replaced: mininet imports it 80 ms faster."""
+    """Restore the standard library's distutils, which setuptools replaces; mininet is then imported 80 ms faster."""
     hack = sys.modules.get("_distutils_hack")
     # PEP 632: distutils left the standard library with Python 3.12.
     if sys.version_info < (3, 12) and hack is not None:

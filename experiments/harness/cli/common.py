@@ -77,7 +77,7 @@ def _raise_broken_pipe() -> None:
 
 
 class _WithoutTrailingBlanks:
-    """Standard output wrapper that removes the trailing blank that rich leaves in each line that it wraps."""
+    """Wrapper of standard output that removes the trailing blanks of lines that rich has wrapped."""
 
     def write(self, text: str) -> int:
         sys.stdout.write(_TRAILING_BLANKS.sub("", text))
@@ -338,7 +338,7 @@ def network_words(options: Mapping[str, Any]) -> list[str]:
 
 
 def into_sandbox(sandboxed: bool) -> None:
-    """Re-execute the command in new Linux namespaces if `sandboxed`. Call it after validation of all arguments."""
+    """Execute the command again in new Linux namespaces if `sandboxed`; call this after validating all arguments."""
     if sandboxed:
         sandbox.enter(_mark_failed)
     watch.stop_by_signals()

@@ -43,7 +43,7 @@ class Callbacks:
 
 @dataclass
 class ParallelRuns:
-    """Result of parallel runs: (folder, result) of each, and the number of runs whose repetition differed from them."""
+    """Result of parallel runs: (folder, result) of each run, and the number of runs that differed when repeated."""
 
     found: list[Found] = field(default_factory=list)
     different: int = 0

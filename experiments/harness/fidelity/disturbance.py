@@ -285,7 +285,7 @@ def beyond_bound(machine_s: float, total_s: float) -> bool:
 def without_disturbance(
     total_s: float, terms: Mapping[str, float], theory: Mapping[str, float], disturbance: Disturbance
 ) -> dict[str, float]:
-    """Return the terms of a measured time with the delays by other load moved from them into further terms.
+    """Return the terms of a measured time, with the delays by other load as separate terms.
 
     The sum of the terms is unchanged. At most the excess over the predicted time (`theory`) is subtracted in total, and
     at most the excess of each term from that term.

@@ -286,7 +286,7 @@ class Endpoint:
             self._acknowledge_later()
 
     def _read(self) -> None:
-        """Let the application read all received octets, and make the conditions true that wait for them."""
+        """Let the application read all received octets; conditions that wait for these octets become true."""
         if self._scheduled and (self._pushed_twice or (self._pushed and not self._interactive)):
             self._acknowledge_now()
         ready = [condition for total, condition in self._awaited if total <= self.received_bytes]

@@ -182,7 +182,7 @@ class TermRow:
 
 @dataclass(frozen=True)
 class IndexRow:
-    """Row of the index over runs: one run, the link to its report, and whether it is the experiment's newest run."""
+    """Row of the index over runs: the run, the link to its report, and True if the run is the experiment's newest."""
 
     result: Result
     href: str

@@ -275,7 +275,7 @@ def sound_requests(conversation: Conversation) -> None:
 
 
 def _proper_response(exchange: Exchange) -> Message | None:
-    """Return the response to a request, or None if there is none.
+    """Return the response to a request; None if no response was captured.
 
     Raises Contradiction unless its version is HTTP/1.x, its status code is valid, and its transfer coding is permitted.
     """

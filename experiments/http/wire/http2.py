@@ -83,7 +83,7 @@ class Http2Conversation(Conversation):
 
 @dataclass
 class _Half:
-    """Request or response on one HTTP/2 stream, as far as it is parsed: header fields, body and frames."""
+    """Request or response on one HTTP/2 stream while it is parsed: header fields, body and frames so far."""
 
     fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     frames: list[Http2Frame] = field(default_factory=list)

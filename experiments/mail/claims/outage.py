@@ -291,7 +291,10 @@ def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[M
 
 
 def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
-    """Return True if the sender may not know a transfer's outcome: no reply, or killed before it was recorded."""
+    """Return True if the sender may not know the outcome of a message's transfer.
+
+    No reply came, or the sender was killed before it could record the reply.
+    """
     reply = message.sent.final
     if reply is None:
         return True

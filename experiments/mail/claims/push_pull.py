@@ -26,7 +26,7 @@ HTTP_PORT, SMTP_PORT = 80, 25
 
 @dataclass(frozen=True)
 class Pull:
-    """Captured HTTP page load: `load`, the content expected in it (`payload`), and the client's address (`wants`)."""
+    """Captured HTTP page load, the content expected in a response (`payload`), and the client's address (`wants`)."""
 
     load: PageLoad
     payload: bytes

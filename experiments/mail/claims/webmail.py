@@ -22,7 +22,7 @@ MAIL_PORTS = {25: "SMTP", 465: "SMTP", 587: "SMTP", 110: "POP3", 995: "POP3", 14
 
 @dataclass(frozen=True)
 class Screen:
-    """Captured TCP connections of a webmail user's host; `load` has the HTTP connections among them, parsed."""
+    """Captured TCP connections of a webmail user's host; `load` are the parsed HTTP connections among them."""
 
     connections: Sequence[Connection]
     load: PageLoad

@@ -137,7 +137,7 @@ def _pair(commands: list[Command], responses: list[Response]) -> tuple[list[Imap
 
 
 def _reused_tag(exchanges: list[ImapExchange]) -> str | None:
-    """Return a clause about the first tag that two commands share (RFC 3501 section 2.2.1 forbids it); else None."""
+    """Return a clause about the first tag that two commands share, which RFC 3501 section 2.2.1 forbids; else None."""
     used = Counter(exchange.command.tag for exchange in exchanges)
     return next((f"the tag {tag} is used twice" for tag, count in used.items() if count > 1), None)
 

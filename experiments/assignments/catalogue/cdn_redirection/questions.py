@@ -217,7 +217,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.a", hint="The name server of the region has cached the address.")
 def q11(seen: CaptureView) -> Key:
-    """Return the answer key: the TTL of the A record in the second DNS response to the user who loads it twice."""
+    """Return the answer key: the TTL of the A record in the second DNS response to the user of two page loads."""
     _, first = _resolved(seen, seen.variant["again"])
     _, second = _resolved(seen, seen.variant["again"], 1)
     ttl_s = _address(second).ttl
@@ -229,7 +229,7 @@ def q11(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.response", hint="Open the header of the second response.")
 def q12(seen: CaptureView) -> Key:
-    """Return the answer key: Cache-Status (RFC 9211) in the second page response to the user who loads it twice."""
+    """Return the answer key: Cache-Status (RFC 9211) in the second response with the page to one user."""
     _, response = _page_response(seen, seen.variant["again"], 1)
     value = response.values(b"cache-status")[0].decode()
     explanation = f"{span(response)}: `Cache-Status: {value}` (RFC 9211 section 2)."

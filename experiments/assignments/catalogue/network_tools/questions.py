@@ -115,7 +115,7 @@ def _named(name: str) -> str:
 
 
 def _for(seen: CaptureView, name: str, port: int, method: bytes = b"GET") -> list[Exchange]:
-    """Return Alice's HTTP requests, with responses, for the object named by the drawn parameter `name`.
+    """Return the HTTP requests of Alice, with responses, for the object that the drawn parameter `name` names.
 
     port: the server port of the requests.
     """
