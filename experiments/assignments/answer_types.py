@@ -196,7 +196,7 @@ class Found:
         return self.share
 
     def shown(self) -> str:
-        """Return as text whether the required packets were found: fully, in part, or not."""
+        """Return a text on the required packets: found completely, in part, or not."""
         return "found" if self.share == 1 else "not found" if self.share == 0 else "found in part"
 
     def form(self) -> str:

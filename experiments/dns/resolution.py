@@ -88,7 +88,7 @@ def run(context: Run) -> Outcome:
 
 
 def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
-    """Look the name up several times; return the captured DNS traffic of the lookups.
+    """Look up the test name several times; return the captured DNS traffic of the lookups.
 
     `kind` is iterative, recursive or cached.
     """
@@ -112,7 +112,7 @@ def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
 
 
 def _ask(bed: Testbed, dns_client: DnsClient, kind: str) -> Window:
-    """Look the name up once; unless `kind` is cached, restart the local name server first to empty its cache."""
+    """Look up the test name once; unless `kind` is cached, first restart the local name server to empty its cache."""
     if kind != CACHED:
         bed.restart("local")
         _warm_up(dns_client)

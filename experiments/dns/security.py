@@ -85,7 +85,7 @@ def run(context: Run) -> Outcome:
 
 
 def _look_up(context: Run, network: str, evidence: Evidence) -> Lookups:
-    """Look the name up several times, each time with an empty cache; return the captured DNS traffic and the times."""
+    """Look up the test name several times, each time with an empty cache; return the captured DNS traffic and times."""
     context.step(f"network: {network}", 0.05 + 0.22 * list(NETWORKS).index(network))
     scale = context.parameters["scale"]
     compared = network in (PLAIN, VALIDATED)

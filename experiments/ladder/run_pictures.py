@@ -335,7 +335,7 @@ def _ladder_with(captured: CaptureFile, cited: _Cited) -> Ladder:
 
 
 def _anchor(capture: str, number: int, main: str) -> str:
-    """Return the id of a frame in the page: the number alone for the result's principal capture `main`."""
+    """Return the id of a frame in the page: its number, after the capture's name unless that is the capture `main`."""
     return f"frame-{number}" if capture == main else f"frame-{number}-{Path(capture).stem}"
 
 

@@ -128,12 +128,12 @@ class _Canvas:
 
     @cached_property
     def arrivals(self) -> _Arrivals:
-        """The arrows with a captured arrival by column and side, in order of arrival."""
+        """Column of an arrival and direction -> arrows in order of arrival (see _arrivals)."""
         return _arrivals(self.ladder)
 
     @cached_property
     def mark_numbers(self) -> Mapping[str, int]:
-        """Word of a mark -> number of its colour."""
+        """Word of a mark (such as a claim id) -> number of the colour in which the mark is drawn."""
         known = dict.fromkeys(word for some in (self.options.marks or {}).values() for word in some)
         return {word: number % len(MARK_COLOURS) for number, word in enumerate(known)}
 
@@ -435,7 +435,10 @@ _Arrivals = Mapping[tuple[int, bool], Sequence[Arrow]]
 
 
 def _arrivals(ladder: Ladder) -> _Arrivals:
-    """Return the arrows with a captured arrival by column and side, in order of arrival."""
+    """Return (column of the arrival, True for arrows from the left) -> arrows in order of arrival.
+
+    Arrows without a captured arrival are left out.
+    """
     found: dict[tuple[int, bool], list[Arrow]] = {}
     for arrow in sorted(ladder.arrows, key=lambda one: one.end_ns):
         if arrow.received_end_ns is not None:

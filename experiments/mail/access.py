@@ -326,7 +326,7 @@ def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mappin
 def _compare_all(
     context: Run, captured: CaptureFile, topo: Topo, traffic: Traffic, written: Messages, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Return (measured durations, comparisons with theory) of the sessions.
+    """Return (measured durations, comparisons with theory) of the reading sessions on the mailbox.
 
     The durations are keyed by protocol and task, such as `IMAP headers`. There is one comparison for each of these
     keys.

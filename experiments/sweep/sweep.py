@@ -86,7 +86,10 @@ def make_plan(definition: Definition, clock: Clock) -> Plan:
 
 
 def _digests(definition: Definition) -> dict[str, str]:
-    """Return the SHA-256 of the experiment's file and of the files in replacements' command lines, keyed by name."""
+    """Return file name as written -> SHA-256 of the file.
+
+    The files are the experiment's file, if it is a user's, and the files in the command lines of replacements.
+    """
     names = [definition.experiment] if is_user_file(definition.experiment) else []
     names += [word for programs in definition.roles.values() for what in programs for word in shlex.split(what)[1:]]
     return {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in names if Path(name).is_file()}

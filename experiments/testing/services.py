@@ -144,7 +144,10 @@ def _not_ready(words: Sequence[str], process: subprocess.Popen[bytes], errors: P
 
 
 def _check_module(words: Sequence[str]) -> None:
-    """Raise ArgumentError unless the first word is a service of lab7; a program is marked by a port in its words."""
+    """Raise ArgumentError unless the first word of a command line is a service of lab7.
+
+    The message says that any other program must have `{port}` in its command line.
+    """
     name = words[0].removeprefix(f"{services.__name__}.") if words else ""
     folder = Path(services.__path__[0])
     known = {

@@ -141,7 +141,11 @@ def file_name(name: str) -> str:
 
 
 def is_named(name: str, wanted: str) -> bool:
-    """Return True if a file name is that of the file `wanted`, of a copy of it, or has it after the student's name."""
+    """Return True if a student's file name matches the file name `wanted`.
+
+    It may be that name itself, that of a copy such as `answers (1).yaml`, or have another text before a separator, such
+    as the student's id.
+    """
     found = _COPY.match(name)
     if found is None or not found["stem"]:
         return False

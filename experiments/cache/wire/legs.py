@@ -119,7 +119,7 @@ class Legs:
     def served(self, spans: Iterable[Span]) -> list[Served]:
         """Pair each client request in the time spans with the request to the origin that it caused, if any.
 
-        That is the last one for the same path between the client's request and its response.
+        The request to the origin is the last one for the same path between the client's request and its response.
         """
         return [Served(exchange, self._meanwhile(exchange)) for exchange in self.asked(spans)]
 

@@ -223,9 +223,9 @@ def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses:
 
 
 def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresses) -> int:
-    """Return the frame number of another zone's referral whose glue is the address of the CDN's name server.
+    """Return the frame number of the referral to the CDN's zone, with the address of the CDN's name server as glue.
 
-    Raises Inconclusive if there is none.
+    Raises Inconclusive if no such referral was captured.
     """
     cdn = addresses_of(addresses, "cdn")
     for one in inner:

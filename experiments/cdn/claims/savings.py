@@ -61,7 +61,7 @@ def decide_visit_time(
 
 @decides("C6")
 def decide_link_relief(claim: str, without: LinkUse, through: LinkUse, from_copies: int) -> Verdict:
-    """Decide claim C6: a CDN reduces the octets of the same requests on the origin's link.
+    """Decide claim C6: a CDN reduces the octets on the origin's link, compared with the same requests without it.
 
     `from_copies` is the number of responses that replicas served from their caches.
     """

@@ -107,7 +107,7 @@ def _is_stale(
 def sweep_ttl(
     traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint]]
 ) -> tuple[list[TtlPoint], Verdict]:
-    """Return the counts for all TTLs, by the function `count`, and the verdict on claim D13.
+    """Return the counts for all TTLs, as returned by the function `count`, and the verdict on claim D13.
 
     The claim has failed if `count` raises Contradiction.
     """

@@ -118,9 +118,10 @@ def verdict(word: str) -> str:
 
 
 class Bars:
-    """Context manager for progress bars on standard error, if it is a terminal.
+    """Context manager for progress bars on standard error, if that is a terminal.
 
-    Elsewhere, such as in a file, each bar that begins is a line if `announced`, and nothing otherwise.
+    If standard error is no terminal, such as a file, the start of each bar prints a line if `announced`; otherwise
+    nothing is printed.
     """
 
     def __init__(self, *, announced: bool = False) -> None:

@@ -345,9 +345,10 @@ def _user_file_errors() -> Iterator[None]:
 
 
 def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Chosen]:
-    """Return the experiments to run. Raises click.UsageError for an unknown name or parameter.
+    """Return the experiments to run with their parameters, from names and options of the command line.
 
-    An experiment appears several times if a parameter has several values.
+    An experiment appears several times if a parameter has several values. Raises click.UsageError for an unknown name
+    or parameter.
     """
     try:
         called = experiment_names(names)

@@ -195,9 +195,9 @@ class DialogueTraffic(Generic[D]):
     def at(
         cls, captured: CaptureFile, interface: str, ports: Collection[int], read_session: Callable[[Connection], D]
     ) -> Self:
-        """Return the traffic at one interface: its sessions to these server ports, and its other connections.
+        """Return the traffic at one interface: the sessions with these server ports, and all other connections.
 
-        A session's SYN must be in the capture. Connections that were not established are among the others. Raises
+        A session's SYN must be in the capture. Connections that were not established are among `others`. Raises
         KeyError if the capture has no such interface.
         """
         sessions, others = list[Connection](), list[Connection]()

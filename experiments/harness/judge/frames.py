@@ -136,7 +136,7 @@ class Frame:
         return len(self.data) < min(self.wire_length, start + length if length else self.wire_length)
 
     def may_carry(self, protocol: int) -> bool:
-        """Return False if the frame's IP header has the protocol number of another transport protocol.
+        """Return False if the protocol number in the frame's IP header is that of another protocol than `protocol`.
 
         This is a fast filter before scapy's dissection.
         """
@@ -380,7 +380,7 @@ class ConnectionTraffic:
 
     @property
     def absence(self) -> str | None:
-        """Return None: for such a claim, a capture without connections is evidence as well."""
+        """Return None: a capture without connections is evidence, too, for claims about connections of any protocol."""
         return None
 
     @property

@@ -67,9 +67,9 @@ class MailboxTask:
 
 @decides("M2")
 def decide_imap(claim: str, course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) -> Verdict:
-    """Decide claim M2 (IMAP works on messages in the server's mailbox) from captured sessions.
+    """Decide claim M2: IMAP works on messages in the server's mailbox.
 
-    `contents`: the messages in the mailbox before the sessions, with CRLF line ends.
+    `course`: the captured sessions. `contents`: the messages in the mailbox before the sessions, with CRLF line ends.
     """
     imap = (course.everything, course.works, course.looks, course.folder, course.headers, course.attachment)
 

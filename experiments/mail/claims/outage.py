@@ -118,7 +118,10 @@ def next_attempt(episode: Episode) -> Attempt | None:
 
 @decides("S5")
 def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict:
-    """Decide claim S5 from outages after which the receiving server returns (`episodes`), or does not (`given_up`)."""
+    """Decide claim S5: while the receiving server is down, the sender's MTA queues mail, retries, and loses no message.
+
+    `episodes`: outages after which the receiving server returns; `given_up`: outages from which it does not return.
+    """
     every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
     # Leave out traffic without a session: it proves a failed delivery, but would make the claim undecided.
@@ -383,7 +386,7 @@ def _token(body: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Resumption:
-    """Resumption of delivery after an outage: the last failed and the first answered connection attempt, and times.
+    """Resumption of delivery after an outage: last failed and first answered connection attempt, times of its replies.
 
     Times in ns: answered_ns (SYN-ACK), asked_ns (reply 354 to DATA), taken_ns (250 for the first message).
     """

@@ -41,9 +41,9 @@ class Pop3Course:
 
 @decides("M1")
 def decide_pop3(claim: str, course: Pop3Course, contents: Sequence[bytes]) -> Verdict:
-    """Decide claim M1 (POP3) from captured sessions.
+    """Decide claim M1: POP3 authorizes the user, then downloads messages, and keeps or deletes them.
 
-    `contents`: the messages in the maildrop before the sessions, with CRLF line ends.
+    `course`: the captured sessions. `contents`: the messages in the maildrop before the sessions, with CRLF line ends.
     """
 
     def check() -> Finding:

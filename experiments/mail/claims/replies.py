@@ -67,10 +67,10 @@ Check = Callable[[Scenario], Finding]
 def decide_reply_causes(
     claim: str, scenarios: Mapping[int, Scenario], checks: Mapping[int, Check], broken: Mapping[int, str] | None = None
 ) -> Verdict:
-    """Decide claim S6 from one scenario per reply code.
+    """Decide claim S6: each SMTP reply code is sent for the cause that RFC 5321 specifies.
 
-    All mappings are keyed by reply code. checks: function that checks the scenario; broken: reason why a scenario was
-    interrupted.
+    scenarios: captured traffic of the scenario that causes a code; checks: function that checks the scenario; broken:
+    reason why a scenario was interrupted. All are keyed by reply code.
     """
     broken = broken or {}
     missing = [code for code in CODES if code not in scenarios and code not in broken]

@@ -41,7 +41,7 @@ class RetryPolicy:
 
 
 def was_retried(failed: Sequence[Attempt]) -> bool:
-    """Return True if the first and the last of several failed attempts are at least AGAIN_NS apart."""
+    """Return True if there are failed attempts, and the first and the last of them are at least AGAIN_NS apart."""
     return bool(failed) and failed[-1].began_ns - failed[0].began_ns >= AGAIN_NS
 
 
