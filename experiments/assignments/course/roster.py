@@ -1,8 +1,8 @@
 """Roster of a course: student ids, and the columns by which a learning platform identifies its students.
 
 A roster is a CSV file, separated by commas, semicolons or tabs; its first line has the column names. It can be written
-by hand, or be the exported gradebook of Canvas, Moodle or Gradescope. It is in UTF-8; what spreadsheets write, UTF-16
-with a byte order mark and Windows-1252, is read, too.
+by hand, or be the exported gradebook of Canvas, Moodle or Gradescope. Its text is in UTF-8. Two encodings of
+spreadsheet programs are accepted as well: UTF-16 with a byte order mark, and Windows-1252.
 """
 
 from __future__ import annotations

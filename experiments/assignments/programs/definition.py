@@ -12,7 +12,7 @@
     hint_tries = 2                      # checks in which a failed stage gets only a hint (default: 0)
 
     [parameters]                        # parameters of the experiment
-    [check]                             # other values of them for `lab7 assignment check`
+    [check]                             # values of parameters that `lab7 assignment check` uses instead
 
     [[stages]]
     id = "get"
@@ -21,7 +21,7 @@
     claims = ["S1"]                     # ids of statements about the server that the capture must confirm
     rules = ["http-status-line"]        # requirements of RFCs that every message of the program must meet
     hidden = false                      # true: not tested by `check`, only for the grade
-    hint = ""                           # added to this hint, which has the broken rule or claim
+    hint = ""                           # text added to the hint on this stage, which names the broken rule or claim
 
 A stage is graded only if the previous stage is passed. In `command`, `{file}` is the student's file; the other
 variables, such as `{port}`, get their values from the experiment (as in `lab7 run --replace ROLE=COMMAND`).

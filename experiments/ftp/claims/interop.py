@@ -1,7 +1,7 @@
 """Verdict on one FTP client with one FTP server: whether files are listed or transferred correctly.
 
-It is one cell of the FTP interoperability matrix, which has a row per server, and a column per client, operation and
-mode (experiments/ftp/matrix.py).
+The verdict is a cell of the FTP interoperability matrix, which has a row per server, and a column per client, operation
+and mode (experiments/ftp/matrix.py).
 """
 
 from __future__ import annotations

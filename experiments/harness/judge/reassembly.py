@@ -1,8 +1,8 @@
-"""TCP stream reassembly: the octets of one direction in order, with the frame that carried each.
+"""TCP stream reassembly: the octets of one direction in order, with the number of the frame that carried each octet.
 
 RFC 9293 section 3.4: sequence numbers count octets modulo 2^32. Segments may arrive out of order, repeated and
-overlapping; the first copy of an octet to arrive counts, as in a receiver's buffer. Left out: detection of two
-different copies of the same octet, which no conforming sender produces.
+overlapping; of several copies of an octet, the first to arrive counts, as in a receiver's buffer. Left out: detection
+of two different copies of the same octet, which no conforming sender produces.
 """
 
 from __future__ import annotations

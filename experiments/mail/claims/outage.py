@@ -5,10 +5,10 @@ experiment. The evidence is captured: messages accepted by the sender's MTA (rep
 peer refuses (RST) or leaves unanswered (SYN), messages accepted by the peer, and finally the messages in the mailbox,
 read by IMAP. A message is identified by its body, which no server may change (RFC 5321 section 6.4).
 
-A message is lost if the sender's MTA has accepted it, but the mailbox does not have it. No message may be lost. A
-message is duplicated if the mailbox has it more often than it was submitted. RFC 5321 section 6.1 allows one duplicate
-if the sender cannot know that its peer has accepted the message, because no reply came, or because it was killed before
-it could record the reply.
+A message is lost if the sender's MTA has accepted the message, but the mailbox does not have it. No message may be
+lost. A message is duplicated if the mailbox has more copies than were submitted. RFC 5321 section 6.1 allows one
+duplicate if the sender cannot know that its peer has accepted the message: no reply came, or the sender was killed
+before it could record the reply.
 
 If the peer stays down for too long, each message is returned to its sender in a delivery status notification (DSN, RFC
 3464).

@@ -1,10 +1,10 @@
 """DKIM signatures of captured messages, verified from the octets: canonicalization, SHA-256 and RSA (RFC 6376).
 
-The arithmetic is spelled out: RSA is s^e mod n, compared with the padded hash of RFC 8017 section 8.2.2 (PKCS #1 v1.5);
-n and e are read from the DER of the key record. The result thus depends neither on the code of lab7's services nor on a
-signature library.
+RSA is computed here: s^e mod n is compared with the padded hash of RFC 8017 section 8.2.2 (PKCS #1 v1.5); n and e are
+read from the DER of the key record. The result thus depends neither on the code of lab7's services nor on a signature
+library.
 
-Left out: Ed25519 (RFC 8463), and tags that no claim needs. For such a signature UnreadableSignature is raised.
+Left out: Ed25519 (RFC 8463), and tags that no claim needs. UnreadableSignature is raised for such a signature.
 """
 
 from __future__ import annotations

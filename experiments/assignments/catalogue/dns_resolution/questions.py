@@ -150,7 +150,7 @@ def q3(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.count.answers == 0 && dns.count.auth_rr > 0", hint="Look for a record of type A.")
 def q4(seen: CaptureView) -> Key:
-    """Return the answer key: yes or no, for the question if the second referral has a glue record."""
+    """Return the answer key: yes if the second referral has a glue record, otherwise no."""
     response = _resolution(seen)[1][1]
     server = next(one.rdata for one in response.authority if one.type == "NS")
     glue = any(one.type == "A" for one in response.additional)
