@@ -19,7 +19,7 @@ By webmail, on one persistent connection, each request takes 1 RTT:
     tcp_handshake   1 RTT
     request         3 for the login: the form, its submission, the redirect
                     1 for each page of the message list, with 50 messages each (only the first page for an attachment)
-                    1 for each message that is read
+                    1 for each message, if everything is read
                     3 for the picture, unless only headers are read: a search, its message, the picture
     transmission    w RTT, as above
 
