@@ -83,7 +83,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the process that runs tests in the sandbox (new namespaces), if any."""
+    """Stop the process that runs tests in a sandbox (new Linux namespaces), if there is one."""
     if places_key in config.stash:
         config.stash[places_key].close()
 
@@ -111,13 +111,19 @@ def _lab7_network(request: pytest.FixtureRequest) -> Iterator[TestNetwork]:
 
 @pytest.fixture
 def testbed(_lab7_network: TestNetwork) -> Testbed:
-    """Return the running network that the marker lab7 describes: `.host(NAME).run([...])`, `.start(...)`, `.net`."""
+    """Return the running network that the test's marker `lab7` describes.
+
+    It has `.host(NAME).run([...])`, `.host(NAME).start(...)`, and `.net`, Mininet's network.
+    """
     return _lab7_network.bed
 
 
 @pytest.fixture
 def capture(_lab7_network: TestNetwork) -> Recording:
-    """Return the capture at all interfaces of all hosts, started before the test: `.read()`, `.ladder()`, `.path`."""
+    """Return the capture at all interfaces of all hosts, started before the test.
+
+    It has `.read()` for the frames, `.ladder()` for a ladder diagram, and `.path`, the file.
+    """
     return _lab7_network.recording
 
 

@@ -56,7 +56,7 @@ LACKING: Mapping[str, str] = {
 
 
 def decide_claims(captured: CaptureFile) -> Iterator[Verdict]:
-    """Yield one verdict per claim that a capture alone can decide, in the order of DECIDERS."""
+    """Yield a verdict for each claim that a capture alone can decide, in the order of DECIDERS."""
     for claim, decider in DECIDERS.items():
         verdicts = [decider(captured, interface) for interface in captured.counts]
         order = {"failed": 0, "shown": 1, "undecided": 2}
@@ -87,7 +87,7 @@ def _framing(captured: CaptureFile, interface: str) -> Verdict:
 
 
 def _modes(traffic: FtpTraffic, mode: str) -> FtpTraffic:
-    """Return the FTP traffic reduced to the sessions whose transfers all use one mode (`active` or `passive`)."""
+    """Return the FTP sessions whose transfers all use one mode (`active` or `passive`), as FtpTraffic."""
     kept = tuple(
         session
         for session in traffic.sessions

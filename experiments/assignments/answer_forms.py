@@ -39,9 +39,9 @@ _LISTING = re.compile(r"a list( in order)?, each (.+)\Z")
 
 
 def answer_of_form(form: str) -> Answer | None:
-    """Return an Answer with a dummy value, of the type that an expected format (such as `a domain name`) describes.
+    """Return an Answer with a dummy value, of the type that a format text (such as `a domain name`) describes.
 
-    The format is the comment before a question of an answer sheet. Return None for other text.
+    The text is the comment before a question of an answer sheet. Returns None for an unknown text.
     """
     listing = _LISTING.match(form)
     if listing is not None:
@@ -54,7 +54,7 @@ def answer_of_form(form: str) -> Answer | None:
 
 
 def form_fault(answer: Answer, given: Given) -> str:
-    """Return the reason why a student's answer cannot be parsed as the type of `answer`; an empty string if it can.
+    """Return a text on why a student's answer cannot be parsed as the type of `answer`; empty if it can be parsed.
 
     The value of `answer` is a dummy (see answer_of_form).
     """

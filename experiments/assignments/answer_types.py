@@ -64,7 +64,7 @@ _RANGE = re.compile(r"(\d{1,11})-(\d{1,11})\Z")
 
 
 class AnswerError(ValueError):
-    """A student's answer cannot be parsed as the type of the true answer; the message states the expected format."""
+    """Failure to parse a student's answer as the type of the true answer; the message has the expected format."""
 
 
 class Answer(Protocol):
@@ -187,7 +187,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Found:
-    """Score of a task that is graded from the packets of the student's own capture; `share`: fraction of the points."""
+    """Score of a task that is graded from the student's own capture; `share` is the fraction of the points, 0 to 1."""
 
     share: float
 
@@ -196,7 +196,7 @@ class Found:
         return self.share
 
     def shown(self) -> str:
-        """Return as text whether the required packets were found: fully, in part, or not."""
+        """Return a text on the required packets: found completely, in part, or not."""
         return "found" if self.share == 1 else "not found" if self.share == 0 else "found in part"
 
     def form(self) -> str:
@@ -287,7 +287,7 @@ class Address:
 
 
 def _address(word: str) -> IPv4Address | IPv6Address | None:
-    """Return the IP address that a word is, apart from brackets and a final dot; None for another word."""
+    """Parse a word as an IP address, without brackets and a final dot; return None for any other word."""
     from ipaddress import ip_address
 
     try:
@@ -340,9 +340,9 @@ def yes_no(value: bool) -> Choice:
 class Frames:
     """Frame numbers as the true answer: a number, a list, or ranges such as `4-7, 9`, in any order.
 
-    `least`: that many right numbers earn full points if no number is wrong. With None all are required, and each wrong
-    number cancels a right one. `beside`: numbers that are neither right nor wrong, such as those of the other segments
-    of a message, which an answer as a range has.
+    `least`: number of right frame numbers that earns full points if none is wrong; with None, all are required, and
+    each wrong number cancels a right one. `beside`: numbers that are neither right nor wrong, such as those of the
+    other segments of a message, which an answer given as a range contains.
     """
 
     value: tuple[int, ...]
@@ -350,7 +350,7 @@ class Frames:
     beside: tuple[int, ...] = ()
 
     def score(self, given: Given) -> float:
-        """Return the count of right frame numbers minus that of wrong ones, divided by that of true ones; at least 0.
+        """Return (number of right frame numbers - number of wrong ones) / number of true frame numbers, but at least 0.
 
         With `least`, return 1 or 0 (see Frames). Raises AnswerError for other text.
         """
@@ -399,16 +399,16 @@ _SEPARATOR = re.compile(r"\s*(?:[,;]|->|=>|\u2192)\s*|\n")
 
 @dataclass(frozen=True)
 class Listing:
-    """A list of answers of one type as the true answer; `ordered`: the order matters.
+    """List of answers of one type as the true answer; `ordered`: the order matters.
 
-    If a student gives more answers than the list has, each answer too many cancels a right one.
+    If a student gives more answers than the list has, each surplus answer cancels a right one.
     """
 
     value: tuple[Text | Address | Number, ...]
     ordered: bool = False
 
     def score(self, given: Given) -> float:
-        """Return the count of right answers minus that of answers too many, divided by that of true ones; at least 0.
+        """Return (number of right answers - number of surplus answers) / number of true answers, but at least 0.
 
         Raises AnswerError for more than LIST_MAX answers.
         """

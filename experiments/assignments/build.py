@@ -56,10 +56,10 @@ Step = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Built:
-    """Result of building an assignment for one student.
+    """Result of the build of an assignment for one student.
 
     `built`: True if the student's folders were made now, False if by an earlier build; `error`: reason of a failure, as
-    a sentence; empty without one.
+    a sentence; empty if there was no failure.
     """
 
     student: str
@@ -229,7 +229,7 @@ def _json(value: Any) -> str:
 
 
 def write_pcap(source: Path, target: Path) -> None:
-    """Convert a pcapng file to a pcap file with nanosecond timestamps; pcap has no interface names, which are lost."""
+    """Convert a pcapng file to a pcap file with nanosecond time stamps; interface names are lost, as pcap has none."""
     frames = read_capture(source).frames
     with target.open("wb") as stream:
         stream.write(_PCAP_HEADER.pack(_PCAP_NS, 2, 4, 0, 0, _SNAP_LENGTH, _ETHERNET))

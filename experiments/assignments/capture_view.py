@@ -30,7 +30,7 @@ from lab7.experiments.mail.wire.smtp import SmtpTraffic, smtp_traffic
 
 
 class Framed(Protocol):
-    """Interface of parsed messages: the numbers of the frames that carry the message."""
+    """Interface of parsed messages: `frames` are the numbers of the frames that carry the message."""
 
     @property
     def frames(self) -> Sequence[int]:
@@ -38,7 +38,7 @@ class Framed(Protocol):
 
 
 def ends(message: Framed) -> tuple[int, ...]:
-    """Return the numbers of a message's first and last frame; Wireshark shows the decoded message in the last."""
+    """Return the numbers of a message's first and last frame; Wireshark shows the decoded message at the last one."""
     return tuple(dict.fromkeys((message.frames[0], message.frames[-1])))
 
 
@@ -75,7 +75,7 @@ class CaptureView:
 
     @cached_property
     def page_load(self) -> PageLoad:
-        """The HTTP/1 and HTTP/2 connections at the interface, as one page load."""
+        """The HTTP/1 and HTTP/2 connections at the interface, with requests and responses, as one page load."""
         return page_load(self.captured, self.interface, HTTP_PORTS)
 
     @cached_property

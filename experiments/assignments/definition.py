@@ -60,7 +60,7 @@ Bands = tuple[tuple[float, float], ...]
 
 
 class AssignmentError(ValueError):
-    """An assignment's folder, a build or a hand-in is invalid; the message is one sentence that names it."""
+    """Invalid assignment folder, build or hand-in; the message is one sentence with its name."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ QuestionFunction = Callable[[Any], Key]
 
 @dataclass(frozen=True)
 class Question:
-    """Question of an assignment: id, points, Wireshark display filter for its frames, hint, function for its key."""
+    """Question of an assignment: id, points, Wireshark display filter, hint, and the function for its answer key."""
 
     id: str
     points: float
@@ -121,9 +121,10 @@ class Assignment:
 
 
 def question(points: float = 1, filter: str = "", hint: str = "") -> Callable[[QuestionFunction], QuestionFunction]:
-    """Return a decorator that registers a function q1, q2, ... as the question of that id, whose key it computes.
+    """Return a decorator that registers a function as the question with the function's name (q1, q2, ...) as its id.
 
-    filter: a Wireshark display filter that leads to the answer; hint: a sentence for `lab7 assignment check`.
+    The function computes the question's answer key. filter: a Wireshark display filter that leads to the answer; hint:
+    a sentence for `lab7 assignment check`.
     """
 
     def mark(function: QuestionFunction) -> QuestionFunction:
@@ -140,7 +141,7 @@ def catalogue() -> dict[str, str]:
 
 
 def find_folder(name: str) -> Path:
-    """Return an assignment's folder: for a name, in lab7's catalogue; for text with a slash, that path.
+    """Return an assignment's folder: of lab7's catalogue for a name, or the path itself for a text with a slash.
 
     Raises AssignmentError.
     """
@@ -227,7 +228,7 @@ def load_assignment(folder: Path, module: ModuleType) -> Assignment:
 
 
 def _nothing(_lab: Any) -> None:
-    """Do nothing: the default of record() for an assignment whose traffic the students produce."""
+    """Produce no traffic: the default of record() for an assignment in which students produce the traffic."""
 
 
 def _bands(settings: Mapping[str, Any], questions: Sequence[str], place: str) -> dict[str, Bands]:

@@ -25,12 +25,12 @@ _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 
 
 class SecretError(ValueError):
-    """The course secret is too short; the message has a command that creates one."""
+    """Error for a course secret that is too short; the message has a command that creates a secret."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Generator of one student's pseudo-random values in one assignment, keyed by a label for each value.
+    """Generator of a student's pseudo-random parameters in one assignment; each value depends on its label only.
 
     Raises SecretError for a short secret.
     """

@@ -1,8 +1,7 @@
 """Grading of answer sheets: scores, feedback, and detection of copied answers.
 
-The answer keys are computed from the
-captures that `lab7 assignment build` has recorded; grading starts no network. A submission that cannot be graded does
-not affect the others.
+The answer keys are computed from the captures that `lab7 assignment build` has recorded; grading starts no network. A
+submission that cannot be graded does not affect the others.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class QuestionGrade:
     text: str = ""
 
     def __post_init__(self) -> None:
-        """Remove control characters from what the student has written, also where the feedback quotes it."""
+        """Remove control characters from the student's answer, and from the feedback, which may quote the answer."""
         object.__setattr__(self, "given", printable(self.given))
         object.__setattr__(self, "feedback", printable(self.feedback))
 
@@ -54,9 +53,9 @@ class QuestionGrade:
 class Grade:
     """Grade of one student's submission: total points after deductions, and the grade of each question.
 
-    `problem`: reason why it could not be graded, else empty; `flags`: remarks for the teacher, such as signs of
-    copying; `late_days`: days late, rounded up; `deduction`: fraction of the points deducted for these; `others`: ids
-    of other students that `problem` and `flags` contain, to be hidden from the student.
+    `problem`: reason why the submission could not be graded, else empty; `flags`: remarks for the teacher, such as
+    signs of copying; `late_days`: days late, rounded up; `deduction`: fraction of the points deducted for lateness;
+    `others`: ids of other students in `problem` and `flags`, to be hidden from the student.
     """
 
     student: str
@@ -70,7 +69,7 @@ class Grade:
     others: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Remove control characters from names of files, which students choose."""
+        """Remove control characters from file names in the texts of the grade, since students choose these names."""
         object.__setattr__(self, "student", printable(self.student))
         object.__setattr__(self, "problem", printable(" ".join(self.problem.splitlines())))
         object.__setattr__(self, "flags", tuple(printable(" ".join(flag.splitlines())) for flag in self.flags))
@@ -92,20 +91,20 @@ class Grade:
         return f"handed in {self.late_days} {many} late: minus {self.deduction * 100:g} %" if self.late_days else ""
 
     def for_student(self, text: str) -> str:
-        """Return a text in which the ids of other students are replaced, so that the student may read it."""
+        """Return a text for the student, in which the ids of other students are replaced by a general term."""
         for other in self.others:
             text = re.sub(rf"(?<![\w.@+-]){re.escape(other)}(?![\w@+-]|\.\w)", ANOTHER, text)
         return text
 
     def less_late(self, late: Late, days: int) -> Grade:
-        """Return the grade with the deduction for a submission that is `days` days late."""
+        """Return the grade after the deduction for a submission that is `days` days late."""
         share = late_deduction(late, days)
         return replace(self, earned=round(self.earned * (1 - share), 3), late_days=days, deduction=share)
 
 
 @dataclass(frozen=True)
 class KeyStore:
-    """Answer keys of all students of a build; each is computed from the student's capture when first needed."""
+    """Answer keys of all students in a build; a student's key is computed from the capture at its first use."""
 
     assignment: Assignment
     secret: bytes
@@ -128,7 +127,10 @@ class KeyStore:
 
 
 def grade_file(keys: KeyStore, student: str, places: Sequence[Path]) -> Grade:
-    """Grade the answer sheet among a student's files and folders; an unreadable one gives a Grade with a `problem`."""
+    """Grade the answer sheet in a student's submission; an unreadable sheet gives a Grade with a `problem`.
+
+    `places`: the student's files and folders.
+    """
     try:
         with sheet_in(places) as found:
             grade = grade_sheet(keys, student, read_sheet(found.path))
@@ -140,7 +142,7 @@ def grade_file(keys: KeyStore, student: str, places: Sequence[Path]) -> Grade:
 
 
 def grade_sheet(keys: KeyStore, student: str, sheet: Sheet) -> Grade:
-    """Grade the parsed answer sheet of one student, and look for signs of copying."""
+    """Grade the parsed answer sheet of one student, and search for signs of copying."""
     possible = keys.assignment.points
     try:
         key = keys.of(student)
@@ -209,7 +211,7 @@ def _explained(assignment: Assignment, name: str, key: Key) -> str:
 
 
 def _flags(keys: KeyStore, student: str, sheet: Sheet) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return (signs of copying as clauses, ids of the students that they name).
+    """Search a student's sheet for signs of copying; return (signs as clauses, ids of the students named in these).
 
     The signs: the sheet was made for another student, or the answers fit another student's key better.
     """
@@ -228,7 +230,10 @@ def _flags(keys: KeyStore, student: str, sheet: Sheet) -> tuple[tuple[str, ...],
 
 
 def _is_copy(own: Mapping[str, Key], other: Mapping[str, Key], sheet: Sheet) -> bool:
-    """Return True if the answers fit another student's key better than the student's own, where the keys differ."""
+    """Return True if a student's answers fit another student's answer key (`other`) better than the student's own key.
+
+    Only the questions in which the two keys differ are compared.
+    """
     differ = [name for name in own if name in other and own[name].answer.shown() != other[name].answer.shown()]
     telling = [name for name in differ if name in sheet.answers]
     theirs = sum(_right(other[name], sheet.answers[name]) for name in telling)
@@ -244,9 +249,9 @@ def _right(key: Key, given: Given) -> bool:
 
 
 def not_understood(sheet: Sheet, name: str, forms: Mapping[str, str]) -> str:
-    """Return a note if the answer to a question cannot be parsed in the expected format; else an empty text.
+    """Return a note if the answer to question `name` cannot be parsed in its expected format; otherwise an empty text.
 
-    Without an answer or an expected format the text is empty, too.
+    The text is also empty if there is no answer or no expected format.
     """
     answer = answer_of_form(forms.get(name, ""))
     fault = form_fault(answer, sheet.answers[name]) if answer is not None and name in sheet.answers else ""
@@ -254,10 +259,10 @@ def not_understood(sheet: Sheet, name: str, forms: Mapping[str, str]) -> str:
 
 
 def expected_forms(assignment: Assignment, sheet: Sheet, path: Path) -> dict[str, str]:
-    """Return the expected format of each answer as text, keyed by question id; formats that are unknown are omitted.
+    """Return question id -> expected format of the answer as text; questions with an unknown format are omitted.
 
-    They are the comments of the sheet in the file `path`. An editor may remove or change comments; the formats in the
-    student's hand-out beside the sheet replace them.
+    The formats are comments of the sheet in the file `path`. If an editor has removed or changed the comments, the
+    formats in the student's hand-out beside the sheet are used.
     """
     found = {**read_forms(path), **handout_forms(assignment, sheet.student, path.parent)}
     return {name: form for name, form in found.items() if answer_of_form(form) is not None}

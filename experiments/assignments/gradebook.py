@@ -25,7 +25,7 @@ NO_ROSTER = Roster({})
 
 
 class GradedQuestion(Protocol):
-    """Interface of a column of the gradebook: a question of an answer sheet, or a stage of a program."""
+    """Interface of the columns of a gradebook: questions of an answer sheet, or stages of a program."""
 
     @property
     def id(self) -> str:
@@ -155,7 +155,7 @@ def junit_xml(assignment: GradedAssignment, grades: Sequence[Grade]) -> str:
 
 
 def json_text(grades: Sequence[Grade]) -> str:
-    """Return all grades with their feedback as JSON."""
+    """Return all grades with their feedback as JSON text."""
     data = [
         {
             "student": grade.student,
@@ -189,12 +189,15 @@ def _number(value: float) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return text without the control characters that XML 1.0 section 2.2 excludes."""
+    """Return text without the control characters that XML 1.0 section 2.2 does not permit."""
     return "".join(letter if letter >= " " or letter in "\t\n" else "\ufffd" for letter in text)
 
 
 def _folder_name(student: str) -> str:
-    """Return the name of a student's folder; that of a stranger has a digest, so that it is no other student's."""
+    """Return a valid folder name for a student's feedback; if the id has other characters, the name has a digest.
+
+    The digest prevents that two ids get the same folder.
+    """
     plain = re.sub(r"[^A-Za-z0-9._@+-]", "_", student)
     return plain if plain == student else f"{plain[:100]}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"
 
@@ -218,7 +221,7 @@ def feedback_markdown(assignment: GradedAssignment, grade: Grade) -> str:
 def write_all(
     assignment: GradedAssignment, grades: Sequence[Grade], folder: Path, roster: Roster | None = None
 ) -> None:
-    """Write the gradebooks, and per student a feedback page and Gradescope's results.json, into a folder.
+    """Write all gradebooks into a folder, and for each student a feedback page and Gradescope's results.json.
 
     roster: source of the columns by which learning platforms identify students.
     """

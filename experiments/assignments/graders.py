@@ -41,7 +41,10 @@ def grader_of(keys: KeyStore, receipts: Mapping[str, str] | None = None) -> Grad
 
 
 def _handin_place(places: Sequence[Path]) -> Path:
-    """Return the file or folder of a student that has a hand-in; Moodle makes a folder for a typed text, too."""
+    """Return the path of a student's hand-in among the student's files and folders.
+
+    Moodle makes a further folder if the student has typed a text on the submission page.
+    """
     with_zip = [place for place in places if any(path.suffix.lower() == ".zip" for path in files_of([place]))]
     return max(with_zip or places, key=lambda place: (again(place.name), modified_s(place)))
 
@@ -52,7 +55,7 @@ def submissions_of(kind: str, folder: Path, course: Course) -> Collected:
 
 
 def _time_s(kind: str, places: Sequence[Path]) -> float:
-    """Return the time of a submission by its files, in s since 1970: that of the answer sheet, else the latest."""
+    """Return the time of a submission in s since 1970, by its files: that of the answer sheet, or else the latest."""
     found = None if kind in KINDS_WITH_TASK else sheet_time_s(places)
     return found if found is not None else max(map(modified_s, places))
 
@@ -63,7 +66,7 @@ def grade_all(
     deadline: Deadline = NO_DEADLINE,
     receipts: Mapping[str, str] | None = None,
 ) -> Iterator[Grade]:
-    """Yield a Grade for each student, in the order of the ids, also for students without a submission."""
+    """Yield a Grade for each student of a course, in the order of the ids, even if nothing was submitted."""
     assignment, students, grader = keys.assignment, keys.students, grader_of(keys, receipts)
     reasons = {student: f"{student} is not on the roster of this build" for student in submissions.places}
     reasons = {**reasons, **submissions.strangers}

@@ -76,9 +76,9 @@ def _title(assignment: Assignment, student: str) -> str:
 
 
 def handout_forms(assignment: Assignment, student: str, folder: Path) -> dict[str, str]:
-    """Return the expected format of each answer as text, keyed by question id, as in a student's hand-out in a folder.
+    """Return question id -> expected format of the answer as text, from a student's hand-out in a folder.
 
-    Without the hand-out of this student and assignment it is empty.
+    The result is empty if the folder has no hand-out of this student and assignment.
     """
     try:
         with (folder / HANDOUT_NAME).open("rb") as stream:

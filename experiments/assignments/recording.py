@@ -55,7 +55,7 @@ class Lab:
 
 
 def record(request: Mapping[str, Any], folder: Path) -> None:
-    """Record the capture that a request (see `request_of`) describes into a folder.
+    """Record the capture of a student's network into a folder, as a JSON request describes it (see `request_of`).
 
     The emulation's fidelity certificate is written as well: for each interface, it has a check that no packets were
     dropped. Raises EmulationError, also if such a check fails: no answer keys must be computed from that capture.
@@ -91,7 +91,7 @@ def interfaces_of(assignment: Assignment, bed: Testbed) -> list[CaptureInterface
 
 
 def request_of(assignment: Assignment, name: str, variant: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return the JSON request for a recording; `name` is the assignment's name or folder, as seen inside the kernel."""
+    """Return the JSON request for a recording; `name` is the assignment's name, or its folder as seen in the kernel."""
     parameters = {**assignment.parameters, **variant.get("parameters", {})}
     request = {
         "assignment": name,

@@ -34,12 +34,12 @@ _FORM = re.compile(r"^[ \t]*#[ \t]*(.+?)\n[ \t]*[\"']?(q\w+)[\"']?[ \t]*:", re.M
 
 
 class SheetError(ValueError):
-    """An answer sheet cannot be read; the message is one sentence with the line number."""
+    """Unreadable answer sheet; the message is one sentence with the line number."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A student's answers, keyed by question id; unanswered questions are omitted."""
+    """Answer sheet of a student: answers keyed by question id; unanswered questions are omitted."""
 
     assignment: str
     student: str
@@ -128,7 +128,7 @@ def parse_sheet(text: str) -> Sheet:
 
 
 def _to_quote(lines: list[str]) -> str:
-    """Return a line with its answer in quotes, if it is invalid YAML without the quotes; else an empty text."""
+    """Return the first line with quotes around its answer if the answer is invalid YAML without quotes; else ""."""
     found = _ANSWER.match(lines[0]) if lines else None
     if found is None:
         return ""
@@ -159,7 +159,7 @@ def _sheet(data: object) -> Sheet:
 
 
 def read_forms(path: Path) -> dict[str, str]:
-    """Read the expected answer formats, which are comments before the questions of a sheet, keyed by question id."""
+    """Return question id -> expected format of the answer, from the comments before the questions of a sheet."""
     with path.open("rb") as stream:
         octets = stream.read(SHEET_BYTES_MAX)
     try:

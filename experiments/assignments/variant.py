@@ -67,7 +67,7 @@ def keys_from(variant: Variant, captured: CaptureFile) -> dict[str, Key]:
 
 
 def _in_bands(assignment: Assignment, question: str, key: Key) -> Key:
-    """Return a question's key, whose answer becomes a Predicted with tolerances if the kind is `predict`.
+    """Return a question's key; for the kind `predict`, its answer is replaced by a Predicted with tolerance bands.
 
     Raises TypeError if the answer to a prediction is not a Number.
     """

@@ -116,7 +116,7 @@ LINES_TO = 0.99
 
 @dataclass(frozen=True)
 class Case:
-    """One case of the comparison: its name, the factor that multiplies the link's rate, and whether a cache is used."""
+    """Case of the comparison: its name, the factor by which the link is faster, and True if there is a cache."""
 
     name: str
     times: float
@@ -259,10 +259,10 @@ def _measure_span(
 
 
 def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
-    """Raise the minimum retransmission time-out (rto_min) of a host's TCP connections above Linux's default.
+    """Raise the minimum retransmission time-out (rto_min) of a host's TCP connections to `rto_min_s` seconds.
 
-    A value up to the default changes nothing. Otherwise tail loss probes are switched off as well, since TCP sends them
-    after two round trips whatever rto_min is (RFC 8985 section 7).
+    A value up to Linux's default changes nothing. Otherwise tail loss probes are switched off as well, since TCP sends
+    them after two round trips whatever rto_min is (RFC 8985 section 7).
     """
     if rto_min_s <= LINUX_RTO_MIN_S:
         return
@@ -380,14 +380,14 @@ def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:
 
 
 def _left_out(one: CaseFigures, workload: Workload, cache: Lru | Sequence[bool] | None) -> dict[str, float]:
-    """Return corrections to the textbook formula for this random workload: name -> mean over all requests in s.
+    """Return corrections of the textbook formula for this random workload: name -> mean in s over all requests.
 
     - `arrivals`: mean queueing delay of this workload (Lindley's recursion) minus that of the M/D/1 formula
     - `hit rate`: effect of the difference between this workload's hit rate and the expected hit rate
     - `request`: transmission time of the request's own frame on the link
     - `collapsed`: mean wait of requests for an object that the cache is already fetching
 
-    Empty if not all requests were sent, since such a case is no evidence.
+    The result is empty if not all requests were sent, since the measurements are then no evidence.
     """
     if len(one.forwarded) != len(workload.arrivals_s):
         return {}
@@ -434,7 +434,7 @@ def _panels(figures: Mapping[str, CaseFigures]) -> list[Panel]:
 
 
 def _line(one: CaseFigures) -> list[tuple[float, float]]:
-    """Return the theoretical curve for a case's hit rate and RTT as points (utilisation, mean response time in ms)."""
+    """Return a case's theoretical curve as points (utilisation, mean response time in ms), for its hit rate and RTT."""
     share, queue = 1 - one.setting.hit_rate, one.queue
     loads = [LINES_TO * step / 200 for step in range(200)]
     waits = [load * queue.service_s / (2 * (1 - load)) for load in loads]

@@ -40,18 +40,18 @@ LIVE_OCTETS = 400
 
 
 class VisitFailedError(EmulationError):
-    """Failure of a client to load a page; the message contains the error output of the client program."""
+    """Failure of a page load by a client; the message contains the error output of the client program."""
 
 
 class Visitor:
-    """HTTP client on one host that sends its requests to a forward or reverse proxy or, for NO_CACHE, to the origin."""
+    """HTTP client on one host; it sends its requests to a forward or reverse proxy or, for NO_CACHE, to the origin."""
 
     def __init__(self, bed: Testbed, host: str, mode: str) -> None:
         words = [VISITOR, *map(str, server_address(mode)), NAME]
         self._driver = Driver(bed.host(host), [*words, f"http://{NAME}"] if mode == "forward" else words)
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Request these paths over one connection; return start and end as a Window. Raises VisitFailedError."""
+        """Request these paths over one connection; return the time span of the visit. Raises VisitFailedError."""
         self._driver.send({"visit": list(paths)})
         return self.done(VISIT_TIMEOUT_S)
 
@@ -60,7 +60,7 @@ class Visitor:
         self._driver.send({"keep": list(paths), "for_s": for_s, "every_s": every_s, "seed": seed})
 
     def done(self, timeout_s: float) -> Window:
-        """Wait for the last response of visit() or keep_asking(); return a Window (ns). Raises VisitFailedError."""
+        """Wait for the last response of visit() or keep_asking(); return the time span. Raises VisitFailedError."""
         try:
             return window_of(self._driver.receive(timeout_s))
         except DriverError as error:
@@ -159,7 +159,7 @@ def server_address(mode: str) -> tuple[str, int]:
 
 
 def choose_mode(context: Run, asked: str) -> str:
-    """Return the proxy's mode, forward or reverse, for the parameter `mode`.
+    """Return the proxy's mode, forward or reverse, for the value `asked` of the parameter `mode`.
 
     The value `any` means forward, unless the proxy program can only be a reverse proxy.
     """

@@ -87,7 +87,7 @@ NOTE = (
 
 
 def plot(comparisons: Sequence[Comparison], got: Sequence[Delivery]) -> str | None:
-    """Return the plots as SVG text: load times, and ages of responses; None without matplotlib."""
+    """Return the plots as SVG text: load times, and ages of responses; None if matplotlib is not installed."""
     try:
         bars = plot_comparisons(comparisons)
     except PlotUnavailable:
@@ -150,7 +150,7 @@ class Visits:
 
     @property
     def counted(self) -> list[Span]:
-        """Return (start, end) in ns of each visit's last, undisturbed attempt; only these are compared with theory."""
+        """Return (start, end) in ns of each page load's last, undisturbed attempt, which is compared with theory."""
         return [(some[-1].start_ns, some[-1].end_ns) for phase in PHASES for some in self.windows[phase]]
 
     @property
@@ -161,9 +161,9 @@ class Visits:
 
     @property
     def not_counted(self) -> list[Span]:
-        """Return (start, end) in ns of page loads that are not compared with theory.
+        """Return (start, end) in ns of the page loads that are not compared with theory.
 
-        These were disturbed by other load on the machine, or only filled the cache.
+        Other load on the machine disturbed them, or they only filled the cache.
         """
         filling = [(one.start_ns, one.end_ns) for one in self.filling]
         return [*filling, *(set(self.spans(*PHASES)) - set(self.counted))]
@@ -171,7 +171,7 @@ class Visits:
 
 @dataclass(frozen=True)
 class Campus:
-    """Measurements in one network, with or without a cache: capture, page loads with their times, origin's objects."""
+    """Measurements in one network, with or without a cache: capture, page loads, their times, objects of the origin."""
 
     captured: CaptureFile
     visits: Visits
@@ -364,10 +364,7 @@ def _live(cached: Campus) -> dict[bytes, freshness.LiveObject]:
 
 
 def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
-    """Return the responses to plot, with their ages.
-
-    Empty if a response is missing or wrong; claim W6 has then failed.
-    """
+    """Return the responses to plot, with their ages; empty if a response is missing or wrong (claim W6 has failed)."""
     try:
         return freshness.deliveries(legs, _live(cached), cached.visits.load)
     except Contradiction:
@@ -408,7 +405,10 @@ def _fetched(phase: str, cached: Campus, legs: Legs) -> list[Exchange]:
 
 
 def _left_out(context: Run, direct: Campus, cached: Campus, legs: Legs) -> dict[str, dict[str, float]]:
-    """Return for each compared case the terms that its closed form lacks: case -> (term -> seconds)."""
+    """Return the delays that the closed form of each compared case omits: case -> term -> seconds.
+
+    A case is a state of the cache, or the page load without a cache.
+    """
     rate_bps = context.parameters["bw"] * 1e6
     every = {DIRECT: [sample for phase in PHASES for sample in _samples(direct, phase)]}
     framing = {DIRECT: turns_framing_s(direct.loads[COLD][0].exchanges, rate_bps)}

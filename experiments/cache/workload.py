@@ -69,7 +69,7 @@ class Workload:
 
 
 def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
-    """Return one random sequence of requests; its `distance` is 0, since it is not yet compared with theory."""
+    """Return one random sequence of requests, not yet compared with theory (`distance` is 0)."""
     arrivals = list(accumulate(random.expovariate(plan.rate) for _ in range(plan.requests)))
     population = range(len(weights))
     cache = Lru(plan.entries)

@@ -131,7 +131,7 @@ class Visits:
 
 @dataclass(frozen=True)
 class Measured:
-    """Measurements in one network, with or without the CDN: capture, times of the page loads, the origin's objects."""
+    """Measurements in one network, with or without the CDN: capture, times of page loads, objects of the origin."""
 
     captured: CaptureFile
     visits: Visits
@@ -315,7 +315,7 @@ def _compare(
 
 
 def _left_out(measured: Measured, case: str) -> dict[str, dict[str, float]]:
-    """Return for each compared case the terms that its closed form lacks: case -> (term -> seconds)."""
+    """Return comparison -> term -> seconds, for the delays that the closed forms omit."""
     samples = {
         _name(region, case, phase): _samples(measured, region, phase) for region in REGIONS for phase in (FIRST, AGAIN)
     }

@@ -35,7 +35,7 @@ ERRORS = (OSError, HTTPException)
 
 
 class Users:
-    """Simulated users on one host that send HTTP requests to one web site; each method executes one command."""
+    """Simulated users on one host that send HTTP requests to one web site; a method carries out each command."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -169,9 +169,9 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
 def _one_of_many(
     context: Run, bed: Testbed, asker: User, kind: str, theory: FailOverTheory, phase_s: float
 ) -> tuple[int, Fault]:
-    """Cause one failure of the replica `phase_s` seconds from now, and wait until it has recovered.
+    """Cause one failure of the replica `phase_s` seconds from now, and wait until the replica has recovered.
 
-    A DNS caching cycle starts at the call. Return its start in ns, and the fault.
+    A DNS caching cycle starts at the call. Returns its start in ns, and the fault.
     """
     start_ns = time.time_ns()
     fault = _fault(context, kind, int(theory.ttl_s))
@@ -199,7 +199,7 @@ def _sleep_until(start_ns: int, after_s: float) -> None:
 
 
 def _asked_of_cdn(traffic: DnsTraffic) -> DnsTraffic:
-    """Return only those captured DNS queries, with their answers, that were sent to the CDN's name server."""
+    """Return the captured DNS queries, with their answers, that were sent to the CDN's name server."""
     address, _, _ = SERVERS["ns-cdn"]
     return replace(traffic, exchanges=tuple(one for one in traffic.exchanges if one.query.target == address))
 
@@ -207,9 +207,9 @@ def _asked_of_cdn(traffic: DnsTraffic) -> DnsTraffic:
 def _compare(theory: FailOverTheory, phases_s: Sequence[float], found: Sequence[Timing]) -> list[Comparison]:
     """Compare mean and quartiles of the measured fail-over times with theory.
 
-    The theoretical mean is the expected value, plus a correction for these particular faults: it follows from their
-    known times, and from the number of DNS answers fetched before a health check. The tolerance of a quartile depends
-    on the number of faults.
+    The theoretical mean is the expected value plus a correction for the faults of this run, which follows from their
+    known times and from the number of DNS answers fetched before a health check. The tolerance of a quartile depends on
+    the number of faults.
     """
     means = {name: statistics.fmean(one.terms[name] for one in found) for name in found[0].terms}
     remaining_s, early_s = theory.ttl_s / 2, theory.interval_s / 2
@@ -303,8 +303,8 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
 def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch) -> float:
     """Return the delay in s that other load on the machine added to two health checks and one request.
 
-    A request counts from its DNS query to its SYN. In this time the last answer with the failed replica arrives and is
-    used.
+    The request is measured from its DNS query to its SYN: in this time the last answer with the failed replica arrives
+    and is used.
     """
     checking = ["ns-cdn", host_name("edge", REGION)]
     moments_ns = [fault.began_ns] + ([fault.back_ns] if fault.back_ns is not None else [])
@@ -358,7 +358,7 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
 
 
 def _lose(bed: Testbed, kind: str) -> None:
-    """Make the replica fail: kill its process, or take its link down."""
+    """Make the replica fail by killing its process or by taking its link down, as `kind` says."""
     if kind == LINK:
         unplug(bed, host_name("edge", REGION))
         return

@@ -111,22 +111,22 @@ PATIENCE_S = 60.0
 
 
 class UserFailedError(EmulationError):
-    """Exception raised if a user's request fails; the message contains the error output of the client program."""
+    """Failure of a simulated user's request; the message contains the error output of the client program."""
 
 
 class User:
-    """Client program on one host, which simulates all users of the host (see lab7.experiments.cdn.driver)."""
+    """Client program on one host, which simulates all users on that host (see lab7.experiments.cdn.driver)."""
 
     def __init__(self, bed: Testbed, host: str) -> None:
         self._host = host
         self._driver = Driver(bed.host(host), [USER, SITE])
 
     def begin(self, **request: Any) -> None:
-        """Send a command to the client program and return at once; done() waits for its end."""
+        """Send a command to the client program, and return without waiting for its end (see done())."""
         self._driver.send(request)
 
     def done(self, lasts_s: float = 0.0) -> Window:
-        """Wait for the end of the latest command, which lasts `lasts_s` seconds; return start and end as a Window (ns).
+        """Wait for the end of the latest command, which lasts `lasts_s` seconds; return the command's time span.
 
         Raises UserFailedError.
         """
@@ -136,7 +136,7 @@ class User:
             raise UserFailedError(f"{self._host} failed to load its object: {error}") from error
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Resolve the site's name and request these paths over one connection; return start and end as a Window (ns).
+        """Resolve the site's name and request these paths over one connection; return the time span in ns.
 
         Raises UserFailedError.
         """
@@ -170,10 +170,10 @@ def cdn_testbed(context: Run, folder: Path, **topology_parameters: Any) -> Testb
 
 
 def warm_up(bed: Testbed) -> None:
-    """Send a query to every name server before the measurements begin.
+    """Send a query to every name server before the measurements begin, since a program's first answer is slow.
 
-    The first answer of a program takes milliseconds longer than all later ones; theory does not include this time. The
-    queried names are not used later: no useful record is cached.
+    The first answer takes milliseconds longer than all later ones; theory does not include this time. The queried names
+    are not used later, so that no record is cached that a measurement needs.
     """
     for region in REGIONS:
         _warm_up_local(bed, region)
@@ -196,7 +196,7 @@ def clear_caches(bed: Testbed, region: str, cdn: bool) -> None:
 
 
 def wait_for_steering(context: Run, bed: Testbed) -> None:
-    """Wait until the CDN's name server answers users of every region with their own region's replica.
+    """Wait until the CDN's name server gives users of every region the address of their own region's replica.
 
     All servers start in parallel, and a replica that failed its first health check is not used until the next check.
     Third-party replicas are restarted first: they have opened persistent connections to the origin for health checks,
@@ -210,7 +210,7 @@ def wait_for_steering(context: Run, bed: Testbed) -> None:
 
 
 def _wait_until_named(bed: Testbed, region: str) -> None:
-    """Wait until the CDN's name server answers a region's user with the region's replica.
+    """Wait until the CDN's name server gives a region's user the address of the region's replica.
 
     Raises EmulationError after PATIENCE_S seconds.
     """

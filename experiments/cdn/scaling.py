@@ -70,7 +70,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Stay:
-    """Times of one workload, in which all clients stay for a while and send requests.
+    """Times of one workload, in which all clients send requests for a while.
 
     - `span`: start and end of the steady state in ns
     - `settle_s`: time in s before the steady state
@@ -84,7 +84,7 @@ class Stay:
 
 @dataclass
 class SweepEvidence(Evidence):
-    """Evidence of a sweep over numbers of clients; `theories` has the theoretical response time for each number."""
+    """Evidence of a sweep over numbers of clients; `theories` maps each number to its theoretical response time."""
 
     theories: dict[int, Theory] = field(default_factory=dict)
 
@@ -128,7 +128,10 @@ def _name(point: Point) -> str:
 
 
 def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> list[Point]:
-    """Measure one number of clients after the other in one network; return one point for each."""
+    """Measure the response time for each number of clients, one after the other, in one network.
+
+    Returns one Point for each number.
+    """
     asked, begin = context.parameters, 0.02 if case == ALONE else 0.5
     context.step(f"the network ({case})", begin)
     stays: list[Stay] = []
@@ -159,7 +162,7 @@ def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> li
 
 
 def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
-    """Run `clients` clients for the configured time; return the times of their workload."""
+    """Let `clients` clients send requests for the configured time; return the times of this workload as a Stay."""
     asked = context.parameters
     settle_s = asked["think"]
     if case == ALONE:
@@ -197,7 +200,7 @@ def _found(context: Run, captured: CaptureFile, stay: Stay, objects: Objects) ->
 
 
 def _theory(context: Run, clients: int, found: Responses, stay: Stay, topo: Topo | None) -> Theory:
-    """Return the asymptotic bound of the response time and, if `topo` is given, the terms that the bound leaves out."""
+    """Return the asymptotic bound of the response time; if `topo` is given, with the terms that the bound omits."""
     asked, rtts_s = context.parameters, _rtts_s(context, clients)
     bound = cdn_theory.interactive(rtts_s, _service_s(context, found.response_bytes), asked["think"])
     if topo is None or not found.count:
@@ -245,7 +248,7 @@ def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, found:
 
 
 def _crossings(captured: CaptureFile, host: str, stay: Stay) -> Traffic:
-    """Return a host's HTTP requests and responses in the steady state, without contents at the origin."""
+    """Return a host's HTTP requests and responses in the steady state; the content is left out at the origin."""
     frames = (frame for frame in captured.at(first_interface(host)) if stay.span[0] <= frame.time_ns < stay.over_ns)
     return crossings(frames, 80, keep_content=host != "origin")
 

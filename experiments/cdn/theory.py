@@ -40,7 +40,10 @@ STEPS = 60
 
 
 def by_name(visit: Theory, lookup_s: float, formula: str, names: Mapping[str, str] | None = None) -> Theory:
-    """Return the closed form of a page load with its DNS lookup added; `names` renames RTT symbols in the formula."""
+    """Return the closed form of a page load with its DNS lookup of `lookup_s` seconds added.
+
+    `formula` is the text of the lookup time; `names` renames the RTT symbols in the formula of the page load.
+    """
     terms: Mapping[str, float] = {"dns": lookup_s, **visit.terms}
     symbols = {(names or {}).get(symbol, symbol): text for symbol, text in visit.symbols.items()}
     symbols = {symbol: text for symbol, text in symbols.items() if is_symbol_of(formula, symbol)}
@@ -61,12 +64,12 @@ def wait_s(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
 
 
 def utilisation(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
-    """Return the utilisation of the link: the share of time in which it transmits."""
+    """Return the utilisation of the link (0 to 1): the share of time in which the link transmits."""
     return min(1.0, offered_load(rtts_s, service_s, think_s, wait_s(rtts_s, service_s, think_s)))
 
 
 def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Theory:
-    """Return the mean response time in s, divided into terms, of N clients with these RTTs.
+    """Return the mean response time in s, divided into terms, of N clients with the round-trip times `rtts_s`.
 
     The mean is weighted by the request rates of the clients.
     """
@@ -84,15 +87,15 @@ def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Th
 
 
 def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: Sequence[float]) -> dict[str, float]:
-    """Return the terms of the response time that the bound of interactive() leaves out: name -> seconds.
+    """Return the terms of the response time that the bound of interactive() omits: name -> seconds.
 
     They are means over all simulated requests from `from_s` to the end of `plan`; `rtts_s` are the propagation RTTs of
     the clients in `plan`.
 
-    - `internet`: share of near and far clients in the requests
-    - `queueing`: clients that meet in the link's queue
+    - `internet`: effect of the shares of near and far clients among the requests
+    - `queueing`: waits of clients for each other in the link's queue
     - `request`: transmission time of the request's frame
-    - `window`, `acknowledgements`: effects of TCP's window and of its acknowledgements
+    - `window`, `acknowledgements`: effects of TCP's congestion window and of its acknowledgements
     """
     full, windowless, ideal = (
         [request for request in requests_of(topo, plan, options) if from_s <= request.at_s < plan.until_s]
@@ -117,5 +120,5 @@ def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: S
 
 
 def offered_load(rtts_s: Sequence[float], service_s: float, think_s: float, wait: float = 0.0) -> float:
-    """Return the offered load as a multiple of the link's rate, if every request waits `wait` seconds in the queue."""
+    """Return the offered load of the link as a multiple of its rate, if each request waits `wait` seconds for it."""
     return sum(service_s / (rtt_s + wait + service_s + think_s) for rtt_s in rtts_s)

@@ -22,9 +22,9 @@ DIFFERENT = 1
 def diff_command(first: str, second: str, results: Path, as_json: bool) -> None:
     """Compare two runs: settings, claims, times by term, and the messages of the captures.
 
-    RUN is the folder of a result.json, or EXPERIMENT/latest. Times are means of the samples, B less A, with a
-    confidence interval (percentile bootstrap). A time differs if it moved by more than the comparison's tolerance and
-    the interval excludes 0. Needs no rights.
+    RUN is the folder of a result.json, or EXPERIMENT/latest. Times are means of the samples, the second run's less the
+    first run's, with a confidence interval (percentile bootstrap). A time differs if it moved by more than the
+    comparison's tolerance and the interval excludes 0. Needs no rights.
 
     Exit codes: 0 the runs are the same, 1 they differ, 2 usage error.
     """

@@ -24,7 +24,7 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Difference:
-    """Two means in s, with the confidence interval of their difference (second minus first).
+    """Means of two sets of samples in s, and the confidence interval of their difference (second minus first).
 
     The bounds of the interval are None if there are too few samples.
     """
@@ -41,7 +41,7 @@ class Difference:
 
     @property
     def excludes_zero(self) -> bool | None:
-        """Return True if the confidence interval excludes 0, and None if there is no interval."""
+        """Return True if the confidence interval does not contain 0, and None if there is no interval."""
         if self.low_s is None or self.high_s is None:
             return None
         return self.low_s > 0 or self.high_s < 0

@@ -37,14 +37,12 @@ class PlacedMessage:
 
 @dataclass(frozen=True)
 class MessageDifference:
-    """Difference between the messages of one capture in two runs.
-
-    A field is None if the runs do not differ in this respect.
+    """Difference between the messages of two runs in one capture; a field is None if there is no such difference.
 
     `counts`: numbers of messages in the two runs. `parting`: the first message that only one run has. `only_in`: the
-    run that has this message. `before`: the last message common to both runs before it. `moved`: the first common
-    message sent more than APART_NS earlier or later, as (message in the first run, in the second run). `order`: the
-    first pair of messages, one of each run, at which the order of the messages differs.
+    run that has this message. `before`: the last message before it that both runs have. `moved`: the first common
+    message whose send times differ by more than APART_NS, as (message in the first run, in the second run). `order`:
+    the first pair of messages, one of each run, at which the order of the messages differs.
     """
 
     capture: str

@@ -37,7 +37,7 @@ OPENING = "SYN"
 
 @dataclass(frozen=True)
 class Change:
-    """Setting or verdict that differs between two runs: name, and value in each run (None if the run lacks it)."""
+    """Difference in a setting or verdict: its name, and the value in each of the two runs (None if a run lacks it)."""
 
     name: str
     first: Any
@@ -46,7 +46,7 @@ class Change:
 
 @dataclass(frozen=True)
 class TimeDifference:
-    """Difference between two runs in one measured time: in the total, and in each term (part) of the time.
+    """Difference in one measured time between two runs: that of the totals, and of each term (part) of the time.
 
     `samples`: number of samples of each run; `differs`: True if the difference of the totals is significant and exceeds
     `tolerance_s`.
@@ -62,7 +62,7 @@ class TimeDifference:
 
 @dataclass(frozen=True)
 class RunDifference:
-    """All differences between two runs.
+    """All differences between two runs: settings, verdicts, times and messages.
 
     `only`: measured times and captures that one run lacks; `notes`: sentences about parts that could not be compared;
     `ordered`: True if a different order of messages counts as a difference.
@@ -119,14 +119,14 @@ def compare_runs(first: Run, second: Run) -> RunDifference:
 
 
 def _parameters(first: Result, second: Result) -> Iterator[Change]:
-    """Yield the parameters that differ, with their values as `lab7 run --set` takes them."""
+    """Yield a Change for each parameter that differs, with values as `lab7 run --set` takes them."""
     for change in _changes(first.parameters, second.parameters):
         name = change.name
         yield Change(f"parameter {name}", first.settings.get(name), second.settings.get(name))
 
 
 def _settings(result: Result) -> dict[str, Any]:
-    """Return what determines a run besides its parameters, such as seed, clock, programs and faults, keyed by name."""
+    """Return name -> value, for the settings of a run other than parameters, such as seed, clock, programs, faults."""
     return {
         "experiment": result.experiment,
         "seed": result.seed,
@@ -158,7 +158,7 @@ def _times(first: Run, second: Run, notes: list[str]) -> Iterator[TimeDifference
 
 
 def _counted(samples: list[Sample], name: str) -> list[Sample]:
-    """Return the samples of one measured time that other load on the machine did not disturb; all if none remains."""
+    """Return the undisturbed samples of one measured time, or all of them if other load disturbed every sample."""
     of_name = [sample for sample in samples if sample.comparison == name]
     return [sample for sample in of_name if not sample.disturbed] or of_name
 

@@ -16,7 +16,7 @@ SMALL_S = 1e-6
 
 
 class _Folding(textwrap.TextWrapper):
-    """Folding of lines at blanks, and within lists of values (`0,1,2`) after a comma."""
+    """Text wrapper that breaks lines at blanks, and lists of values (`0,1,2`) after a comma."""
 
     wordsep_simple_re = re.compile(r"(\s+|(?<=,)(?=\S))")
 

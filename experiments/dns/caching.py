@@ -160,7 +160,7 @@ def _sleep_until(due_s: float) -> None:
 
 
 def _change(context: Run, server: Host, observer: DnsClient, sweep: Sweep, version: int) -> None:
-    """Write a new address of all names into the zone file, make the name server reload it, and record the time."""
+    """Write a new address of all names into the zone file, let the name server reload the file, and record the time."""
     text = make_names(changing=context.parameters["ttl"], version=version).master_file("example.com.")
     (server.workdir / zone_file("example.com.")).write_text(text)
     server.services[0].send_signal(signal.SIGHUP)
@@ -205,10 +205,11 @@ def _panels(asked: Mapping[str, Any], points: Sequence[TtlPoint]) -> list[Panel]
 
 
 def stale_answers(ttl_s: float, period_s: float, per_change: int, periods: int) -> int:
-    """Return the number of stale answers to `periods` queries, one every `period_s`, with a change every `per_change`.
+    """Return the number of stale answers among `periods` queries, one every `period_s` seconds.
 
-    The change precedes its query. A record is stored later than the query that fetched it was sent, by the round trip
-    to the authoritative server, so that a query one TTL behind that one still gets the cached answer.
+    The address changes before every `per_change`-th query. A record is cached one round trip to the authoritative
+    server after the query that fetched it was sent. A query exactly one TTL later therefore still gets the cached
+    answer.
     """
     found, fetched = 0, None
     for number in range(periods):
@@ -219,7 +220,7 @@ def stale_answers(ttl_s: float, period_s: float, per_change: int, periods: int) 
 
 
 def _stale_share(ttl_s: float, between_s: float) -> float:
-    """Return the long-run share of stale answers if addresses change every `between_s` seconds."""
+    """Return the long-run share of stale answers for a TTL if addresses change every `between_s` seconds."""
     if ttl_s <= 0:
         return 0.0
     return ttl_s / (2 * between_s) if ttl_s <= between_s else 1 - between_s / (2 * ttl_s)

@@ -68,7 +68,10 @@ def _by_tcp(server: str, query: bytes) -> bytes:
 
 
 def query(server: str, name: str, rtype: str, buffer_bytes: int = BUFFER_BYTES, dnssec: bool = False) -> dict[str, Any]:
-    """Send one query; return RCODE, records and transport of the response. Raises OSError, DNSError, ValueError."""
+    """Send one query to a server; return RCODE, records and transport of the response.
+
+    Raises OSError, DNSError, ValueError.
+    """
     question = Question(Name.from_text(name), type_from_text(rtype))
     edns = EDNS(udp_size=buffer_bytes, do=dnssec) if buffer_bytes else None
     message = Message(id=secrets.randbits(16), rd=True, questions=(question,), edns=edns).to_wire()

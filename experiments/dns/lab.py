@@ -58,7 +58,7 @@ class DnsClient:
         return window_of(response), response
 
     def try_query(self, name: str, rtype: str = "A", dnssec: bool = False) -> Window:
-        """Send a query and return its start and end, even without a response, since the capture shows what happened.
+        """Send a query and return its start and end, even if there is no response: the capture shows the outcome.
 
         Raises EmulationError after more than UNANSWERED_MAX queries without a response: the server is down.
         """
@@ -73,7 +73,7 @@ class DnsClient:
 
 
 def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Testbed:
-    """Return the emulated DNS network, with other name servers where lab7's are replaced.
+    """Return the emulated DNS network; third-party programs may replace lab7's name servers (`--replace`).
 
     `own_local` forces the use of lab7's own local name server.
     """
@@ -123,7 +123,7 @@ def server_names(context: Run) -> dict[str, str]:
 
 
 def given_zones(names: NamePlan) -> GivenZones:
-    """Return the records in the configuration of the name servers, as the reference for captured answers."""
+    """Return the records configured in all zones, as the reference for captured answers."""
     records = [(zone, each) for zone in names.zones.values() for each in names.records(zone.origin)]
     given = [GivenRecord(each.owner, each.type, each.ttl or 0, each.value) for _, each in records]
     # RFC 2308 section 3: in negative answers the SOA's TTL is the lesser of its own TTL and its MINIMUM field.
@@ -153,5 +153,5 @@ def traffic_at(captured: CaptureFile, hosts: Sequence[str]) -> dict[str, DnsTraf
 
 
 def within(traffic: Mapping[str, DnsTraffic], window: Window) -> dict[str, DnsTraffic]:
-    """Return for each host the DNS queries, with responses, that were sent within a time window."""
+    """Return host -> DNS queries, with their responses, that were sent within a time window."""
     return {host: each.between(window.start_ns, window.end_ns) for host, each in traffic.items()}

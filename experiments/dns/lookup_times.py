@@ -9,7 +9,7 @@ from lab7.experiments.harness.judge.decomposition import Decomposition, Interval
 
 
 def decompose_lookup(client: DnsExchange, local: DnsExchange, upstream: Mapping[str, DnsExchange]) -> Decomposition:
-    """Divide the time of a DNS lookup into terms: `client-local`, and waits of the local name server for others.
+    """Divide the time of a DNS lookup into terms: `client-local`, and the local name server's waits for other servers.
 
     `client` and `local` are the same query and response, captured at the client and at the local name server.
     `upstream` has the local server's queries to other servers, by term. The remaining time at the local server is its

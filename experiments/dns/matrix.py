@@ -104,7 +104,7 @@ class Network:
     def asked_by_stubs(self) -> list[DnsServer]:
         """Return the servers that stub resolvers query in this network.
 
-        These are the authoritative server if the resolver is lab7's, and the resolver if the authoritative server is
+        It is the authoritative server if the resolver is lab7's, and the resolver if the authoritative server is
         lab7's. Each server is thereby queried in one network only.
         """
         servers = [self.authoritative] if self.resolver.implementation is None else []

@@ -88,7 +88,10 @@ def run(context: Run) -> Outcome:
 
 
 def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
-    """Look the name up several times and return the captured DNS traffic; `kind` is iterative, recursive or cached."""
+    """Look up the test name several times; return the captured DNS traffic of the lookups.
+
+    `kind` is iterative, recursive or cached.
+    """
     context.step(f"{kind} resolution", {ITERATIVE: 0.05, RECURSIVE: 0.35, CACHED: 0.65}[kind])
     scale = context.parameters["scale"]
     paths = [] if evidence.checks else dns_paths(scale)
@@ -109,7 +112,7 @@ def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
 
 
 def _ask(bed: Testbed, dns_client: DnsClient, kind: str) -> Window:
-    """Look the name up once; unless `kind` is cached, restart the local name server first to empty its cache."""
+    """Look up the test name once; unless `kind` is cached, first restart the local name server to empty its cache."""
     if kind != CACHED:
         bed.restart("local")
         _warm_up(dns_client)
@@ -122,7 +125,7 @@ def _warm_up(dns_client: DnsClient) -> None:
 
 
 class _NotTaken(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """Exception raised if a lookup did not take the path that theory assumes; the verdict has the details."""
+    """Exception raised if a lookup did not query the servers that theory assumes; the verdict has the details."""
 
 
 def _timings(kind: str, lookups: Lookups, watch: MachineWatch) -> list[Timing]:
@@ -144,7 +147,7 @@ def _exchange(traffic: DnsTraffic, target: str) -> DnsExchange:
 
 
 def _timing(kind: str, seen: Mapping[str, DnsTraffic]) -> Timing:
-    """Return the time of one lookup, with one term for each round trip on the path. Raises _NotTaken."""
+    """Return the time of one lookup, with one term for each round trip to a queried server. Raises _NotTaken."""
     asked = {ITERATIVE: PATH, RECURSIVE: PATH[:1], CACHED: ()}[kind]
     upstream = {f"local-{server}": _exchange(seen["local"], server) for server in asked}
     found = decompose_lookup(_exchange(seen["client"], "local"), _exchange(seen["local"], "local"), upstream)

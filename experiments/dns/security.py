@@ -85,7 +85,7 @@ def run(context: Run) -> Outcome:
 
 
 def _look_up(context: Run, network: str, evidence: Evidence) -> Lookups:
-    """Look the name up several times, each time with an empty cache; return the captured DNS traffic and the times."""
+    """Look up the test name several times, each time with an empty cache; return the captured DNS traffic and times."""
     context.step(f"network: {network}", 0.05 + 0.22 * list(NETWORKS).index(network))
     scale = context.parameters["scale"]
     compared = network in (PLAIN, VALIDATED)
@@ -112,9 +112,9 @@ def _look_up(context: Run, network: str, evidence: Evidence) -> Lookups:
 
 
 def _legs(network: str) -> dict[str, str]:
-    """Return the expected queries of the local name server, in order: term of lookup time -> role of queried server.
+    """Return the expected queries of the local name server, in order: term of the lookup time -> role queried.
 
-    Each of them adds one round trip to the lookup time.
+    Each query adds one round trip to the lookup time.
     """
     legs = {f"local-{role}": role for role in PATH}
     return legs if network == PLAIN else legs | {f"local-{role} DNSKEY": role for role in PATH}

@@ -19,7 +19,7 @@ from lab7.services.packages import how_to_install
 
 
 class ExtraMissingError(RuntimeError):
-    """Failure because an optional dependency (extra) is not installed; the message is the installation command."""
+    """Error for an optional dependency (extra) that is not installed; the message is the installation command."""
 
 
 def columns_of(result: Result, samples: Sequence[Sample]) -> dict[str, list[Any]]:

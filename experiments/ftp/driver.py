@@ -43,7 +43,7 @@ def _finish(ftp: FTP) -> None:
 
 
 def _move(data: socket.socket, command: str, path: str | None) -> None:
-    """Send a file (STOR), or receive and discard a file, over a data connection; then close the connection."""
+    """Send (STOR) or receive a file over a data connection, then close it; received octets are discarded."""
     data.settimeout(TIMEOUT_S)
     with data, suppress(ConnectionError):
         if command.startswith("STOR"):

@@ -53,7 +53,7 @@ SPARE_OCTETS = 512 * 1024
 
 
 class Home:
-    """Home directory of the FTP user on the server: a tmpfs of limited size, filled with `files`."""
+    """Home directory of the FTP user on the server: a tmpfs of limited size that contains the files `files`."""
 
     def __init__(self, host: Host, files: Mapping[str, bytes], size_bytes: int) -> None:
         self.path = host.workdir / "files" / USER
@@ -69,7 +69,7 @@ class Home:
 
 
 def disk_of(host: Host) -> Path:
-    """Return the path through /proc to the user's files on a host: mounts of the host are not visible outside of it."""
+    """Return the path of the user's files on a host, through /proc: mounts of a host are visible only in the host."""
     return Path(f"/proc/{host.namespace_pid}/root{host.workdir}/files/{USER}")
 
 
@@ -109,7 +109,7 @@ def ftp_testbed(
 
 
 def serving(server: Implementation | None, files: Mapping[str, bytes], beside: Sequence[str] = ()) -> Starter:
-    """Return a function that starts an FTP server on a host, with the user's disk (`server` None: lab7's own)."""
+    """Return a function that starts an FTP server and the user's disk on a host; `server` None means lab7's own."""
 
     def start(host: Host) -> Service | Program:
         home = Home(host, files, sum(len(octets) for octets in files.values()) + SPARE_OCTETS)

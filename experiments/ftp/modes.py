@@ -110,11 +110,11 @@ class Sessions:
         )
 
     def attempt(self, name: str, session: Callable[[], Window]) -> Window | None:
-        """Run a session and return its start and end; None if it fails, or if an earlier one of this name failed."""
+        """Run a session and return its start and end; None if it fails, or if a session of this name failed before."""
         return next(iter(self.attempt_several(name, lambda: [session()])), None)
 
     def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> list[Window]:
-        """Run several sessions of one name and return start and end of each; empty if one fails, now or earlier."""
+        """Run several sessions of one name, and return start and end of each; empty if any session of it has failed."""
         if name in self.failures:
             return []
         began_ns = time.time_ns()
@@ -168,14 +168,14 @@ def _uploads(seed: int) -> dict[str, bytes]:
 
 
 def _too_much(seed: int) -> dict[str, bytes]:
-    """Return two files (name -> content) that fit on the user's disk one at a time only: this causes reply 452."""
+    """Return two files (name -> content) that do not fit on the user's disk together, which causes reply 452."""
     random = Random(f"ballast {seed}")
     shares = {BALLAST: BALLAST_SHARE, LATER: LATER_SHARE}
     return {name: random.randbytes(int(share * SPARE_OCTETS)) for name, share in shares.items()}
 
 
 def _work(context: Run, bed: Testbed, names: Sequence[str], watch: MachineWatch) -> Sessions:
-    """Run the measured FTP and HTTP sessions and, in each FTP mode, a session that lists and one that stores."""
+    """Run the measured FTP and HTTP sessions and, in each FTP mode, a session with a listing and one with uploads."""
     done, host = Sessions(), bed.host("client")
     web = WebClient(host)
     (host.workdir / TRANSFERS).mkdir()

@@ -20,7 +20,7 @@ class ClaimsError(ValueError):
 
 @dataclass(frozen=True)
 class Claim:
-    """Statement that captured packets, measured times or measured volumes can confirm or contradict."""
+    """Claim: a statement that captured packets, measured times or measured volumes can confirm or contradict."""
 
     id: str
     group: str

@@ -134,7 +134,7 @@ def _load_experiment(listed: ListedExperiment) -> Experiment:
 
 
 def list_matrices() -> dict[str, str]:
-    """Return matrix name -> module for every matrix (interoperability or conformance), sorted by name."""
+    """Return matrix name -> module, for all test matrices (interoperability and conformance), sorted by name."""
     found = {}
     for module in _experiment_modules():
         matrix = getattr(module, "MATRIX", None)

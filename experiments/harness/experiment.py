@@ -37,8 +37,8 @@ class ParameterError(ValueError):
 class Parameter:
     """Parameter of an experiment: default as text, parser, and meaning.
 
-    `full`: the default in a long run (`lab7 run --full`), if different; `full_virtual`: the default in a long run in
-    virtual time, in which hours of waiting take no time, if different again.
+    `full`: the default in a long run (`lab7 run --full`), if different. `full_virtual`: the default in a long run in
+    virtual time, a simulated clock that skips waiting times, if different from `full`.
     """
 
     default: str
@@ -59,7 +59,7 @@ class Run:
     """Input of one run of an experiment: parsed parameters, seed, kind of link emulation, result folder and others.
 
     `step`: function that reports progress as (text, share from 0 to 1). `replacements`: role -> program that runs in
-    place of lab7's own service. `faults`: host -> names of the protocol faults that its services make deliberately.
+    place of lab7's own service. `faults`: host -> names of the deliberate protocol errors of the host's services.
     """
 
     parameters: Mapping[str, Any]

@@ -44,7 +44,7 @@ VERDICT_WORDS: Mapping[Word, CellWord] = {"shown": "pass", "failed": "fail", "un
 
 @dataclass(frozen=True)
 class Cell:
-    """Cell of a matrix: verdict on one server with one client and protocol, with evidence.
+    """Cell of a test matrix: verdict on one server with one client and protocol, with evidence.
 
     `frames` are frame numbers in the file `capture`. `known_cause`: the cause of a failure, if the registry of programs
     has one.
@@ -108,7 +108,7 @@ class Place:
         return self.cell("unsupported", reason)
 
     def failed(self, reason: str, capture: str | None = None, known_cause: str | None = None) -> Cell:
-        """Return the cell of a failure without evidence in packets, such as a client's error message."""
+        """Return the cell of a failure that packets do not show; `reason` is, for example, a client's error message."""
         return self.cell("fail", reason, (), capture, known_cause)
 
     def judged(self, verdict: Verdict, capture: str, known_cause: str | None = None) -> Cell:
@@ -123,7 +123,7 @@ class Place:
         capture: str | None = None,
         known_cause: str | None = None,
     ) -> Cell:
-        """Return a cell with this result (pass, fail, ...) and evidence; `known_cause` is kept for a failure only."""
+        """Return a cell with the result `word` (pass, fail, ...) and its evidence; `known_cause` only for a failure."""
         cause = known_cause if word == "fail" else None
         names = self.server, self.client, self.protocol
         return Cell(*names, word, evidence, frames, capture, cause, self.level, self.says)
@@ -142,7 +142,7 @@ class MatrixRun:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Declaration of a test matrix: name, question, function that runs it and returns the cells, row heading."""
+    """Declaration of a test matrix: name, question, heading of the rows, and the function that returns the cells."""
 
     name: str
     question: str
@@ -198,7 +198,7 @@ def run_matrix(
 
 
 def pictures_of(folder: Path, cells: Sequence[Cell]) -> Mapping[int, Any]:
-    """Return number of a cell, from 1 -> its messages and frames (CellPictures), for cells that cite frames."""
+    """Return cell number (from 1) -> ladder diagram and frames (CellPictures), for the cells that cite frames."""
     cited = {
         number: (cell.capture, cell.frames) for number, cell in enumerate(cells, 1) if cell.capture and cell.frames
     }
@@ -212,7 +212,7 @@ def axes(cells: Sequence[Cell]) -> tuple[list[str], list[str]]:
 
 
 def level_counts(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
-    """Return requirement level of an RFC -> server -> "passed/all", the numbers of checks of this level.
+    """Return level (required or allowed by the RFC) -> server -> text "passed/all", the counts of checks of this level.
 
     The text of a server that is not installed is empty. An unused check counts as not passed.
     """

@@ -67,7 +67,7 @@ class LoadFailedError(Exception):
 
 @dataclass
 class Evidence:
-    """Data for a run's fidelity certificate: checks of the emulated network so far, and the monitor of other load."""
+    """Data for a run's fidelity certificate: checks of the emulated network so far, and the monitor of machine load."""
 
     checks: list[Check] = field(default_factory=list)
     watch: MachineWatch = field(default_factory=MachineWatch)
@@ -114,7 +114,7 @@ class Lab:
         self.evidence.checks += capture_checks(counts)
 
     def read_capture(self) -> CaptureFile:
-        """Read the latest capture, and pass the hosts' processing intervals in it to the machine monitor."""
+        """Read and return the latest capture, and register its hosts' processing intervals with the machine monitor."""
         return self.watch.read_capture(self.path, self.bed.topo)
 
     def fidelity(self, *, times: bool = True) -> Fidelity:
@@ -133,10 +133,10 @@ def measured(
     evidence: Evidence | None = None,
     progress: float | None = PROBING,
 ) -> Iterator[Lab]:
-    """Start a network, measure its paths, and yield it as a Lab; the network is stopped at the end of the block.
+    """Start a network, measure the delay, rate and loss of its paths, and yield the running network as a Lab.
 
-    `evidence`: the Evidence of the run's earlier networks. `progress`: share of the run that is reported as completed
-    before the measurement; None reports nothing.
+    The network is stopped at the end of the `with` block. `evidence`: the Evidence of the run's earlier networks.
+    `progress`: share of the run that is reported as completed before the measurement; None reports nothing.
     """
     evidence = evidence or Evidence()
     with make_testbed(context, network) if isinstance(network, Topo) else network as bed:
@@ -189,7 +189,7 @@ def first_interface(host: str) -> str:
 
 
 def capture_at(bed: Testbed, path: Path, interfaces: Sequence[str | CaptureInterface]) -> Capture:
-    """Return a capture, not yet started, at these interfaces; a host's name stands for its first interface."""
+    """Return a capture, not yet started, at `interfaces`; a host's name stands for the host's first interface."""
     return Capture(path, [each if not isinstance(each, str) else _interface(bed, each) for each in interfaces])
 
 

@@ -76,7 +76,7 @@ def _number(text: str, low: float, high: float, what: str) -> float:
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """Return a function that parses an integer from `low` to `high`."""
+    """Return a parser of integers from `low` to `high`."""
 
     def parse(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
@@ -87,7 +87,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def one_of(*known: str) -> Callable[[str], str]:
-    """Return a function that parses one word from a list."""
+    """Return a parser that accepts one of the words in `known`."""
 
     def parse(text: str) -> str:
         if text not in known:
@@ -98,7 +98,7 @@ def one_of(*known: str) -> Callable[[str], str]:
 
 
 def choices(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    """Return a function that parses comma-separated names or `all`, into a list in the order of the known names."""
+    """Return a parser of comma-separated names or `all`; the parsed names are in the order of `known`."""
 
     def parse(text: str) -> tuple[str, ...]:
         chosen = known if text == "all" else tuple(part.strip() for part in text.split(","))

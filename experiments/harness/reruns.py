@@ -40,10 +40,10 @@ def should_rerun(attempts: Sequence[Result]) -> bool:
 
 
 def summary(results: Sequence[tuple[Path, Result]], options: str = "") -> list[str]:
-    """Return the closing lines of `lab7 run`: number of claims shown, and each other claim with a remedy.
+    """Return the closing lines of `lab7 run`: the number of claims shown, and a remedy for each other claim.
 
-    If several runs judge the same claim, the first line has the number of verdicts, and that of the claims. `options`:
-    those of the command line, which a command to run again needs as well.
+    If several runs judge the same claim, the first line has the number of verdicts as well. `options`: the options of
+    the command line, which are repeated in a suggested command.
     """
     claims = [claim for _, result in results for claim in result.claims]
     shown = sum(claim.verdict == "shown" for claim in claims)
@@ -88,9 +88,9 @@ def _open_claims(result: Result) -> list[Verdict]:
 
 
 def _by_machine(result: Result) -> bool:
-    """Return True if a result is inconclusive, and other programs on the machine may be the cause.
+    """Return True if a result is inconclusive, and other load on the machine may be the cause.
 
-    In virtual time other programs have no effect.
+    In virtual time other load has no effect.
     """
     return result.clock.word != "virtual" and is_inconclusive(result)
 

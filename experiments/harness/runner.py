@@ -165,7 +165,10 @@ def _has_packets(context: Run) -> bool:
 
 
 def _shortened(experiment: Experiment, folder: Path) -> dict[str, str]:
-    """Truncate frames in the captures to the octets that the experiment keeps; return capture -> sentence about it."""
+    """Truncate the frames in the captures to the octets that the experiment keeps.
+
+    Returns capture -> sentence about the truncation.
+    """
     if experiment.kept_octets is None:
         return {}
     with writing(folder):

@@ -81,7 +81,10 @@ _BY_HAND = (
 
 
 def _network_classes() -> set[Any]:
-    """Return Mininet's classes of networks and nodes, imported late: `lab7 list` needs none of their 40 ms."""
+    """Return Mininet's classes of networks and nodes.
+
+    They are imported on call, since the import takes 40 ms and `lab7 list` does not need them.
+    """
     from mininet.net import Mininet
     from mininet.node import Node
 
@@ -122,7 +125,7 @@ def _topology_classes(module: ModuleType) -> dict[str, type]:
 
 
 def load_topology(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...], tuple[str, ...]]:
-    """Load the topology that a file exports as `topos`; return the first fields of its TopologyEntry.
+    """Load the topology that a user's file exports as `topos`; return the first fields of its TopologyEntry.
 
     A file without `topos` exports the subclasses of Topo that it defines. `chosen`: name of one of several topologies,
     or empty. Raises UserFileError.

@@ -15,7 +15,10 @@ SINGLE = "single"
 
 
 class PageClient(Protocol):
-    """Interface of a client program on one host that loads web pages by different strategies."""
+    """Interface of a client program on one host that loads web pages by different strategies.
+
+    A strategy is an HTTP version and use of connections.
+    """
 
     name: str
 
@@ -23,7 +26,7 @@ class PageClient(Protocol):
         """Return True if the client can load a page by this strategy, such as `1.1-persistent`."""
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:
-        """Load a page and its referenced objects (URLs); return start and end as a Window. Raises LoadFailedError."""
+        """Load a page and its referenced objects (URLs) by a strategy; return the time span. Raises LoadFailedError."""
 
 
 class OurClient:
@@ -35,7 +38,7 @@ class OurClient:
         self._driver = Driver(host, [LOADER])
 
     def supports(self, strategy: str) -> bool:  # noqa: ARG002
-        """Return True, since lab7's client implements every strategy."""
+        """Return True, since lab7's client implements every strategy (HTTP version and use of connections)."""
         return True
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:  # noqa: ARG002
@@ -43,7 +46,7 @@ class OurClient:
         return self._request({"strategy": strategy, "page": url})
 
     def load_together(self, strategy: str, urls: Sequence[str]) -> Window:
-        """Send requests for several objects of one origin at once; return a Window (ns). Raises LoadFailedError."""
+        """Send requests for several objects of one origin at once; return the time span. Raises LoadFailedError."""
         return self._request({"strategy": strategy, "objects": list(urls)})
 
     def _request(self, request: dict[str, Any]) -> Window:
@@ -63,7 +66,7 @@ class CommandClient:
         self._implementation = implementation
 
     def supports(self, strategy: str) -> bool:
-        """Return True for a single object, and for a strategy with a command line in the program's registry entry."""
+        """Return True for a single object, and for strategies with a command line in the program's registry entry."""
         return strategy == SINGLE or self._implementation.supports(strategy)
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:

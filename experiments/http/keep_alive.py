@@ -57,7 +57,7 @@ TEN_MINUTES_S = 600
 
 @dataclass(frozen=True)
 class Visits:
-    """Captured pairs of requests in one case (kept, closed, proxy): at the client and, with a proxy, at the proxy."""
+    """Captured pairs of requests of one case (kept, closed, proxy): at the client, and at the proxy if it has one."""
 
     at_client: tuple[PageLoad, ...]
     at_proxy: tuple[PageLoad, ...]
@@ -69,7 +69,7 @@ class Visits:
 
     @property
     def complete(self) -> bool:
-        """Return True if the second request of each pair has a captured response, also at the proxy."""
+        """Return True if the second request of each pair has a captured response, at the proxy as well."""
         every = [*self.at_client, *self.at_proxy]
         return all(len(load.exchanges) > 1 and load.exchanges[1].response is not None for load in every)
 
@@ -131,9 +131,9 @@ def _work(
     topology_parameters: Mapping[str, Any],
     evidence: Evidence,
 ) -> tuple[CaptureFile, dict[str, list[Window]], Any]:
-    """Send pairs of requests for these cases in one network.
+    """Send pairs of requests for each of the cases (kept, closed, proxy) in one network.
 
-    Return the capture, start and end of all pairs by case, and the topology.
+    Returns the capture, the time spans of all pairs by case, and the topology.
     """
     asked = context.parameters
     hosts = ["client", "origin", *(["proxy"] if PROXY in cases else [])]
@@ -152,7 +152,7 @@ def _work(
 
 
 def _pair(agent: Driver, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:
-    """Send a pair of requests; return start and end as a Window (ns).
+    """Send a pair of requests with an idle time of `idle_s` seconds in between; return the time span in ns.
 
     If an earlier attempt is in `taken`, wait first until the origin has closed the proxy's connection of that attempt.
     """
@@ -179,7 +179,7 @@ def _visits(captured: CaptureFile, case: str, windows: Sequence[Window], files: 
 
 
 def _sample(case: str, load: PageLoad) -> Sample:
-    """Return the start and end of a pair's second request, a new handshake included, as input of the TCP path model."""
+    """Return the second request of a pair, and a new handshake before it, as a sample of the TCP path model."""
     second = load.exchanges[1]
     assert second.response is not None
     if case == CLOSED and len(load.conversations) > 1:

@@ -117,7 +117,10 @@ def access_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
 
 
 def base_url(context: Run, strategy: str) -> str:
-    """Return the origin's URL, without path, for a strategy; a third-party origin may have one port per protocol."""
+    """Return the origin's URL, without path, for a strategy (HTTP version and use of connections).
+
+    A third-party origin may have one port for each protocol.
+    """
     origin = context.replacements.get("origin")
     port = origin.port(strategy) if origin else DEFAULT_PORT
     return f"http://{NAME}" + ("" if port == DEFAULT_PORT else f":{port}")
@@ -148,7 +151,7 @@ def loads_in(
     windows: Mapping[str, Sequence[Window]],
     files: Mapping[str, Files],
 ) -> dict[str, list[PageLoad]]:
-    """Return the page loads that were captured within time windows, by name of the window.
+    """Return name -> captured page loads, for the time windows with this name.
 
     `files` are the expected contents, by the same names.
     """
@@ -160,7 +163,7 @@ def loads_in(
 
 
 def has_response(load: PageLoad) -> bool:
-    """Return True if a page load has a captured response; without one it has no duration."""
+    """Return True if a page load has a captured response; otherwise it has no duration."""
     return any(one.response is not None for one in load.exchanges)
 
 
@@ -170,16 +173,16 @@ def delivered(loads: Iterable[PageLoad]) -> bool:
 
 
 def failure_seen(loads: Sequence[PageLoad]) -> str:
-    """Return a text on the first fault in the packets of failed page loads; empty if there is none."""
+    """Return a text on the first fault in the packets of failed page loads; empty if the packets show no fault."""
     found = (undelivered(load, load.files or {}) for load in loads if load.conversations)
     wrong = next((one for one in found if one is not None), None)
     return f"; in the packets, {wrong.evidence}" if wrong is not None else ""
 
 
 def timing(load: PageLoad, watch: MachineWatch | None = None) -> Timing:
-    """Return the duration of a captured page load, divided into terms.
+    """Return the duration of a captured page load, divided into terms (parts).
 
-    With `watch`, a term for the delay by other load on the machine is added.
+    With `watch`, the delay that other load on the machine added is included as a separate value.
     """
     found = decompose(load)
     timed = Timing(found.total_s, found.terms)
@@ -197,11 +200,11 @@ def left_out(
     at: str = AT_CLIENT,
     waiting: Collection[str] = (),
 ) -> dict[str, dict[str, float]]:
-    """Return the terms in s that the closed form of a page load lacks: case -> (term -> median over its page loads).
+    """Return the delays in s that the closed form of a page load omits: case -> term -> median over the page loads.
 
-    `window`, `acknowledgements`, `server_waits` and `waiting` are computed by pathmodel.replay. `framing` is due to
-    octets that are neither requests nor responses, and to segments that are shorter than possible. A case has no terms
-    if TCP lost a segment.
+    A case is, for example, a strategy of page loads. `window`, `acknowledgements`, `server_waits` and `waiting` are
+    computed by pathmodel.replay. `framing` is due to octets that are neither requests nor responses, and to segments
+    that are shorter than possible. A case has no terms if TCP lost a segment.
     """
     samples = {name: [sample_of(load, at) for load in some] for name, some in loads.items()}
     return {
@@ -220,8 +223,8 @@ def framing_s(load: PageLoad, rate_bps: float) -> float:
     """Return the transmission time in s of those octets of a page load that its closed form does not include.
 
     In the closed form, requests that the client sends together count as one request, of the largest size, and each
-    response has as few segments as possible. Not included are the HTTP/2 preface and settings, the other requests sent
-    together, and the packet headers of additional segments.
+    response has as few segments as possible. Not included are the HTTP/2 preface and settings, the further requests of
+    each such group, and the packet headers of additional segments.
     """
     size = request_size(load)
     return sum(_framing_s(conversation, rate_bps, size) for conversation in load.conversations)

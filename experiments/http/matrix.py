@@ -55,7 +55,7 @@ NEEDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class _Column(Column):
-    """Column of the HTTP matrix: a client program, and a protocol (for lab7's own client: a page load strategy)."""
+    """Column of the HTTP matrix: a client program, and a protocol or, for lab7's own client, a page load strategy."""
 
     what: str
 
@@ -66,7 +66,7 @@ class _Column(Column):
 
     @property
     def needs(self) -> str:
-        """Return the strategy that an origin's registry entry must list; otherwise the cell is `unsupported`."""
+        """Return the strategy that an origin's registry entry must list; if it does not, the cell is `unsupported`."""
         return self.what if self.client is None else NEEDS[self.what]
 
 

@@ -118,7 +118,7 @@ def _make_objects(context: Run, folder: Path) -> list[str]:
 def _work(
     client: OurClient, context: Run, names: Sequence[str], watch: MachineWatch
 ) -> tuple[dict[str, list[Window]], dict[str, str]]:
-    """Load all objects by pipelining and by HTTP/2; return (start and end of each load, error texts) by strategy."""
+    """Load all objects by pipelining and by HTTP/2; return (time spans of the loads, error texts) by strategy."""
     windows: dict[str, list[Window]] = {PIPELINED: [], MULTIPLEXED: []}
     failures: dict[str, str] = {}
     for number in range(context.repeat + 1):
@@ -156,9 +156,9 @@ def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
 
 
 def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
-    """Return the theoretical response time of the small object, requested after a large one.
+    """Return the theoretical response time of the small object, which is requested after a large one.
 
-    It is the sum of RTT, the transmission time of all octets sent before the object, and its own transmission time.
+    It is the sum of the RTT, the transmission time of all octets sent before the object, and its own transmission time.
     """
     rate_bps = context.parameters["bw"] * 1e6
     rtt_s = context.parameters["rtt"] + transmission_time_s(request_size(load), rate_bps)
@@ -181,7 +181,7 @@ def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
 
 
 def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate_bps: float) -> dict[str, float]:
-    """Return the terms that the closed form lacks: name -> seconds (see http.lab.left_out)."""
+    """Return term -> seconds, for the delays that the closed form omits (see http.lab.left_out)."""
     spans = [(one.request.last_ns, one.response.last_ns) for one in map(_small, loads) if one.response is not None]
     try:
         found = omitted_terms(captured, topo, [Sample(AT_CLIENT, *span) for span in spans])
@@ -192,10 +192,10 @@ def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate
 
 
 def _framing_s(load: PageLoad, rate_bps: float) -> float:
-    """Return the transmission time in s of those octets, up to the small object's end, that the closed form omits.
+    """Return the transmission time in s of octets that the closed form omits, up to the end of the small object.
 
-    These are requests in the same segment as the first one, HTTP/2 frames other than DATA, and octets behind the small
-    object in its last segment.
+    These are the requests that share a TCP segment with the first request, HTTP/2 frames other than DATA, and the
+    octets behind the small object in its last segment.
     """
     (conversation,), first, small = load.conversations, load.exchanges[0].request, _small(load).response
     large_bytes, small_bytes = (_response_size(load, name) for name in (LARGE, SMALL))

@@ -63,7 +63,10 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Point:
-    """Measured times for one strategy, number of objects and RTT, with theory without and with slow start."""
+    """Measured times for one strategy, number of objects and RTT, and the predictions without and with slow start.
+
+    A strategy is an HTTP version and use of connections.
+    """
 
     strategy: str
     objects: int
@@ -98,7 +101,7 @@ class SweepResults:
     failures: dict[str, Verdict] = field(default_factory=dict)
 
     def fail(self, name: str, strategy: str, loads: Sequence[PageLoad], said: str) -> None:
-        """Record that a page was not delivered: the claim on its strategy has failed.
+        """Record that a page was not delivered: the claim about the strategy of its page load has failed.
 
         `said` is the client's error message, or empty.
         """
@@ -109,7 +112,7 @@ class SweepResults:
         self.failures.setdefault(claim, failed(claim, f"{name}: the page {why}{failure_seen(loads)}.", frames))
 
     def claims(self) -> list[Verdict]:
-        """Return the verdicts: on claim H14 if HTTP/2 was used, and on claims that failed by an undelivered page."""
+        """Return the verdicts: on claim H14 if HTTP/2 was used, and on the claims whose page was not delivered."""
         verdicts = dict(self.failures)
         if self.multiplexed:
             verdicts.setdefault("H14", http2.decide_concurrent_streams(self.multiplexed))
@@ -141,7 +144,7 @@ def _capture_name(rtt_s: float) -> str:
 
 
 def _at(context: Run, rtt_s: float, evidence: Evidence, found: SweepResults) -> str:
-    """Measure all strategies and page sizes at one RTT in a new network; return the client's name and version."""
+    """Load pages of all sizes by all strategies at one RTT in a new network; return the client's name and version."""
     asked = context.parameters
     with site_folder(context) as folder:
         pages = {
@@ -170,7 +173,7 @@ def _at(context: Run, rtt_s: float, evidence: Evidence, found: SweepResults) -> 
 
 
 def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]], watch: MachineWatch) -> Tried:
-    """Load every page by each supported strategy; return for each the start and end of all loads, and an error text."""
+    """Load every page by each supported strategy; return the time spans of the loads, and an error text, if any."""
     supported = [name for name in context.parameters["strategies"] if _supported(context, client.supports(name), name)]
     for name in supported:
         # The first load warms up client and origin; the load is captured, but not measured.
@@ -195,7 +198,7 @@ def _supported(context: Run, client_can: bool, strategy: str) -> bool:
 
 
 def _load(context: Run, client: PageClient, strategy: str, page: Sequence[Path]) -> Window:
-    """Load one page by a strategy; return start and end as a Window (ns). Raises LoadFailedError."""
+    """Load one page by a strategy; return the time span of the load. Raises LoadFailedError."""
     url = f"{base_url(context, strategy)}/{page[0].parent.name}/"
     return client.load(strategy, url, sorted(url + path.name for path in page[1:]))
 

@@ -41,7 +41,7 @@ RFC_9113 = "RFC 9113, sections 5 and 8.4"
 
 @dataclass(frozen=True)
 class _Form:
-    """Numbers of handshakes and of request round trips of a strategy; None means one for each of the n objects.
+    """Closed form of a strategy: numbers of handshakes and of request round trips; None stands for one per object.
 
     `awaited` is the number of responses for which the client waits while it receives nothing else.
     """

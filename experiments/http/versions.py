@@ -72,9 +72,9 @@ Loads = Mapping[str, list[PageLoad]]
 
 @dataclass
 class Workload:
-    """Start and end of all page loads by name (such as a strategy), and the error messages of failed page loads.
+    """Time spans of all page loads by name (such as a strategy), and the error messages of failed page loads.
 
-    `tried` has start and end of failed page loads, `warm_ups` those of the first round, which is not measured.
+    `tried` has the time spans of failed page loads, `warm_ups` those of the first round, which is not measured.
     """
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
@@ -83,14 +83,14 @@ class Workload:
     warm_ups: dict[str, list[Window]] = field(default_factory=dict)
 
     def fail(self, name: str, error: LoadFailedError) -> None:
-        """Record the error message, and start and end, of a failed page load."""
+        """Record the error message and the time span of a failed page load."""
         self.failures[name] = str(error)
         self.tried[name] = [] if error.window is None else [error.window]
 
 
 @dataclass(frozen=True)
 class Captured:
-    """Captured page loads by name: at the client, at the origin, failed ones, and those of the warm-up round."""
+    """Captured page loads by name: at the client, at the origin, failed loads, and loads of the warm-up round."""
 
     loads: Loads
     at_origin: Loads
@@ -105,7 +105,7 @@ class Captured:
 
 @dataclass(frozen=True)
 class Pages:
-    """Two web pages on the origin: for each the names of its files, the page first, and their contents by URL path."""
+    """Two web pages on the origin: for each page its file names, the page first, and the contents by URL path."""
 
     names: list[str]
     files: Files
@@ -177,7 +177,7 @@ def _paths(names: Sequence[str], prefix: str = "/") -> list[str]:
 
 
 def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -> Workload:
-    """Load the pages by each strategy, then single objects in two orders; return start and end of all page loads."""
+    """Load the pages by each strategy, then single objects in two orders; return the time spans of all page loads."""
     done = Workload()
     origin = context.replacements.get("origin")
     base = {name: base_url(context, name) for name in STRATEGIES}
@@ -209,7 +209,7 @@ def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -
 
 
 def _can_load_single(supported: Sequence[str], context: Run) -> bool:
-    """Return True if the client can load single objects from the origin; lab7's own client needs HTTP/1.x for it."""
+    """Return True if the client can load single objects from the origin; lab7's own client can by HTTP/1.x only."""
     if "origin" not in context.replacements or "client" in context.replacements:
         return bool(supported)
     return any(name in STRATEGIES[:4] for name in supported)

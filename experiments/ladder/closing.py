@@ -14,9 +14,10 @@ FIRST, SECOND, ABORT = "closes first", "closes", "aborts"
 
 
 def closings(captured: CaptureFile, journeys: Journeys) -> dict[int, str]:
-    """Return frame number -> what the frame does to its connection, for the frames with the first FIN or RST of an end.
+    """Return frame number -> effect on the TCP connection, such as "closes first".
 
-    The frames are those at the sender's interface, or at the first one that was captured.
+    The frames are those with the first FIN or RST of each end, at the sender's interface, or at the first interface
+    that captured the segment.
     """
     found: dict[int, str] = {}
     closed: dict[frozenset[Endpoint], set[Endpoint]] = {}

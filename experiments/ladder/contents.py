@@ -48,7 +48,7 @@ IPV4_PROTOCOL_AT, IPV6_NEXT_HEADER_AT, ETHERTYPE_MIN = 9, 6, 0x0600
 
 
 def contents(frames: Iterable[Frame]) -> str:
-    """Return the numbers of packets, in total and of each kind, as text; the most frequent kinds come first."""
+    """Return a text with the number of packets, in total and of each kind; the most frequent kinds come first."""
     counts = Counter(map(kind, frames))
     total = counts.total()
     packets = "1 packet" if total == 1 else f"{total:,} packets"
@@ -60,7 +60,7 @@ def contents(frames: Iterable[Frame]) -> str:
 
 
 def kind(frame: Frame) -> str:
-    """Return the kind of the packet in a frame: the protocol, and for UDP the lower port."""
+    """Return the kind of a frame's packet as text: its protocol, and for UDP the lower port."""
     data = frame.data
     if Reassembler().add(data, frame.time_ns) is not data:
         return "fragments of IP datagrams"

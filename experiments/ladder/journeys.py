@@ -1,4 +1,4 @@
-"""Journeys of packets in a capture of several interfaces: where and when each left its sender and reached its receiver.
+"""Journeys of packets through a capture of several interfaces: frame at the sender, frame at the receiver, or loss.
 
     journeys = Journeys(captured)
     journeys.of(17)            -> Journey(sent=<frame 17>, received=<frame 21>, lost=False)     # by frame number
@@ -7,8 +7,8 @@
 Two frames are the same packet if their octets from the IP header on are equal, apart from the fields that routers and
 network cards change: TTL (hop limit), DSCP and ECN, and checksums. Several equal packets (repeated datagrams) are
 matched in order. In lab7's captures, the label of an interface is HOST:INTERFACE. An address belongs to the host at
-which packets from it appear first, or packets to it arrive last, unless the topology of the run names its host. In a
-capture of one interface, every packet is sent and received at the same time.
+which packets from the address are captured first, or packets to it last, unless the topology of the run names the host.
+In a capture of one interface, every packet is sent and received at the same time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHECKSUM_AT = {TCP_PROTOCOL: 16, UDP_PROTOCOL: 6}
 
 @dataclass(frozen=True)
 class Journey:
-    """A packet's frames: at the sender's interface, and at the receiver's (None: not captured there).
+    """Frames of one packet: at the sender's interface, and at the receiver's (None: not captured there).
 
     `lost`: the receiver's interface was captured, and the packet did not arrive. A packet that left less than the
     longest journey time before the end of the capture may still have been on its way, and does not count as lost.
@@ -40,7 +40,7 @@ class Journey:
 
 
 class Journeys:
-    """Journeys of all packets of a capture, keyed by frame number, and the host of each address."""
+    """Journeys of all packets of a capture, keyed by frame number, and the host of each IP address."""
 
     def __init__(self, captured: CaptureFile) -> None:
         self._captured = captured
@@ -57,7 +57,7 @@ class Journeys:
         self._end_ns = max((frame.time_ns for frame in captured.frames), default=0)
 
     def host(self, address: str) -> str:
-        """Return the host of an address; the address itself if its host has no name and was not captured."""
+        """Return the host that has an address; the address itself if the host is unknown."""
         return self.hosts.get(address) or self._captured.host_names.get(address, address)
 
     def ends(self, number: int) -> tuple[str, str] | None:
@@ -114,7 +114,7 @@ def host_of(interface: str) -> str:
 
 
 def _matched(places: Mapping[str, list[Frame]]) -> list[tuple[Frame, ...]]:
-    """Return groups of frames, one group for each of several equal packets, with its frames at several interfaces.
+    """Match equal packets at several interfaces; return for each packet the group of its frames.
 
     The nth packet at one interface is the nth at the others; if some were lost, the times decide.
     """

@@ -37,7 +37,7 @@ class Arrow:
 
     `received_ns` and `received_end_ns` are None if the message was lost, or if the receiver was not captured (`lost` is
     then False). `frames` are the numbers of the message's frames at the sender, `arrivals` at the receiver. `closing`:
-    what the message does to its TCP connection (see closing), with FIN or RST in a ladder of all segments.
+    text on a FIN or RST, such as "closes first" (see closing), in a ladder of all segments.
     """
 
     source: int
@@ -58,12 +58,12 @@ class Arrow:
 
     @property
     def words(self) -> str:
-        """The label, and what the message does to its connection: `FIN ACK, closes first`."""
+        """The label, followed by the effect of a FIN or RST on the connection: `FIN ACK, closes first`."""
         return f"{self.label}, {self.closing}" if self.closing else self.label
 
     @property
     def flight_ns(self) -> int | None:
-        """Time in ns from the departure of the first octet to the arrival of the last; None without an arrival."""
+        """Time in ns from the departure of the first octet to the arrival of the last; None if no arrival is known."""
         return None if self.received_end_ns is None else self.received_end_ns - self.sent_ns
 
     @property
@@ -96,21 +96,21 @@ class Ladder:
     waits: tuple[Wait, ...] = ()
 
     def between(self, start_ns: int, end_ns: int) -> Ladder:
-        """Return the ladder with only the arrows that depart within [start_ns, end_ns], and the columns they use."""
+        """Return the ladder of the arrows that depart within [start_ns, end_ns], with the columns of their hosts."""
         return self.with_arrows(arrow for arrow in self.arrows if start_ns <= arrow.sent_ns <= end_ns)
 
     def of_level(self, level: Level) -> Ladder:
-        """Return the ladder with only the arrows of one level ("message" or "tcp"), and the columns they use."""
+        """Return the ladder of the arrows of one level ("message" or "tcp"), with the columns of their hosts."""
         return self.with_arrows(arrow for arrow in self.arrows if arrow.level == level)
 
     def with_frames(self, frames: Collection[int]) -> Ladder:
-        """Return the ladder with only the arrows whose messages are in at least one of these frames."""
+        """Return the ladder of the arrows whose messages are in at least one of the frames with these numbers."""
         return self.with_arrows(
             arrow for arrow in self.arrows if not {*arrow.frames, *arrow.arrivals}.isdisjoint(frames)
         )
 
     def with_arrows(self, arrows: Iterable[Arrow]) -> Ladder:
-        """Return the ladder with only these arrows and their waits; columns that none of them uses are removed."""
+        """Return the ladder of these arrows with the waits that they end; columns without an arrow are removed."""
         kept = tuple(arrows)
         frames = {frame for arrow in kept for frame in arrow.frames}
         used = sorted({column for arrow in kept for column in (arrow.source, arrow.target)})
@@ -120,7 +120,10 @@ class Ladder:
         return Ladder(tuple(self.columns[column] for column in used), tuple(moved), waits)
 
     def noticeable_waits(self) -> dict[int, list[Wait]]:
-        """Return place of an arrow -> the waits that its departure ends, as far as they are a noticeable share."""
+        """Return index of an arrow -> waits of hosts that end with the arrow's departure.
+
+        Waits that are shorter than the share WAIT_SHARE of the ladder's duration are left out.
+        """
         if not self.arrows:
             return {}
         span_ns = max(arrow.end_ns for arrow in self.arrows) - self.arrows[0].sent_ns
@@ -133,7 +136,7 @@ class Ladder:
         return found
 
     def _is_busy(self, wait: Wait) -> bool:
-        """Return True if messages are on their way in more than half of a wait: its host is then not idle."""
+        """Return True if messages are on their way in more than half of a wait, so that its host is not idle."""
         busy_ns, until_ns = 0, wait.start_ns
         for arrow in self.arrows:
             start_ns, end_ns = max(arrow.sent_ns, until_ns), min(arrow.end_ns, wait.end_ns)
@@ -174,7 +177,7 @@ def ladder_of(captured: CaptureFile, *, with_tcp: bool = False) -> Ladder:
 
 
 def _readings(captured: CaptureFile, journeys: Journeys) -> Iterator[_Readings]:
-    """Yield every message once, as (message at the sender's interface, same message at the receiver's or None)."""
+    """Yield each message of a capture once, as (message at the sender's interface, at the receiver's or None)."""
     found: dict[tuple[str, frozenset[str]], dict[str, list[WireMessage]]] = defaultdict(dict)
     for interface in captured.counts:
         for message in messages_at(captured, interface):
@@ -213,7 +216,7 @@ def _at_host(ways: Mapping[str, list[WireMessage]], host: str) -> list[WireMessa
 
 
 def _server_name(host: str, endpoint: str, peer: str, services: Collection[str]) -> str:
-    """Return the column name of one end of a conversation within a host: HOST:PORT for the server's end, else HOST.
+    """Return the column name of one end of a conversation within a host: HOST:PORT for the server, HOST for the client.
 
     `services`: the endpoints that answer requests. In a conversation without such an end, the server has the lower
     port.
@@ -303,7 +306,7 @@ def in_order(ladder: Ladder) -> Ladder:
 
 
 def _shortest(order: list[int], traffic: Mapping[tuple[int, int], int]) -> list[int]:
-    """Return an order of the columns that reduces the total length of the arrows; the first column stays.
+    """Return an order of the columns with a short total length of the arrows; the first column stays.
 
     Single columns are moved as long as this shortens the total.
     """

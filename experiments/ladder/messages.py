@@ -62,7 +62,7 @@ class WireMessage:
 
     @property
     def conversation(self) -> tuple[str, frozenset[str]]:
-        """Protocol and both endpoints, which identify the same conversation at another interface."""
+        """Protocol and both endpoints; they are the same for this conversation at any interface."""
         return self.protocol, frozenset((self.source, self.target))
 
 
@@ -87,7 +87,7 @@ def messages_at(captured: CaptureFile, interface: str) -> list[WireMessage]:
 
 
 def printable(text: str) -> str:
-    """Replace characters that are not printable, so that a label can neither break XML nor steer a terminal."""
+    """Replace unprintable characters in a text, so that a label can neither break XML nor control a terminal."""
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
@@ -170,7 +170,7 @@ def _http(connection: Connection) -> Iterator[WireMessage]:
 
 
 def _cache_words(response: HttpMessage) -> str:
-    """Return words for a response that came from a cache: by Cache-Status (RFC 9211), else by Age (RFC 9111)."""
+    """Return words on a response that a cache served, by Cache-Status (RFC 9211) or else Age (RFC 9111); else empty."""
     told = response.values(b"cache-status")
     if not told:
         return " from a cache" if response.values(b"age") else ""
@@ -189,7 +189,7 @@ _CACHE_PARTS = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^;"])+')
 
 
 def _http2_control(connection: Connection, conversation: Http2Conversation) -> Iterator[WireMessage]:
-    """Yield a message for each packet whose HTTP/2 frames belong to no request or response."""
+    """Yield a message for each packet with HTTP/2 control frames, which belong to no request or response."""
     client, server = str(connection.client), str(connection.server)
     for frames, source, target in (
         (conversation.client_frames, client, server),
@@ -243,7 +243,7 @@ def _dialogue(protocol: str, session: Dialogue[Any, Any]) -> Iterator[WireMessag
 
 
 def _with_rest(connection: Connection, known: Iterable[WireMessage]) -> list[WireMessage]:
-    """Return the parsed messages of a connection, and its other octets as further messages."""
+    """Return the parsed messages of a connection and, as further messages, the octets that no parser has accepted."""
     found, port = list(known), connection.server.port
     taken = {frame for message in found for frame in message.frames}
     ways = (
@@ -269,7 +269,7 @@ def _with_rest(connection: Connection, known: Iterable[WireMessage]) -> list[Wir
 
 
 def _begins_message(payload: bytes, port: int) -> bool:
-    """Return True for the first line of an HTTP message, and on FTP's port for a command or reply.
+    """Return True if a payload begins with the first line of an HTTP message or, on FTP's port, a command or reply.
 
     After CCC the control connection is in clear text again (RFC 2228 section 3).
     """
@@ -281,7 +281,10 @@ def _begins_http(payload: bytes) -> bool:
 
 
 def _unread(run: Sequence[tuple[int, str, str, bytes, bool]], port: int) -> WireMessage:
-    """Return consecutive unparsed segments as one message; its label is the first line, if that is a protocol line."""
+    """Return consecutive segments that no parser has accepted as one message.
+
+    `run`: the segments. The message's label is the first line, if that is a line of the protocol.
+    """
     frames, octets = tuple(one[0] for one in run), sum(len(one[3]) for one in run)
     _, source, target, payload, response = run[0]
     protocol, label = "tcp", f"data, {octets:,} octets"

@@ -65,7 +65,7 @@ def _connection(segments: _Segments) -> Connection:
 
 
 def _roles(segments: list[TcpSegment]) -> tuple[Endpoint, Endpoint]:
-    """Return (client, server) of a connection without a captured SYN: by SYN-ACK, else HTTP message, else port."""
+    """Return (client, server) of a connection without a captured SYN, by the SYN-ACK, an HTTP message or the ports."""
     for tcp in segments:
         if tcp.flags & SYN:
             return tcp.target, tcp.source
@@ -80,6 +80,6 @@ def _roles(segments: list[TcpSegment]) -> tuple[Endpoint, Endpoint]:
 
 
 def _lowest(sequences: list[int]) -> int:
-    """Return the lowest of several TCP sequence numbers; order is modulo 2**32, relative to the first one."""
+    """Return the lowest of several TCP sequence numbers, compared modulo 2**32 relative to the first one."""
     half = SEQUENCES // 2
     return (sequences[0] + min((one - sequences[0] + half) % SEQUENCES - half for one in sequences)) % SEQUENCES

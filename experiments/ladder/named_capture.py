@@ -13,8 +13,8 @@ from lab7.experiments.harness.results.result import Result, ResultError
 def read_named_capture(path: Path, result: Result | None = None, *, to_damage: bool = False) -> CaptureFile:
     """Read a capture file, with host names from `result` (default: the result.json in its folder, if any).
 
-    With `to_damage`, a file that is damaged or ends early is read up to that place. Raises CaptureReadError with a
-    one-sentence message.
+    With `to_damage`, a damaged or truncated file is read up to the defect. Raises CaptureReadError with a one-sentence
+    message.
     """
     captured = read_readable_capture(path) if to_damage else read_capture(path)
     if result is None:

@@ -1,10 +1,10 @@
 """Ladder diagrams for the report of an experiment run, and the captured frames that its evidence cites.
 
-A run may have several captures, and a frame number counts through one of them. Only parts of the captures are drawn:
+A run may have several captures, each with its own frame numbers. Only parts of the captures are drawn:
 
 - for each measured time, one of its samples (repetitions); warm-ups and checks before the measurement are left out;
 - the messages that evidence cites outside of these samples, with their neighbours in the same connections;
-- for a run without samples and without such evidence, the first messages of that capture;
+- for a run without samples and without such evidence, the first messages of the capture that the result names;
 - for each claim (statement of the course), and each capture that its evidence cites, the messages in the first frames
   cited.
 
@@ -47,10 +47,10 @@ RTT_PARAMETER = "rtt"
 
 @dataclass(frozen=True)
 class MessageRow:
-    """Row of the table behind a ladder: one message, or the wait of a host before it (only `waits` and the times).
+    """Row of the table below a ladder diagram: one message, or the wait of a host before it.
 
-    Times are in ms, as text; an arrival says "lost" or "not captured". `frames`: (number, anchor or None) at the sender
-    and at the receiver.
+    For a wait, only `waits` and the times are set. Times are in ms, as text; an arrival may be "lost" or "not
+    captured". `frames`: (number, anchor or None) at the sender and at the receiver.
     """
 
     protocol: str
@@ -69,9 +69,9 @@ class MessageRow:
 class Picture:
     """Ladder diagram as SVG, the table of its messages for readers without the image, number of omitted messages.
 
-    `svg` has two elements, of which the style of the report shows one: for a page, and for the screen of a phone.
-    `name`: the part of the run that is drawn, such as the name of the measured time, or the ids of claims. `kind`: what
-    the part is. `capture`: its capture. `half`: True for one of two ladders side by side.
+    `svg` has two elements, one for a page and one for the screen of a phone; the report's style shows one of them.
+    `name`: the part of the run that is drawn, such as the name of the measured time, or the ids of claims. `kind`: the
+    kind of this part. `capture`: its capture. `half`: True for one of two ladders side by side.
     """
 
     svg: str
@@ -85,9 +85,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class CitedFrame:
-    """Frame in a report: number, time in s since the first frame, interface, summary, decoded layers, octets.
+    """Frame listed in a report: number, time in s since the first frame, interface, summary, decoded layers, octets.
 
-    `anchor`: id of the frame in the page, which links lead to. `claims`: ids of the claims whose evidence cites the
+    `anchor`: id of the frame in the page, the target of links. `claims`: ids of the claims whose evidence cites the
     frame.
     """
 
@@ -106,13 +106,13 @@ class CitedFrame:
 class RunPictures:
     """Ladder diagrams of a run, for its parts and for its claims (keyed by claim id), and the frames to list.
 
-    `capture`: the capture of the parts. `captures`: this one, and the others that evidence cites. A claim has one
-    picture for each capture that its evidence cites, with the capture as its name. `parts`: one measured sample of each
-    comparison, and the cited messages that no sample shows; these are first if the samples show the whole evidence
-    of no claim. Without either, the first messages (empty without a message). `compared`: the slowest and the fastest
-    of the samples, in the order of the result, which are not among `parts` then. `grid`: True if the parts have grid
-    lines one round-trip time apart. `undrawn`: comparison -> capture, for samples beyond the number that is drawn, or
-    in captures that are not readable.
+    `capture`: the capture of the parts. `captures`: this capture, and further captures that evidence cites. A claim has
+    one picture for each capture that its evidence cites, with the capture as its name. `parts`: one measured sample of
+    each comparison, and the cited messages that no sample shows; the messages come first if the samples show the whole
+    evidence of no claim. If there are neither, the first messages of the capture. `compared`: the slowest and the
+    fastest of the samples, in the order of the result, which are not among `parts` then. `grid`: True if the parts have
+    grid lines one round-trip time apart. `undrawn`: comparison -> capture, for samples beyond the number that is drawn,
+    or in captures that are not readable.
     """
 
     capture: str
@@ -191,16 +191,16 @@ def run_pictures(folder: Path, result: Result) -> RunPictures | None:
 
 @dataclass(frozen=True)
 class CellPictures:
-    """Evidence of one cell of a matrix: the ladder of its messages (None without one), and its cited frames."""
+    """Evidence of one cell of a test matrix: ladder of the messages (None if there is none), and the cited frames."""
 
     ladder: Picture | None
     frames: tuple[CitedFrame, ...]
 
 
 def cell_pictures(folder: Path, cited: Mapping[int, tuple[str, Sequence[int]]]) -> dict[int, CellPictures]:
-    """Return the evidence of the cells of a matrix; `cited`: number of a cell -> (capture in `folder`, frame numbers).
+    """Return cell number -> evidence, for the cells of a test matrix.
 
-    Cells whose capture is not readable are left out.
+    `cited`: cell number -> (capture in `folder`, frame numbers). Cells whose capture is not readable are left out.
     """
     found: dict[int, CellPictures] = {}
     for name in dict.fromkeys(capture for capture, _ in cited.values()):
@@ -269,9 +269,9 @@ def _parts(
 
 
 def _evidence(captured: CaptureFile, ladder: Ladder, cited: _Cited) -> Ladder:
-    """Return the ladder of the cited messages, each with as many neighbours in its conversation as there is room for.
+    """Return the ladder of the cited messages, each with as many neighbours in its conversation as fit.
 
-    Empty if the cited messages are too many for one ladder.
+    The ladder is empty if there are too many cited messages for one diagram.
     """
     wanted = {number for numbers in cited.values() for number in numbers}
     conversations: dict[Key | None, list[Arrow]] = defaultdict(list)
@@ -297,7 +297,7 @@ def _evidence(captured: CaptureFile, ladder: Ladder, cited: _Cited) -> Ladder:
 def _compared(drawn: Sequence[_Part], result: Result) -> list[_Part]:
     """Return the samples of the slowest and of the fastest measured time, in the order of the result.
 
-    Empty without two samples, and if the evidence comes first.
+    The list is empty if there are not two samples, or if the evidence comes first.
     """
     times_s = {one.name: one.raw_s for one in result.comparisons}
     samples = [part for part in drawn if part.kind == "sample"]
@@ -309,7 +309,7 @@ def _compared(drawn: Sequence[_Part], result: Result) -> list[_Part]:
 
 
 def _side_by_side(pair: Sequence[_Part], options: Drawing) -> Drawing:
-    """Return the options for two compared ladders: narrow if they fit beside each other, on one scale if similar."""
+    """Return the drawing options for two compared ladders: narrow if both fit on a line, on one scale if similar."""
     if len(pair) < 2:
         return options
     shown = [part.ladder.with_arrows(part.ladder.arrows[:FIRST_MESSAGES]) for part in pair]
@@ -335,14 +335,14 @@ def _ladder_with(captured: CaptureFile, cited: _Cited) -> Ladder:
 
 
 def _anchor(capture: str, number: int, main: str) -> str:
-    """Return the id of a frame in the page; in the capture that the result names first, it is the number alone."""
+    """Return the id of a frame in the page: its number, after the capture's name unless that is the capture `main`."""
     return f"frame-{number}" if capture == main else f"frame-{number}-{Path(capture).stem}"
 
 
 def _samples(read: Mapping[str, CaptureFile], result: Result, cited: Mapping[str, _Cited]) -> list[_Part]:
-    """Return one sample of each measured time: that with most of the cited frames, else the first.
+    """Return one sample of each measured time: the one with most of the cited frames, or else the first.
 
-    Columns are in the order of the sample, not of what its connections carried before.
+    Columns are in the order of the sample, not in that of earlier messages on its connections.
     """
     times_ns = {
         name: [
@@ -383,7 +383,7 @@ def _ladder_within(captured: CaptureFile, span: CaptureSpan) -> Ladder:
 
 
 def _spans(comparison: Comparison) -> tuple[CaptureSpan, ...]:
-    """Return the time spans of a measured time's samples; in results of older versions, of the median sample only."""
+    """Return the time spans of all samples of a measured time; in results of older versions, of the median sample."""
     return comparison.spans or (() if comparison.span is None else (comparison.span,))
 
 
@@ -393,7 +393,7 @@ def _cited(frames: Iterable[int], captured: CaptureFile) -> list[int]:
 
 
 def _head(captured: CaptureFile) -> Ladder:
-    """Return the ladder of the first frames, without acknowledgements."""
+    """Return the ladder of the first frames of a capture, without acknowledgements."""
     part = replace(captured, frames=captured.frames[:FIRST_FRAMES])
     return _without_acknowledgements(ladder_of(part, with_tcp=True))
 
@@ -401,7 +401,7 @@ def _head(captured: CaptureFile) -> Ladder:
 def _without_acknowledgements(ladder: Ladder) -> Ladder:
     """Return the ladder without bare acknowledgements, but with segments that open, close or reset a connection.
 
-    An acknowledgement that another message waits for stays.
+    An acknowledgement for which another message waits is kept.
     """
     waited_for = {wait.frame for wait in ladder.waits}
     return ladder.with_arrows(
@@ -412,13 +412,13 @@ def _without_acknowledgements(ladder: Ladder) -> Ladder:
 
 
 def _grid_ns(result: Result) -> int:
-    """Return the configured round-trip time of the run in ns, as distance of grid lines; 0 without such a parameter."""
+    """Return the run's configured round-trip time in ns, as distance of grid lines; 0 if there is no such parameter."""
     rtt_s = result.parameters.get(RTT_PARAMETER)
     return round(rtt_s * 1e9) if isinstance(rtt_s, int | float) and not isinstance(rtt_s, bool) and rtt_s > 0 else 0
 
 
 def _shown(cited: Mapping[str, _Cited], arrows: Iterable[tuple[str, Arrow]]) -> dict[tuple[str, int], tuple[str, ...]]:
-    """Return (capture, frame number) -> ids of the claims that cite it, for at most FRAMES_MAX frames to list.
+    """Return (capture, frame number) -> ids of the claims that cite the frame, for at most FRAMES_MAX frames to list.
 
     Cited frames come first, then the first frame of each of the `arrows`, pairs (capture, arrow).
     """
@@ -439,7 +439,7 @@ def _claim_picture(
 ) -> Picture | None:
     """Return the ladder diagram for a claim: the messages in the cited frames, and those between them if they are few.
 
-    None if no arrow belongs to a cited frame.
+    Returns None if no arrow belongs to a cited frame.
     """
     part = ladder.with_frames(numbers)
     if not part.arrows:
@@ -538,7 +538,7 @@ def _layers(packet: Any) -> Iterator[str]:
 
 
 def _text_lines(payload: bytes) -> Iterator[str]:
-    """Yield the first lines of a payload as long as they are text, then the payload's length if more follows."""
+    """Yield the first lines of a payload while they are text, then the payload's length if there is more."""
     lines = payload.split(b"\n")
     shown = 0
     for line in lines[:TEXT_LINES_MAX]:

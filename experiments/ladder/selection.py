@@ -25,9 +25,9 @@ FRAMES_BEHIND = 40
 
 
 def conversation_of(data: bytes) -> Key | None:
-    """Return both endpoints of the TCP segment or UDP datagram in a frame; None if the frame has neither.
+    """Return both endpoints of the TCP segment or UDP datagram in a frame; None if it has neither.
 
-    Later fragments have no ports, and also give None.
+    IP fragments other than the first one have no ports, and also give None.
     """
     at = ipv4_offset(data)
     if at:
@@ -47,7 +47,7 @@ def _key(protocol: int, source: bytes, target: bytes, ports: bytes) -> Key:
 
 
 def conversations_with(captured: CaptureFile, numbers: Collection[int]) -> CaptureFile:
-    """Return a capture with only the conversations to which these frames belong, up to the last of these frames.
+    """Return a capture reduced to the conversations of the given frames, up to the last of these frames.
 
     Frames keep their numbers.
     """

@@ -95,8 +95,8 @@ class Drawing:
     `marks`: words, such as claim ids, to show at an arrow, keyed by the arrow's index in the ladder. `link`: function
     that returns the target of an arrow's hyperlink, or None. `grid_ns`: distance of grid lines in ns, 0 for none.
     `standalone`: True for a separate SVG file, whose style has light and dark colours. `phone`: True for the narrow
-    form of the screen of a phone. `half`: True for one of two ladders side by side. `words`: further classes of the
-    element. `delay_ns`: a typical delay, which sets the scale of the time axis (None: that of this ladder).
+    form for the screen of a phone. `half`: True for one of two ladders side by side. `words`: additional CSS classes of
+    the element. `delay_ns`: a typical delay in ns, which sets the scale of the time axis (None: that of this ladder).
     """
 
     kind: Kind = "fitted"
@@ -113,7 +113,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class _Canvas:
-    """Everything that the parts of one drawing have in common."""
+    """Data that all parts of one drawing share, such as ladder, options, axis and layout."""
 
     ladder: Ladder
     options: Drawing
@@ -128,12 +128,12 @@ class _Canvas:
 
     @cached_property
     def arrivals(self) -> _Arrivals:
-        """The arrows with a captured arrival by column and side, in order of arrival."""
+        """Column of an arrival and direction -> arrows in order of arrival (see _arrivals)."""
         return _arrivals(self.ladder)
 
     @cached_property
     def mark_numbers(self) -> Mapping[str, int]:
-        """Mark -> number of its colour."""
+        """Word of a mark (such as a claim id) -> number of the colour in which the mark is drawn."""
         known = dict.fromkeys(word for some in (self.options.marks or {}).values() for word in some)
         return {word: number % len(MARK_COLOURS) for number, word in enumerate(known)}
 
@@ -222,13 +222,16 @@ def _style(standalone: bool) -> str:
 
 
 def typical_delay_ns(ladder: Ladder) -> float:
-    """Return the median delay of the messages in ns, 0 without arrivals: the scale of a ladder's time axis."""
+    """Return the median delay of the messages in ns, which sets the scale of the time axis; 0 without arrivals."""
     delays = [arrow.received_ns - arrow.sent_ns for arrow in ladder.arrows if arrow.received_ns is not None]
     return statistics.median([delay for delay in delays if delay > 0] or [0])
 
 
 def effective_delay_ns(ladder: Ladder) -> float:
-    """Return the delay in ns by which a ladder of its own has its scale: the typical one, or less of a long flight."""
+    """Return the delay in ns that sets the scale of a single ladder's time axis.
+
+    It is the typical delay, or a longer one if a message is on its way for very long.
+    """
     longest = max((arrow.flight_ns or 0 for arrow in ladder.arrows), default=0)
     return max(typical_delay_ns(ladder), longest * DELAY_PX / CUT_PX, 1.0)
 
@@ -248,7 +251,7 @@ def _axis(ladder: Ladder, options: Drawing, waits: Mapping[int, Sequence[Wait]])
 
 
 class _Across:
-    """Horizontal layout of a ladder diagram: positions of the columns and width, in pixels.
+    """Horizontal layout of a ladder diagram in pixels: positions of the columns, and total width.
 
     `times_px`: width of the times in the narrow form for a phone, None for the form of a page.
     """
@@ -271,13 +274,13 @@ class _Across:
 
 
 def _times_px(ladder: Ladder, axis: TimeAxis, start_ns: int) -> float:
-    """Return the width of the longest text at the time axis, in pixels."""
+    """Return the width in pixels of the longest text at the time axis."""
     times = [milliseconds(arrow.sent_ns - start_ns) for arrow in ladder.arrows]
     return TIME_CHARACTER_PX * max(map(len, [*times, *(f"+{milliseconds(cut.length_ns)}" for cut in axis.cuts)]))
 
 
 def _names(ladder: Ladder, across: _Across) -> Iterator[str]:
-    """Yield the hosts' names as SVG; names longer than a column stand alternately on two lines, or are shortened."""
+    """Yield the hosts' names as SVG; names wider than a column are placed on two lines in turn, or shortened."""
     longest = max(map(len, ladder.columns)) * NAME_CHARACTER_PX
     lines = 1 if longest < across.column else 2
     room = int(lines * across.column / NAME_CHARACTER_PX)
@@ -315,7 +318,7 @@ def _background(canvas: _Canvas) -> list[str]:
 
 
 def _arrival_times(canvas: _Canvas) -> Iterator[str]:
-    """Yield the times of arrival at the right edge as SVG; of two that would overlap, the first."""
+    """Yield the times of arrival at the right edge as SVG; of two times that would overlap, only the first."""
     x = canvas.across.x(len(canvas.ladder.columns) - 1) + TIME_GAP_PX
     times = sorted({arrow.received_end_ns for arrow in canvas.ladder.arrows if arrow.received_end_ns is not None})
     if not times:
@@ -401,7 +404,7 @@ def _shape(arrow: Arrow, axis: TimeAxis, across: _Across) -> str:
 
 
 def _unreceived(arrow: Arrow, start: float, end: float, y: float) -> str:
-    """Return SVG for a message without a known arrival: a dashed line to the other column.
+    """Return SVG for a message without a captured arrival: a dashed line to the receiver's column.
 
     If the message was lost, the line ends before that column, in a cross.
     """
@@ -432,7 +435,10 @@ _Arrivals = Mapping[tuple[int, bool], Sequence[Arrow]]
 
 
 def _arrivals(ladder: Ladder) -> _Arrivals:
-    """Return the arrows with a captured arrival by column and side, in order of arrival."""
+    """Return (column of the arrival, True for arrows from the left) -> arrows in order of arrival.
+
+    Arrows without a captured arrival are left out.
+    """
     found: dict[tuple[int, bool], list[Arrow]] = {}
     for arrow in sorted(ladder.arrows, key=lambda one: one.end_ns):
         if arrow.received_end_ns is not None:
@@ -459,7 +465,7 @@ def _label(
 
 
 def _beside_arrival(arrivals: _Arrivals, arrow: Arrow, axis: TimeAxis, across: _Across) -> tuple[float, float]:
-    """Return the distance of an arrow's label from the sender's column, and its distance below the departure.
+    """Return the place of an arrow's label: distance from the sender's column, and distance below the departure.
 
     If an arrow from the same side has just arrived there, the label is between the two arrows, where they are a line of
     text apart.

@@ -20,7 +20,7 @@ MERMAID = {";": ",", "#": "no. ", "%%": "% %", "\n": " ", "<": "(", ">": ")"}
 
 
 def render_text(ladder: Ladder, width: int = 100) -> str:
-    """Return the ladder as text lines of at most about `width` characters; a label that does not fit is shortened."""
+    """Return the ladder as text lines of about `width` characters at most; labels that do not fit are shortened."""
     start_ns = ladder.arrows[0].sent_ns if ladder.arrows else 0
     gaps = max(len(ladder.columns) - 1, 1)
     room = (width - 2 * TIME_WIDTH - 4 - len(ladder.columns[-1] if ladder.columns else "")) // gaps
@@ -97,7 +97,7 @@ def render_mermaid(ladder: Ladder) -> str:
 
 
 def _plain(text: str) -> str:
-    """Replace the characters that have a meaning in Mermaid: end of a statement, comment, entity, HTML."""
+    """Replace the characters that have a meaning in Mermaid, such as semicolons, in a text."""
     for character, replacement in MERMAID.items():
         text = text.replace(character, replacement)
     return printable(text)

@@ -1,9 +1,10 @@
 """Vertical time axis of a ladder diagram: from times in ns to positions in pixels, downwards.
 
-An axis of the kind "scale" is linear. An axis of the kind "fitted" keeps the order of all times and shortens idle time:
-the distance of two neighbouring times is proportional to their difference, but at least a minimum, which leaves space
-for a label. An idle interval, in which no message is on its way, is shortened beyond a maximum, and marked as a cut.
-Other intervals are never cut, so that slopes stay comparable: the scale is such that the longest has the maximum.
+An axis of the kind "scale" is linear. An axis of the kind "fitted" keeps the order of all times and shortens idle time.
+The distance of two neighbouring times is proportional to their difference, but has a minimum, which leaves space for a
+label. An idle interval, in which no message is on its way, has a maximum, too: a longer one is shortened, and marked as
+a cut. Intervals with a message on its way are never cut, so that the slopes of arrows can be compared. The scale is
+chosen such that the longest of these intervals has the maximum height.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ class Cut:
 
 
 class TimeAxis:
-    """Time axis over all `times_ns`, whose first time is at `top` pixels.
+    """Time axis of a ladder diagram for the times `times_ns`; the first time is at the position `top` in pixels.
 
-    `labels`: time -> number of labels above it. `delay_ns`: a typical delay of the network, for the scale. `flights`:
-    (departure, arrival) of messages in ns; both are among `times_ns`.
+    `labels`: time -> number of labels above its position. `delay_ns`: a typical delay of the network, for the scale.
+    `flights`: (departure, arrival) of messages in ns; both are among `times_ns`.
     """
 
     def __init__(
@@ -84,7 +85,11 @@ class TimeAxis:
 
 
 def _within_flights(intervals: Iterable[tuple[int, int]], flights: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Return the intervals during which a message is on its way; no departure or arrival is inside of an interval."""
+    """Return the intervals of time in which a message is on its way.
+
+    `intervals`: the intervals between neighbouring departures and arrivals. `flights`: (departure, arrival) of
+    messages.
+    """
     waiting = sorted(flights, reverse=True)
     found, until = set(), -1
     for earlier, later in intervals:

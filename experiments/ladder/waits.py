@@ -1,18 +1,18 @@
-"""Waits in a capture: times during which one host delays an exchange, and what it waits for.
+"""Waits in a capture: times in which a host delays an exchange, with the cause of the delay.
 
     for wait in waits_of(captured, journeys, responses):
         print(wait.host, wait.length_ns, wait.cause)        # "origin", 40_000_000, "delayed acknowledgement"
 
-A packet leaves a host because another one has arrived there, or by a timer or program of the host itself. The time from
-the last event at the host (a message that arrived or left) until the packet leaves is therefore the host's own. This
-holds at the host's own interface only: of hosts that were not captured themselves, only segments sent again are named.
-The cause follows from the packets:
+A packet leaves a host because another packet has arrived there, or by a timer or program of the host itself. The time
+from the last event at the host (a message that arrived or left) until the packet leaves is therefore the host's own.
+This conclusion needs a capture at the host's own interface. Of other hosts, only retransmissions are listed. The cause
+follows from the packets:
 
     segment sent again          retransmission time-out, or fast retransmission after three duplicate acknowledgements
     data sent on an ACK         Nagle's algorithm if neither the segment nor the one before is full (RFC 9293 section
                                 3.7.4), else the window (RFC 5681 section 3.1)
     ACK that data waits for     delayed acknowledgement (RFC 9293 section 3.8.6.3)
-    response                    the server responds so long after the request
+    response                    the time from the request until the server responds
     other                       the host is idle, before a message, a connection, or the close
 """
 
@@ -42,7 +42,7 @@ RESPONDS, IDLE, CLOSES, CONNECTS = "until it responds", "idle", "idle, then it c
 
 @dataclass(frozen=True)
 class Wait:
-    """Wait of a host: start and end in ns, the cause in words, and the number of the frame that leaves at the end."""
+    """Wait of a host: start and end in ns, the cause in words, and the number of the frame with which it ends."""
 
     host: str
     start_ns: int
@@ -57,13 +57,13 @@ class Wait:
 
     @property
     def is_idle(self) -> bool:
-        """Return True for a wait that the host ends by itself: no other packet is its reason."""
+        """Return True if the host ended the wait by itself, without an arriving packet as the reason."""
         return self.cause in (IDLE, CLOSES, CONNECTS)
 
 
 @dataclass(frozen=True)
 class _Event:
-    """Departure of a packet from a host, or arrival at it. `octets`: length of the payload."""
+    """Event at a host: the departure or arrival of a packet. `octets`: length of the payload."""
 
     time_ns: int
     leaves: bool
@@ -74,12 +74,15 @@ class _Event:
 
     @property
     def acknowledges_only(self) -> bool:
-        """Return True for a TCP segment without payload, SYN, FIN or RST."""
+        """Return True for a bare acknowledgement: a TCP segment without payload, SYN, FIN and RST."""
         return not self.octets and not self.flags & (SYN | FIN | RST)
 
 
 def waits_of(captured: CaptureFile, journeys: Journeys, responses: Collection[int]) -> tuple[Wait, ...]:
-    """Return the waits of all hosts, in the order of their ends; `responses`: numbers of the frames of responses."""
+    """Return the waits of all hosts in a capture, in the order of their ends.
+
+    `responses`: numbers of the frames in which responses begin.
+    """
     hosts: dict[str, list[_Event]] = defaultdict(list)
     full: dict[Key, int] = {}
     for frame in captured.frames:
@@ -128,7 +131,7 @@ def _mss(frame: Frame) -> int:
 
 @dataclass
 class _Host:
-    """Events at one host, and what is known of its connections while they are read in order."""
+    """Events at one host in order of time, and the state of its connections while the events are read."""
 
     name: str
     events: list[_Event]
@@ -141,7 +144,7 @@ class _Host:
         self.events.sort(key=lambda one: (one.time_ns, one.leaves, one.frame.number))
 
     def delayed_acknowledgements(self) -> Iterator[Wait]:
-        """Yield the bare acknowledgements that leave noticeably later than the data that they acknowledge arrived."""
+        """Yield a wait for each bare acknowledgement that left noticeably later than the acknowledged data arrived."""
         arrived: dict[Key, int] = {}
         for event in self.events:
             if not event.leaves:
@@ -153,7 +156,7 @@ class _Host:
                 yield Wait(self.name, start_ns, event.time_ns, DELAYED, event.frame.number)
 
     def waits(self) -> Iterator[tuple[Wait, int | None]]:
-        """Yield (wait, number of the frame of the acknowledgement that ended it, or None)."""
+        """Yield (wait, frame number of the acknowledgement that ended the wait or None) for each wait of the host."""
         last: _Event | None = None
         ack: _Event | None = None
         for event in self.events:
@@ -184,7 +187,7 @@ class _Host:
         yield Wait(self.name, last.time_ns, event.time_ns, self._cause(event), number), None
 
     def _sent_before(self, event: _Event) -> int | None:
-        """Return the time in ns at which the host last sent the same octets of a connection; None for new ones."""
+        """Return the time in ns at which the host last sent the same octets of a connection; None for new octets."""
         tcp = event.frame.tcp
         if tcp is None:
             return None

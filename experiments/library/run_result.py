@@ -44,7 +44,7 @@ class RunResult:
     def claims(self) -> dict[str, Verdict]:
         """Claim id -> verdict, with `.verdict` (shown, failed or undecided), `.evidence` (a sentence), and `.frames`.
 
-        A frame number counts through one capture: `.captures` has the numbers keyed by the name of the capture.
+        Frames are numbered within one capture: `.captures` has the numbers keyed by the name of the capture.
         """
         return {claim.id: claim for claim in self.result.claims}
 
@@ -78,11 +78,11 @@ class RunResult:
 
     @property
     def report(self) -> Path | None:
-        """Path of the run's report; None without one."""
+        """Path of the run's HTML report; None if there is none."""
         return None if self.result.files.report is None else self.folder / self.result.files.report
 
     def read_capture(self, name: str | None = None) -> CaptureFile:
-        """Return the frames of a capture, by default of the one that the result names. Raises CaptureReadError."""
+        """Read a capture of the run, by default the one that the result names. Raises CaptureReadError."""
         return read_capture(self._capture(name))
 
     def ladder(

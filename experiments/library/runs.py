@@ -1,8 +1,8 @@
 """Runs of experiments from a Python program or notebook: `lab7 run` in a separate process, and its result as an object.
 
 A network needs Linux namespaces or a kernel of its own, which a running Python process cannot enter without losing the
-machine's network. Each run is therefore a process of `lab7 run`, with its defaults and checks, and with its repetition
-of a run that other load on the machine disturbed.
+machine's network. Each run is therefore a process of `lab7 run`, with the same defaults and checks. As there, a run
+that other load on the machine disturbed is repeated.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class RunError(RuntimeError):
 
 
 class ArgumentsError(RunError, ValueError):
-    """Error for an unknown experiment or parameter, or an invalid value."""
+    """Error for an unknown experiment or parameter, or for an invalid value of a parameter."""
 
 
 class ProgramNotStartedError(RunError):
-    """Error because a program in place of one of lab7's services did not start."""
+    """Error for a program that was to replace one of lab7's services, but did not start."""
 
 
 def run(

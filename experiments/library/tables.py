@@ -26,7 +26,7 @@ SHOWN_ROWS = 60
 
 @dataclass(frozen=True)
 class Table:
-    """Table for machines without pandas, made of columns of equal length; None stands for an absent value."""
+    """Table made of columns of equal length, for machines without pandas; None stands for an absent value."""
 
     columns: Mapping[str, list[Any]]
 
@@ -71,7 +71,7 @@ def _cell(value: Any) -> str:
 
 
 def results(folder: str | Path = "results", rows: RowKind = "comparisons") -> Any:
-    """Return a table of all results below a folder, oldest first: a pandas DataFrame, or a Table without pandas.
+    """Return a table of all results below a folder, oldest first, as pandas DataFrame, or Table without pandas.
 
     `rows` selects the kind of rows: "comparisons" (one per measured time, with its prediction), "claims", "samples"
     (each with its terms) or "runs". Every row has the run's experiment, start, seed, clock, fidelity, implementations,
@@ -92,7 +92,7 @@ def rows_of(folder: Path, result: Result, rows: RowKind) -> list[Row]:
 
 
 def table_of(rows: list[Row]) -> Any:
-    """Return rows as a pandas DataFrame, or as a Table without pandas; all values of a column have one type."""
+    """Return rows as a pandas DataFrame, or as a Table if pandas is not installed; a column has values of one type."""
     names = list(dict.fromkeys(name for row in rows for name in row if name != "folder"))
     columns = {name: _of_one_type([row.get(name) for row in rows]) for name in [*names, "folder"]} if rows else {}
     if importlib.util.find_spec("pandas") is None:

@@ -173,13 +173,13 @@ def _network(context: Run, topo: Topo, servers: Mapping[str, MailHost], written:
 
 
 def _add_webmail(host: Host, domain: str) -> None:
-    """Start a webmail server on a mail server's host, for that mail server's mailboxes."""
+    """Start a webmail server on the host of a mail server; it gives access to the mailboxes of that mail server."""
     words = f"--accounts accounts --maildirs maildirs --domain {domain} --submission {host.IP()}:{SUBMISSION_PORT}"
     host.start(f"{WEBMAIL_MODULE} {words} --listen 0.0.0.0 --port {DEFAULT_PORT}", serves=True)
 
 
 def _mail(sender: str, seed: int) -> bytes:
-    """Return a message from a user (alice or bob) to the other user."""
+    """Return a message from `sender` (alice or bob) to the other user."""
     message = EmailMessage(policy=SMTP)
     message["From"], message["To"] = PEOPLE[sender], PEOPLE[OTHER[sender]]
     message["Subject"] = f"from {sender}"
@@ -259,7 +259,7 @@ def _token(seed: int) -> str:
 
 
 def _said(seed: int) -> str:
-    """Return the text of Alice's webmail message, which contains the identifying word of _token()."""
+    """Return the text of Alice's webmail message; it contains the identifying word of _token()."""
     return f"It goes by {_token(seed)}, says Alice."
 
 
@@ -326,7 +326,7 @@ def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mappin
 def _compare_all(
     context: Run, captured: CaptureFile, topo: Topo, traffic: Traffic, written: Messages, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Return (measured durations, comparisons with theory) of the sessions.
+    """Return (measured durations, comparisons with theory) of the reading sessions on the mailbox.
 
     The durations are keyed by protocol and task, such as `IMAP headers`. There is one comparison for each of these
     keys.
@@ -357,7 +357,7 @@ def _theory(protocol: str, task: str, traffic: Traffic, written: Messages, rtt_s
 
 
 def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], written: Messages) -> list[Panel]:
-    """Return the plot's panels for octets and for time in round trips; both show each task by each protocol."""
+    """Return the plot's two panels: octets, and time in round trips, of each reading task by each protocol."""
     rtt_s, by_name = context.parameters["rtt"], {one.name: one for one in comparisons}
     wanted = [sum(written.headers), written.attached, sum(written.sizes)]
     octets, trips = [], []
@@ -375,7 +375,7 @@ def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], w
 
 
 def _marks(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points of a plot line that draws a short horizontal dash at each point (NaN separates dashes)."""
+    """Return the coordinates of a plot line that draws a short horizontal dash at each point (NaN ends a dash)."""
     return [each for x, y in points for each in ((x - BESIDE / 2, y), (x + BESIDE / 2, y), (math.nan, math.nan))]
 
 

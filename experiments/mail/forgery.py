@@ -144,11 +144,11 @@ def altered(content: bytes) -> str:
 
 @dataclass
 class Done:
-    """Results of the workload, for the decision of claims.
+    """Results of the workload, from which the claims are decided.
 
-    checked_ns: time of the restart with sender checks; first, later: time spans of checks with an empty and a filled
-    cache; readings: time spans of Bob's IMAP sessions, keyed by session name; failures: error texts, keyed by the name
-    of the failed action.
+    checked_ns: time in ns of the restart with sender checks; first, later: time spans of checks with an empty and a
+    filled cache; readings: time spans of Bob's IMAP sessions, keyed by session name; failures: error texts, keyed by
+    the name of the failed action.
     """
 
     checked_ns: int = 0
@@ -158,7 +158,7 @@ class Done:
     failures: dict[str, str] = field(default_factory=dict)
 
     def attempt(self, name: str, act: Callable[[], object]) -> None:
-        """Do an action of the workload, and record its error: the packets of a failed action are evidence, too."""
+        """Perform an action of the workload, and record its error; the packets of a failed action remain evidence."""
         try:
             act()
         except EmulationError as error:
@@ -166,7 +166,7 @@ class Done:
 
 
 class Correspondence:
-    """Actions of Alice, Bob, Mallory and the servers in a running network, from which the workload is made."""
+    """Actions of Alice, Bob, Mallory and their servers in a running network; the workload is a sequence of these."""
 
     def __init__(self, bed: Testbed) -> None:
         self._bed = bed
@@ -187,7 +187,7 @@ class Correspondence:
         self._submit(ALICE, altered(found[0]))
 
     def first_forgery(self) -> Window:
-        """Empty the cache of Bob's resolver, then send a message forged as from Alice; return the time span."""
+        """Empty the cache of Bob's resolver, then send a message with Alice as forged sender; return the time span."""
         self._bed.restart("dns-b")
         return self.forge(ALICE, FORGED)
 
@@ -313,7 +313,7 @@ def _verdicts(captured: CaptureFile, done: Done) -> tuple[Verdict, ...]:
 
 
 def _checks(captured: CaptureFile, done: Done) -> tuple[list[Check], Check | None, list[Traffic]]:
-    """Return (sender checks with an empty cache, check with a filled cache or None, traffic with these checks)."""
+    """Return (sender checks with an empty cache, check with a filled cache or None, the captured traffic of both)."""
     smtp = smtp_traffic(captured, AT_RECEIVER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
     dns, upstream = dns_exchanges(captured, AT_RECEIVER), dns_exchanges(captured, AT_RESOLVER)
 
@@ -327,7 +327,7 @@ def _checks(captured: CaptureFile, done: Done) -> tuple[list[Check], Check | Non
 
 
 def _with_failures(verdict: Verdict, done: Done, steps: Sequence[str]) -> Verdict:
-    """Add the errors of failed actions to a verdict's evidence; a verdict `shown` is returned unchanged."""
+    """Return a verdict with the errors of failed actions in its evidence; a verdict `shown` is returned unchanged."""
     reasons = [f"{step}: {done.failures[step]}" for step in steps if step in done.failures]
     if verdict.verdict == "shown" or not reasons:
         return verdict

@@ -65,7 +65,7 @@ SENDER_ADDRESS, RECEIVER_ADDRESS = ADDRESSES[MAIL_A], ADDRESSES[MAIL_B]
 
 @dataclass(frozen=True)
 class Legs:
-    """Parameters of the network paths from Alice to her server, between the servers, and from Bob's server to Bob.
+    """Parameters of the three network paths: Alice to her server, between the servers, Bob's server to Bob.
 
     These are the round-trip times in s, and the rate between the servers in Mbit/s.
     """
@@ -242,7 +242,7 @@ def wait_until_quiet(host: Host, port: int = SMTP_PORT, timeout_s: float = TIMEO
 
 
 def was_connected(host: Host, port: int = SMTP_PORT) -> bool:
-    """Return True if a host has a TCP connection on a local port, or had one in the last minute (TIME_WAIT)."""
+    """Return True if a host has a TCP connection on a local port, or had one within the last minute (TIME_WAIT)."""
     lines = Path(f"/proc/{host.namespace_pid}/net/tcp").read_text().splitlines()[1:]
     return any(
         int(local.rpartition(":")[2], 16) == port and state != LISTEN
@@ -251,6 +251,6 @@ def was_connected(host: Host, port: int = SMTP_PORT) -> bool:
 
 
 def _goes_to(line: str, port: int) -> bool:
-    """Return True if a line of /proc/net/tcp is a connection to a remote port, TIME_WAIT excluded."""
+    """Return True if a line of /proc/net/tcp is a connection to a remote port that is not in the state TIME_WAIT."""
     _, _, remote, state, *_ = line.split()
     return int(remote.rpartition(":")[2], 16) == port and state != TIME_WAIT

@@ -33,9 +33,9 @@ class Sessions:
         self.attempt_several(name, lambda: [session()])
 
     def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> None:
-        """Run consecutive sessions, and record their time spans or the error.
+        """Run consecutive sessions of one name, and record their time spans or the error.
 
-        Does nothing if a session of this name failed before.
+        Does nothing if an earlier session of this name has failed.
         """
         if name in self.failures:
             return
@@ -56,7 +56,7 @@ class Sessions:
 
 @dataclass(frozen=True)
 class Traffic:
-    """POP3, IMAP and HTTP traffic captured at Bob's interface, with the time spans of his sessions."""
+    """POP3, IMAP and HTTP traffic captured at Bob's interface, and the time spans of Bob's sessions."""
 
     pop3: Pop3Traffic
     imap: ImapTraffic
@@ -79,7 +79,7 @@ class Traffic:
         return self.http.between(window.start_ns, window.end_ns)
 
     def timed(self, protocol: str, window: Window) -> list[TimedSample]:
-        """Return the measured durations, divided into terms, of the sessions in a time span.
+        """Return the durations, divided into terms, of the sessions by a protocol within a time span.
 
         The list is empty if a session got no reply.
         """

@@ -51,7 +51,7 @@ Steps = Sequence[Sequence[Any]]
 
 @dataclass(frozen=True)
 class Messages:
-    """Generated messages with CRLF line ends, for a mailbox.
+    """Generated messages for a mailbox, with CRLF line ends.
 
     `picture`: index of the message that has an attachment; `subject`: its Subject; `attachment`: the decoded
     attachment.
@@ -104,7 +104,7 @@ def text(random: Random, lines: int) -> str:
 
 
 def fill(host: MailHost, user: str, contents: Sequence[bytes]) -> None:
-    """Write messages into a user's Maildir as if delivered (https://cr.yp.to/proto/maildir.html)."""
+    """Write messages into a user's Maildir, as local delivery does (https://cr.yp.to/proto/maildir.html)."""
     folder = host.mailbox(user)
     for place in ("new", "cur", "tmp"):
         (folder / place).mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,10 @@
 """Mail interoperability matrix: each mail server with each client, and each pair of mail servers as relays.
 
-Each cell is the result of one operation, decided from packets. send: the client submits a message, and the server
-accepts it. relay: the server accepts a submitted message from another server, and delivers it unaltered. pop3 and imap:
-the client fetches every message of a mailbox completely.
+Each cell is the result of one operation, decided from packets:
+
+    send        the client submits a message, and the server accepts the message
+    relay       the server accepts a submitted message from another server, and delivers the message unaltered
+    pop3, imap  the client fetches every message of a mailbox completely
 """
 
 from __future__ import annotations
@@ -123,7 +125,7 @@ def _place(key: Key) -> Place:
 
 @contextmanager
 def _testbed(context: MatrixRun, mta: Party, peer: Party, mailbox: Party) -> Iterator[Lab]:
-    """Start a network with the MTA `mta` in Alice's domain, the MTA `peer` and the server `mailbox` in Bob's."""
+    """Start the network: the MTA `mta` in Alice's domain, the MTA `peer` and the access server `mailbox` in Bob's."""
     topo = LEGS.topology(backup="no", names="1ms")
     near = mail_host(topo, "mail-a", {MTA_ROLE: mta} if mta else {})
     given = {MTA_ROLE: peer, ACCESS_ROLE: mailbox}
@@ -221,7 +223,10 @@ def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
 
 
 def _of_window(key: Key, window: Window | str | None, captured: CaptureFile, capture: str) -> Cell:
-    """Return the matrix cell for a client's session, decided from the packets in the session's time span."""
+    """Return the matrix cell for a client's session, from the packets in the session's time span.
+
+    `window`: the time span, an error text, or None.
+    """
     if window is None:
         assert key[1].client is not None
         return _place(key).not_installed(key[1].client)
@@ -241,7 +246,7 @@ def _verdict(operation: str, captured: CaptureFile, window: Window) -> Verdict:
 
 
 def _known(key: Key) -> str | None:
-    """Return lab7's recorded explanation of a client's known failure in an operation; None if there is none."""
+    """Return the known cause of a client's failure in an operation, as recorded in lab7; None if there is none."""
     client = key[1].client
     return client.known.get(key[1].operation) if client is not None else None
 

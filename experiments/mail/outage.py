@@ -105,9 +105,9 @@ NOTE = (
 
 @dataclass
 class OutageEvidence(Evidence):
-    """Evidence of a run of the experiment; `outages`: the runs of each case of an outage, keyed by case.
+    """Evidence of a run of the experiment; `outages` maps each case of an outage to its runs.
 
-    Only the times of a case's last run are compared with theory.
+    A case is a kind of outage, such as a killed server. Only the times of a case's last run are compared with theory.
     """
 
     outages: dict[str, list[Seen]] = field(default_factory=dict)
@@ -119,7 +119,7 @@ class OutageEvidence(Evidence):
 
 @dataclass(frozen=True)
 class Seen:
-    """One outage as observed: its captured traffic (episode), capture file name, and (measured, theoretical) times."""
+    """Observed outage: its captured traffic (episode), capture file name, and pairs of (measured, predicted) time."""
 
     episode: Episode
     capture: str
@@ -133,7 +133,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class MailNetwork:
-    """Running network with the two mail servers and Alice's mail client (None: Python's smtplib)."""
+    """Running network with the two mail servers, and Alice's mail client (None: Python's smtplib)."""
 
     bed: Testbed
     sender: MailHost
@@ -168,7 +168,10 @@ def run(context: Run) -> Outcome:
 
 
 def _outages(context: Run, case: str, evidence: OutageEvidence) -> list[Seen]:
-    """Run an outage; repeat it up to RETAKES times if the machine's load delayed a measured time. Return all runs."""
+    """Run one case of an outage; repeat it up to RETAKES times if machine load delayed a measured time.
+
+    Returns all runs.
+    """
     seen: list[Seen] = []
     while len(seen) <= RETAKES:
         seen.append(_seen(context, case, f"capture-{case}{f'-{len(seen) + 1}' if seen else ''}.pcapng", evidence))
@@ -207,12 +210,12 @@ def _seen(context: Run, case: str, name: str, evidence: OutageEvidence) -> Seen:
 
 
 def _read_at(case: str) -> list[str]:
-    """Return the hosts besides mail-a to capture at: mail-b and bob, or alice in cases that return messages to her."""
+    """Return the hosts to capture besides mail-a: mail-b and bob, or alice in cases that return messages to her."""
     return ["alice"] if case in FOR_GOOD else ["mail-b", "bob"]
 
 
 def _composed(context: Run, case: str) -> tuple[bytes, ...]:
-    """Return the messages that Alice submits in a case, before and during the outage."""
+    """Return the messages that Alice submits in a case (kind of outage), before and during the outage."""
     count, seed = context.parameters["messages"], context.seed
     if case in FOR_GOOD:
         return tuple(_messages(_count(context, case), "never", seed))
@@ -232,7 +235,7 @@ def _episode(captured: CaptureFile, outage: Outage, case: str, composed: tuple[b
 
 
 def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
-    """Stop and restart the receiving server while messages are submitted.
+    """Stop and restart the receiving server while messages are submitted; return the times of the outage.
 
     In the case SERVICE the sender's server is killed as well.
     """
@@ -269,7 +272,7 @@ def _count(context: Run, case: str) -> int:
 
 
 def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
-    """Stop the receiving server for good, and wait until the sender's server has returned every message as a DSN."""
+    """Stop the receiving server permanently, and wait until the sender's server has returned every message as a DSN."""
     count, keeping = _count(context, case), None
     began_ns = time.time_ns()
     network.receiver.kill_mta()
@@ -284,7 +287,7 @@ def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
 
 
 def _wait_for(server: MailHost, user: str, count: int) -> None:
-    """Wait for messages in an INBOX until a time-out, which is no error: the claim's check reports missing messages."""
+    """Wait for messages in an INBOX, at most until a time-out; missing messages are reported by the claim's check."""
     with suppress(EmulationError):
         wait_for_count(server, user, count, PATIENCE_S + count * A_MESSAGE_S)
 
@@ -361,7 +364,7 @@ def _until(began_ns: int, after_s: float) -> None:
 def _timed(
     context: Run, case: str, episode: Episode, captured: CaptureFile, topo: MailTopo, watch: MachineWatch
 ) -> list[tuple[Timing, Theory]]:
-    """Return the (measured, theoretical) times of an outage; empty in the case EXPIRE, in which no time is compared."""
+    """Return the (measured, predicted) times of an outage; empty for the case EXPIRE, whose times are not compared."""
     if case == EXPIRE:
         return []
     if case == DAYS:

@@ -49,9 +49,9 @@ def retry_intervals(episode: Episode) -> list[Timing]:
 
 
 def attempt_number(failed_s: Sequence[float], at_s: float, every_s: float) -> float:
-    """Return the number, counted from 1, of the delivery attempt to which a connection at `at_s` belongs.
+    """Return the number, from 1, of the delivery attempt to which a connection at the time `at_s` belongs.
 
-    Connections within half a retry interval `every_s` are one attempt.
+    `failed_s`: times in s of failed connections. Connections within half a retry interval `every_s` are one attempt.
     """
     number, began_s = 1, failed_s[0]
     for one in failed_s:

@@ -79,7 +79,7 @@ PIECE_OCTETS = 64 * 1024
 
 
 class Queue:
-    """The MTA's queue directory, on a tmpfs of its own that can be filled up and made read-only."""
+    """Queue directory of the MTA, on its own tmpfs, which can be filled up and made read-only."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -132,7 +132,7 @@ class Queue:
 
 @dataclass
 class Done:
-    """Results of the scenarios, keyed by reply code: time spans, observations inside the host, and error texts."""
+    """Results of the scenarios, keyed by reply code: time spans, observations inside the server's host, error texts."""
 
     windows: dict[int, Window] = field(default_factory=dict)
     facts: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -140,7 +140,7 @@ class Done:
 
 
 class Scenarios:
-    """Runner of one scenario per reply code: it controls the clients, and causes the events on the server's host."""
+    """Runner of one scenario per reply code: controls the clients, and causes events on the server's host."""
 
     def __init__(self, bed: Testbed, queue: Queue, is_ours: bool) -> None:
         self._bed = bed
@@ -165,7 +165,7 @@ class Scenarios:
         return Window(window.start_ns, time.time_ns()), self._facts
 
     def _at(self, code: int, word: str) -> None:
-        """Cause the event, such as a full disk, for which a word in the scripted SMTP session (step `tell`) stands."""
+        """Cause the event, such as a full disk, that belongs to `word` in a step (`tell`, WORD) of the SMTP session."""
         acts: dict[tuple[int, str], Callable[[], None]] = {
             (421, STOP): self._stop,
             (451, FREEZE): self._freeze,

@@ -57,7 +57,7 @@ class Schedule:
 
 @dataclass
 class MailHost:
-    """Mail servers of one host; its method `start` can be passed to make_testbed() to start them.
+    """Mail servers of one host; its method `start` can be passed to make_testbed() to start the servers.
 
     serves: command lines of lab7's servers in the topology; passwords: keyed by user name; network: addresses of the
     domain's own clients; mta, access: third-party MTA, and third-party POP3 and IMAP server, None for lab7's own.
@@ -75,7 +75,7 @@ class MailHost:
     _host: Host | None = field(default=None, init=False)
 
     def start(self, host: Host) -> Service | Program:
-        """Start all mail servers of the host; return the MTA, since the network's start waits until it listens."""
+        """Start all mail servers of the host; return the MTA, for which the start of the network then waits."""
         self._host = host
         # Start the MTA first, since the MTA creates the directory of the mailboxes.
         self._running = self._start_mta(host, wait=False)

@@ -98,7 +98,7 @@ TEXTBOOK = (
 
 @dataclass(frozen=True)
 class StoryRun:
-    """One message's run from composition to retrieval: time span, message, and times of events without packets."""
+    """Run of one message from composition to retrieval: time span, message, and times of events without packets."""
 
     start_ns: int
     end_ns: int
@@ -127,10 +127,10 @@ class RelayRun:
 
 @dataclass
 class Done:
-    """Results of all runs of the experiment: single messages, and several messages by relaying method.
+    """Results of all runs of the experiment: runs of one message, and of several messages by relaying method.
 
-    dots, textbook, web: time spans of the actions that are needed for one claim only; failures: error texts. Runs
-    disturbed by waits for a processor are included, in addition to the repetitions of these runs.
+    dots, textbook, web: time spans of the actions that are needed for one claim only; failures: error texts. Disturbed
+    runs (delayed by waits for a processor) are included besides their repetitions.
     """
 
     stories: list[StoryRun] = field(default_factory=list)
@@ -148,7 +148,7 @@ class Done:
 
 
 class Correspondence:
-    """Actions of Alice and Bob in a running network (compose, submit, relay, fetch), which make up the workload."""
+    """Actions of Alice and Bob in a running network (compose, submit, relay, fetch), of which the workload consists."""
 
     def __init__(self, context: Run, bed: Testbed) -> None:
         self._bed = bed

@@ -1,4 +1,4 @@
-"""Measured times of mail transfer and their closed forms: steps of one message, and methods of relaying several."""
+"""Measured times of mail transfer and their closed forms: steps of one message, and methods of relaying messages."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ WAYS = tuple(Way(pipelining, together) for pipelining in (True, False) for toget
 
 @dataclass(frozen=True)
 class Lookups:
-    """Captured DNS frames at the three hosts that look up names: Alice's, the sender's server and Bob's."""
+    """Captured DNS frames at the three hosts that resolve names: Alice's host, the sender's server and Bob's host."""
 
     alice: tuple[Frame, ...]
     sender: tuple[Frame, ...]
@@ -72,7 +72,7 @@ def _dns(frames: Iterable[Frame]) -> Iterable[Frame]:
 
 @dataclass(frozen=True)
 class TimedSample:
-    """One measured duration, divided into terms: interface of the capture (`at`), and start and end in ns."""
+    """Measured duration with its terms: interface of the capture (`at`), start and end in ns."""
 
     at: str
     first_ns: int
@@ -156,7 +156,7 @@ def step_theories(story: MessagePath, legs: Legs, names_rtt_s: float, exchanges:
 def way_timing(legs: MailLegs, asked: Lookups) -> TimedSample:
     """Return the measured time of relaying, from the first SYN between the servers to the last 221.
 
-    Raises ValueError without a 221.
+    Raises ValueError if there is no 221.
     """
     sessions = [one for one in legs.relayed.sessions if one.messages]
     ends = [one.final.last_ns for session in sessions for one in session.exchanges_of("QUIT") if one.final is not None]
@@ -168,7 +168,7 @@ def way_timing(legs: MailLegs, asked: Lookups) -> TimedSample:
 
 
 def way_theory(way: Way, legs: MailLegs, between: Legs) -> ClosedForm:
-    """Return the closed form for the time in which a relaying method (Way) relays the captured messages."""
+    """Return the closed form for the time that a relaying method (Way) takes for the captured messages."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     leg = Leg(between.between_s, between.bw_mbit * 1e6, _said_bytes(sessions))
     sizes = [len(message.data.octets) for session in sessions for message in session.messages]

@@ -55,7 +55,7 @@ def describe_topology(network: NetworkDescription, captured: Collection[str]) ->
 
 
 def shape_of(link: LinkDescription) -> str:
-    """Return delay, rate, loss and queue of a link as text; if the directions differ, for each direction."""
+    """Return delay, rate, loss and queue of a link as text, for each direction if the directions differ."""
     if link.there == link.back:
         return _words(link.there)
     return f"{_words(link.there)} (to {link.second}); {_words(link.back)} (to {link.first})"

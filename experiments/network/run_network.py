@@ -49,7 +49,7 @@ class RunNetwork:
 
 
 def run_network(folder: Path, result: Result) -> RunNetwork | None:
-    """Return the network section of a result's report; None for a result without a network."""
+    """Return the network section of a result's report; None if the result has no description of its network."""
     network = result.network
     if network is None or not network.hosts:
         return None
@@ -87,7 +87,10 @@ def _traffic(folder: Path, result: Result) -> tuple[list[Traffic], Sequence[str]
 
 
 def _plot(traffic: Sequence[Traffic]) -> str | None:
-    """Return plots of throughput, queue and losses of each path over time as one <svg> element, or None."""
+    """Return plots over time of each path's throughput, queue and losses as one <svg> element.
+
+    Returns None if there is no path, or if matplotlib is not installed.
+    """
     if not traffic:
         return None
 

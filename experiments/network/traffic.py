@@ -1,8 +1,8 @@
-"""Traffic on network paths over time, from an experiment's capture: throughput, packets in queues, and losses.
+"""Traffic on network paths over time, computed from an experiment's capture: throughput, packets in queues, losses.
 
 A path leads from one captured host to another. A packet is counted in the queues of its path from its departure until
 its arrival time minus the path's propagation delay; packets in transmission are therefore included. If the propagation
-delay is unknown, the number of packets in queues is unknown.
+delay is unknown, the number of packets in queues is unknown, too.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ INTERVALS = 240
 
 @dataclass(frozen=True)
 class Traffic:
-    """Traffic of a path between two hosts: name, octets, throughput and largest queue by interval, times of losses.
+    """Traffic on a path between two hosts: name, octets, throughput and largest queue by interval, times of losses.
 
-    `start_s`: start of each interval, since the first frame. `queue_packets`: None if the path's delays are unknown.
-    `rate_bps`: the lowest rate of the path's links, None if unlimited or unknown.
+    `start_s`: start of each interval, in s since the first frame. `queue_packets`: None if the path's delays are
+    unknown. `rate_bps`: the lowest rate of the path's links in bit/s, None if unlimited or unknown.
     """
 
     name: str
@@ -85,7 +85,7 @@ def _traffic(
 def _queue(
     packets: Sequence[tuple[int, int | None, int]], delay_ns: int, first_ns: int, width_ns: int
 ) -> Sequence[int]:
-    """Return the largest number of queued packets in each interval; lost packets are not counted."""
+    """Return the largest number of packets in a path's queues for each interval; lost packets are not counted."""
     changes: list[tuple[int, int]] = []
     for sent_ns, received_ns, _ in packets:
         if received_ns is not None:

@@ -1,8 +1,8 @@
-"""Backlog of a parameter sweep: queue of the cells (runs of the grid), with a bounded number of reruns.
+"""Queue of the cells (runs of the grid) of a parameter sweep, with a bounded number of reruns for each cell.
 
-A cell whose run failed is queued again. In real time, so is a cell with a suspect result: one whose network or machine
-failed a fidelity check. In virtual time (a simulated clock) a suspect result is final, since the same seed would give
-the same result.
+A cell whose run failed is queued again. In real time, a cell with a suspect result is queued again as well: one whose
+network or machine failed a fidelity check. In virtual time (a simulated clock) a suspect result is final, since the
+same seed would give the same result.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lab7.experiments.sweep.cell import Cell
 
 
 class Backlog:
-    """Queue of cells (parameter combinations to run), with the number of finished runs of each cell.
+    """Queue of the cells (runs of a sweep) still to be executed, with the number of finished runs of each cell.
 
     `again`: maximum number of reruns of a cell. `attempts`: cell name -> number of runs in earlier invocations.
     """
@@ -41,7 +41,7 @@ class Backlog:
         return self._attempts.get(cell.name, 0)
 
     def settle(self, cell: Cell, *, valid: bool, failed: bool = False) -> bool:
-        """Count a finished run of a cell; return True if no further run follows, False if the cell is queued again.
+        """Count a finished run of a cell; return True if the cell is done, False if it is queued again.
 
         A cell is queued again if the run failed or its result is suspect, and reruns remain.
         """
@@ -53,5 +53,8 @@ class Backlog:
 
 
 def is_settled(fidelity: str, attempt: int, again: int, clock: ClockWord) -> bool:
-    """Return True if a stored result is final: valid, or suspect but without permitted reruns."""
+    """Return True if a stored result of a cell is final: valid, of virtual time, or suspect with no reruns left.
+
+    `attempt`: number of the run; `again`: maximum number of reruns.
+    """
     return fidelity == "valid" or clock == "virtual" or attempt >= 1 + again

@@ -27,7 +27,7 @@ NAME_DIGITS = 16
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a sweep: its point in the grid (values, programs, seed), and all data on which its result depends."""
+    """One run of a sweep: its point in the grid (values, programs, seed), and all data that determine its result."""
 
     point: Point
     values: Mapping[str, Any]
@@ -35,7 +35,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Return the name of the cell: a hash, in hexadecimal, of all data on which its result depends (`depends`)."""
+        """Return the name of the cell: a hash, in hexadecimal, of all data that determine its result (`depends`)."""
         return name_of(self.depends)
 
 

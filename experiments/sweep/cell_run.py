@@ -46,7 +46,7 @@ def lab7_version() -> str:
 
 
 def task_of(cell: Cell, definition: Definition) -> Task:
-    """Return a task, which is the request to run a cell of a sweep, as JSON data for run_task in another process."""
+    """Return the request to run a cell of a sweep (a task), as JSON data for run_task in another process."""
     return {
         "experiment": definition.experiment,
         "given": dict(cell.point.given),
@@ -196,7 +196,7 @@ def machine_lock(reasons: Reasons | None = None, path: Path = MACHINE_LOCK) -> I
 
 
 def _open_lock(path: Path) -> int:
-    """Open the lock file read-only, so that all users of a machine can share it; flock(2) needs no write access."""
+    """Open the lock file read-only, so that all users of a machine can share the file; flock(2) permits this."""
     try:
         # Without O_CREAT: protected_regular (proc(5)) forbids that for another user's file in /tmp.
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

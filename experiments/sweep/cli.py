@@ -196,12 +196,12 @@ def _write_tables(plan: Plan, store: Store) -> tuple[list[Row], list[str]]:
 
 
 def _settings(plan: Plan) -> list[str]:
-    """Return the names of the parameters and roles (replaceable programs) that have several values in the sweep."""
+    """Return the names of the parameters and roles (replaceable programs) with several values in the sweep."""
     return varying({**plan.definition.axes, **plan.definition.roles})
 
 
 def remove_plots(folder: Path) -> None:
-    """Remove the plots of earlier invocations, which may be more than those of the grid as it is now."""
+    """Remove the plots of earlier invocations from a folder: the present grid may have fewer plots."""
     for left in folder.glob("plot-*.svg"):
         left.unlink(missing_ok=True)
 

@@ -49,7 +49,7 @@ class DefinitionError(ValueError):
 
 @dataclass(frozen=True)
 class Point:
-    """Point of a sweep's grid: parameter values and replacement programs as text, and the seed."""
+    """Point of a sweep's grid: parameter values and replacement programs as text, and the seed of the run."""
 
     given: Mapping[str, str]
     replace: Mapping[str, str]

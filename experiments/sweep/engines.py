@@ -62,9 +62,10 @@ def local_engine(clock: ClockWord, jobs: int, folder: Path) -> Iterator[Engine]:
 
 @contextmanager
 def dask_engine(clock: ClockWord, scheduler: str | None, workers: int) -> Iterator[Engine]:
-    """Yield the engine of a Dask scheduler; with None, start a local cluster with `workers` workers.
+    """Yield the engine of the Dask scheduler at the address `scheduler`; None: of a new local cluster.
 
-    Raises ExtraMissingError without dask.distributed, EmulationError if the scheduler does not answer.
+    `workers`: number of workers of a local cluster. Raises ExtraMissingError if dask.distributed is not installed,
+    EmulationError if the scheduler does not answer.
     """
     distributed = _import_distributed()
     with ExitStack() as stack:
@@ -90,7 +91,7 @@ def run_on_worker(task: Task) -> dict[str, Any]:
 
 
 def _width(client: Any, address: str) -> int:
-    """Return the number of tasks that the workers execute or have waiting. Raises EmulationError."""
+    """Return the number of tasks that the Dask workers can hold, running or waiting. Raises EmulationError."""
     try:
         threads: dict[str, int] = client.nthreads()
     except (OSError, ValueError, RuntimeError) as error:

@@ -21,10 +21,10 @@ NOTE = "points: measured, lines: theory; bars: {}"
 def plots_of(
     rows: Sequence[Row], settings: Sequence[str], experiment: Experiment, x: str | None, phone: bool = False
 ) -> list[str]:
-    """Return plots of a sweep's rows as <svg> elements; an empty list if nothing varies, or without matplotlib.
+    """Return plots of a sweep's rows as <svg> elements; empty if nothing varies or matplotlib is not installed.
 
-    `settings`: parameters and roles with several values. `x`: the one on the x axis, None for the first.
-    `phone`: True for the narrow form of the screen of a phone.
+    `settings`: parameters and roles with several values. `x`: the one on the x axis, None for the first. `phone`: True
+    for the narrow form for the screen of a phone.
     """
     if not settings:
         return []

@@ -23,7 +23,7 @@ METHOD = f"{LEVEL:.0%} confidence interval of the mean over the seeds (Student's
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean of several values, with the half-width of its confidence interval (None for a single value)."""
+    """Mean of several values, and the half-width of its confidence interval (None for a single value)."""
 
     value: float
     half_width: float | None

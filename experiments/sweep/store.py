@@ -31,7 +31,7 @@ CELLS, RUNNING, LOCK = "cells", "running", "lock"
 
 @dataclass(frozen=True)
 class Stored:
-    """Stored result of a cell (parameter combination), and the number of runs that it took (`attempt`)."""
+    """Stored result of a cell (one run of a sweep), and the number of attempts that it took (`attempt`)."""
 
     result: Result
     attempt: int
@@ -43,7 +43,7 @@ def cannot_write(path: Path, error: OSError) -> EmulationError:
 
 
 class Store:
-    """Result folder of one sweep, with methods to load and save the results of its cells (parameter combinations)."""
+    """Result folder of one sweep, with methods to load and save the results of its cells (runs)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -36,7 +36,7 @@ Failures = dict[str, str]
 
 @dataclass(frozen=True)
 class Plan:
-    """Parsed and checked sweep: its definition, experiment, clock, and cells in the order of the grid."""
+    """Plan of a sweep, parsed and checked: definition, experiment, clock, and cells (runs) in the order of the grid."""
 
     definition: Definition
     experiment: Experiment
@@ -46,7 +46,7 @@ class Plan:
 
 @dataclass
 class Progress:
-    """Progress of a sweep: number of cells, names of the cells with a final result, and errors.
+    """Progress of a sweep: number of cells (runs), names of the cells with a final result, and errors.
 
     `failures`: cell name -> error message, for the cells whose last run failed.
     """
@@ -86,14 +86,17 @@ def make_plan(definition: Definition, clock: Clock) -> Plan:
 
 
 def _digests(definition: Definition) -> dict[str, str]:
-    """Return the SHA-256 of the experiment's file and of the files in replacements' command lines, keyed by name."""
+    """Return file name as written -> SHA-256 of the file.
+
+    The files are the experiment's file, if it is a user's, and the files in the command lines of replacements.
+    """
     names = [definition.experiment] if is_user_file(definition.experiment) else []
     names += [word for programs in definition.roles.values() for what in programs for word in shlex.split(what)[1:]]
     return {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in names if Path(name).is_file()}
 
 
 def run_sweep(plan: Plan, store: Store, engine: Engine, callbacks: Callbacks) -> Progress:
-    """Run the cells (parameter combinations) without a final result, in random order; return the progress.
+    """Run the cells of a sweep that have no final result, in random order; return the progress.
 
     Raises EmulationError.
     """
@@ -144,7 +147,10 @@ def _settle(
     progress: Progress,
     callbacks: Callbacks,
 ) -> str | None:
-    """Store the outcome of a run, and queue the cell again if a rerun is due; return the error message, if any."""
+    """Store the outcome of a cell's run, and queue the cell again if a rerun is due; return the error message.
+
+    Returns None if the run has not failed.
+    """
     error = outcome.get("error")
     if error is None:
         result = Result.from_json(outcome["result"])

@@ -44,7 +44,7 @@ CLAIM, TERM, THEORY = "claim_", "term_", "theory_term_"
 
 @dataclass(frozen=True)
 class TableRun:
-    """Run as input for a table: name, parsed values of the parameters to show, replacements, result, attempt."""
+    """Run as input of a sweep's table: name, parsed values of the parameters, replacements, result, attempt."""
 
     name: str
     values: Mapping[str, Any]
@@ -54,7 +54,7 @@ class TableRun:
 
 
 def column_of(setting: str) -> str:
-    """Return the column name of a parameter or role: its name, with the prefix `set_` if a fixed column has it too."""
+    """Return the table's column name for a parameter or role; `set_` precedes a name that a fixed column has."""
     return f"set_{setting}" if setting in FIXED else setting
 
 

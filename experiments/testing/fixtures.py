@@ -68,7 +68,7 @@ class TestNetwork:
 
     @property
     def recording(self) -> Recording:
-        """Capture of the test; without one the test fails."""
+        """Capture of the test's packets; the test fails if its marker has capture=False."""
         if self._recording is None:
             _fail("the mark of this test says capture=False: leave it out for a test that uses `capture`")
         return self._recording
@@ -90,7 +90,7 @@ def artifacts_folder(item: pytest.Item) -> Path:
 
 
 def stored(recording: Recording, folder: Path) -> str:
-    """Store the capture of a failed test, and its ladder diagram, in a folder; return a text for pytest's report."""
+    """Store a failed test's capture and ladder diagram in a folder; return a text on them for pytest's report."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Exclude the folder from version control, as pytest does with its cache.
@@ -117,7 +117,7 @@ def _fail(sentence: str) -> NoReturn:
 
 @contextmanager
 def network_of(item: pytest.Item) -> Iterator[TestNetwork]:
-    """Start the network that a test's marker `lab7` describes, capture its packets, and stop it afterwards.
+    """Start the network that a test's marker `lab7` describes, and capture its packets, for the duration of the test.
 
     Skips the test if the machine cannot emulate the network. Fails the test, with one sentence, if the marker describes
     no valid network.

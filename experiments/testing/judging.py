@@ -24,7 +24,7 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Judgement:
-    """Result of the checks of a capture: message counts by protocol, violations of rules, verdicts by claim id."""
+    """Result of the check of a capture: message counts by protocol, violations of rules, verdicts by claim id."""
 
     messages: dict[str, int]
     violations: tuple[Violation, ...]
@@ -32,7 +32,7 @@ class Judgement:
 
 
 class Judge:
-    """Callable that checks captured messages, and fails the test for a violated rule or a claim that is not shown."""
+    """Callable that checks captured messages, and fails the test if a rule is violated or a claim is not shown."""
 
     def __init__(self, captured: Callable[[], CaptureFile]) -> None:
         self._captured = captured
@@ -71,7 +71,10 @@ class Judge:
         capture: str | Path | CaptureFile | None = None,
         protocols: Collection[str] = tuple(CHECKS),
     ) -> Judgement:
-        """Return the result of the checks, without failing. Raises ValueError for claims that no capture can decide."""
+        """Return the result of the checks without failing the test.
+
+        Raises ValueError for claims that no capture alone can decide.
+        """
         for name in claims:
             if name not in known_claims():
                 raise ValueError(

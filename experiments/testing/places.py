@@ -57,7 +57,7 @@ NEUTRAL: Mapping[str, Any] = {
 
 
 class EndedError(Exception):
-    """Error because the pytest process in the sandbox has exited; the message has its exit status."""
+    """Error for the unexpected exit of the pytest process in the sandbox; the message has its exit status."""
 
 
 @dataclass
@@ -81,7 +81,7 @@ class SandboxProcess:
             raise EndedError(f"the process in the sandbox ended during the test, with exit code {code}") from None
 
     def close(self) -> None:
-        """End the process, and thereby its networks."""
+        """End the process and the networks that it runs."""
         self.connection.close()
         try:
             self.process.wait(STOP_TIMEOUT_S)
@@ -91,7 +91,7 @@ class SandboxProcess:
 
 
 class Places:
-    """Dispatcher of tests that need a network: each runs in a sandbox (new namespaces) or in a user-mode kernel.
+    """Dispatcher of tests that need a network, to a sandbox (new Linux namespaces) or to a user-mode kernel.
 
     The sandbox is created for the first test that needs it.
     """
@@ -103,9 +103,9 @@ class Places:
         self._refusal: str | None = None
 
     def run(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        """Run a test in a sandbox or a user-mode kernel, and report its phases in this process; return True.
+        """Run a test in a sandbox or a user-mode kernel, report its phases in this process, and return True.
 
-        Returns None, without running the test, if this process itself can run it.
+        Returns None, without running the test, if this process itself can run the test.
         """
         time = _time_of(item)
         if _is_here(time, self._is_worker):
@@ -141,7 +141,7 @@ class Places:
             yield _report(item, "failed", str(error))
 
     def _refused(self) -> str:
-        """Return the reason why this machine cannot create a sandbox, in one line; an empty text if it can."""
+        """Return the reason why this machine cannot create a sandbox, in one line; empty if there is none."""
         if self._refusal is None:
             command = module_command(sandbox.__name__, "true")
             done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -221,9 +221,9 @@ def _time_of(item: pytest.Item) -> Any:
 
 
 def _is_here(time: str, is_worker: bool) -> bool:
-    """Return True if this process can itself run a test with the clock `time` (real or virtual).
+    """Return True if this process itself can run a test with the clock `time` (real or virtual).
 
-    It can in virtual time; with the real clock, also within a sandbox, unless it is a worker of pytest-xdist.
+    It can if it runs in virtual time. With the real clock, it can if it is in a sandbox and no worker of pytest-xdist.
     """
     from lab7.experiments.harness import clock
 

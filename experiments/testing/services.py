@@ -45,12 +45,12 @@ class RunningService:
 
     @property
     def output(self) -> str:
-        """Text that the service has written to standard error so far; of a program also that to standard output."""
+        """Text that the service has written so far to standard error; of a program, to standard output as well."""
         return self.errors.read_text(errors="replace")
 
 
 class ServiceStarter:
-    """Context manager and callable that starts services, and stops them at the end of the `with` block."""
+    """Callable that starts services, and context manager that stops them at the end of the `with` block."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
@@ -67,10 +67,10 @@ class ServiceStarter:
         self._stack.close()
 
     def __call__(self, command: str | Sequence[str], *arguments: str, cwd: str | Path | None = None) -> RunningService:
-        """Start a service of lab7 by its module (`http.origin --root www`) or a program; return when it is ready.
+        """Start a service of lab7 by its module (`http.origin --root www`), or a program; return when it is ready.
 
-        A service listens on a free port of 127.0.0.1. In the command line of a program, `{port}` is replaced by a TCP
-        port that is free at that moment. Raises EmulationError with the last line of its output.
+        A service listens on a free port of 127.0.0.1. In the command line of a program, `{port}` is replaced by a free
+        TCP port. Raises EmulationError with the last line of the output.
         """
         words = [*(shlex.split(command) if isinstance(command, str) else command), *arguments]
         self._count += 1
@@ -144,7 +144,10 @@ def _not_ready(words: Sequence[str], process: subprocess.Popen[bytes], errors: P
 
 
 def _check_module(words: Sequence[str]) -> None:
-    """Raise ArgumentError if the first word is no service of lab7; a program must have the port in its words."""
+    """Raise ArgumentError unless the first word of a command line is a service of lab7.
+
+    The message says that any other program must have `{port}` in its command line.
+    """
     name = words[0].removeprefix(f"{services.__name__}.") if words else ""
     folder = Path(services.__path__[0])
     known = {

@@ -62,7 +62,7 @@ def validate_command(files: tuple[Path, ...], kind: str | None, printed: str | N
 
 
 def _of_run(path: Path) -> Path:
-    """Return the folder of the run that a path which does not exist names. Raises click.BadParameter."""
+    """Return the folder of the run that the text of a nonexistent path names. Raises click.BadParameter."""
     try:
         return load_run(str(path), Path("results"))[0]
     except RunNotFoundError as error:

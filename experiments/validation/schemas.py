@@ -28,7 +28,7 @@ VIOLATIONS_MAX = 20
 
 
 class UnknownKindError(ValueError):
-    """Error for content that is no result, listing or event log; the message explains how to specify the kind."""
+    """Error for content that is no result, listing or event log; the message has the option that sets the kind."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def kind_of(text: str) -> str:
 
 
 def violations(text: str, kind: str) -> Iterator[SchemaViolation]:
-    """Yield the violations of a schema in the text of a file; a single one if the text is not JSON."""
+    """Yield the violations of the JSON Schema of a kind in a file's text; only one if the text is not JSON."""
     validator = jsonschema.Draft202012Validator(schema(kind))
     documents = [(0, text)] if kind != "events" else [*enumerate(text.splitlines(), start=1)]
     for line, document in documents:
@@ -87,7 +87,7 @@ def violations(text: str, kind: str) -> Iterator[SchemaViolation]:
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:
-    """Return the message of a validation error; a long value that the library quotes in full is shortened."""
+    """Return the message of a validation error; a long value, which the library quotes in full, is shortened."""
     value = json.dumps(error.instance)
     message = error.message
     return message.replace(repr(error.instance), value if len(value) <= 60 else f"{value[:57]}...")

@@ -18,7 +18,10 @@ LOAD_WIDTH = 96
 
 
 def draw(described: Mapping[str, Any]) -> str:
-    """Return the diagram of a network as an <svg> element; `described`: description by the process that runs it."""
+    """Return the diagram of a network as an <svg> element.
+
+    `described`: the description that the network's control server sends.
+    """
     switches = frozenset(one["name"] for one in described["switches"])
     nodes = [one["name"] for one in (*described["switches"], *described["hosts"])]
     links = [(link["nodes"][0], link["nodes"][1]) for link in described["links"]]

@@ -46,7 +46,7 @@ _OUTGOING_ONLY = (
 
 @dataclass
 class _Direction:
-    """One direction of a link, with the packet socket at which frames enter it."""
+    """One direction of a link, with the packet socket that receives the frames as they enter the link."""
 
     link: str
     source: str
@@ -62,14 +62,17 @@ def _shape(fields: dict[str, Any] | None) -> Shape:
 
 
 def _outgoing_only(tap: socket.socket) -> None:
-    """Attach a socket filter, so that the kernel delivers outgoing frames only."""
+    """Attach a filter to a packet socket, so that the kernel delivers outgoing frames only."""
     program = b"".join(struct.pack("=HBBI", *line) for line in _OUTGOING_ONLY)
     buffer = ctypes.create_string_buffer(program, len(program))
     tap.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer)))
 
 
 class Feed:
-    """Context manager for a network's live events (packets, loads, changes); `described`: the network at the start."""
+    """Context manager that yields a network's live events (packets, loads, changes).
+
+    `described`: description of the network at the start, as its control server sends it.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -150,7 +153,7 @@ class Feed:
             }
 
     def _sample(self) -> Iterator[dict[str, Any]]:
-        """Yield an event with the load of the busy links, and one with the number of packets not read in time.
+        """Yield an event with the load of the busy links, and an event with the number of packets not read in time.
 
         A link that has just become idle is included once more.
         """
@@ -176,7 +179,7 @@ class Feed:
             yield {"event": "dropped", "time": time.time(), "packets": dropped}
 
     def _follow(self, notice: dict[str, Any]) -> None:
-        """Update the load model of a link if the event is a change of the link's rate or queue."""
+        """Update the load model of a link if an event reports a change of the link's rate or queue."""
         if notice["event"] == "link":
             some = [direction for direction in self._directions if direction.link == notice["link"]]
             for direction, fields in zip(some, notice["shapes"], strict=False):
@@ -185,7 +188,7 @@ class Feed:
 
 
 def _notice(channel: Channel) -> dict[str, Any]:
-    """Return the next event from the process that runs the network; the event `down` if the connection has ended."""
+    """Return the next event from the network's control server; the event `down` if the connection has ended."""
     try:
         notice, descriptors = channel.receive()
         close_all(descriptors)

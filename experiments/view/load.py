@@ -12,7 +12,7 @@ NS = 1_000_000_000
 
 
 class Load:
-    """Load of one direction of a link; `rate_bps=None` means that frames never wait.
+    """Load of one direction of a link; `rate_bps=None` stands for an unlimited rate, at which frames never wait.
 
     Times are in ns and must not decrease.
     """
@@ -42,7 +42,7 @@ class Load:
         self._queue = max(self._queue, len(ends) - 1)
 
     def take(self, now_ns: int) -> tuple[int, int, int]:
-        """Return (bits, packets, greatest queue length in frames) since the last call."""
+        """Return (bits, packets, greatest queue length in frames) since the previous call."""
         found = self._bits, self._packets, self._queue
         while self._ends_ns and self._ends_ns[0] <= now_ns:
             self._ends_ns.popleft()

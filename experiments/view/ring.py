@@ -1,4 +1,7 @@
-"""Ring buffer of numbered events with blocking readers; slow readers miss the oldest events, so memory is bounded."""
+"""Ring buffer of numbered events, from which threads read and wait; slow readers miss the oldest events.
+
+The buffer holds a fixed number of events, so that its memory is bounded.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ class Ring:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Mark the buffer as complete, and wake the readers."""
+        """Mark the buffer as complete, so that no event follows, and wake the waiting readers."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -107,9 +107,9 @@ class HostTerminal:
 
 
 class Terminals:
-    """Open terminals of a network, keyed by host. Thread-safe.
+    """All open terminals of a network, keyed by host. Thread-safe.
 
-    `tell` is called with host and output; with None as output at a terminal's end.
+    `tell` is called with a host and its output, and with None as output at a terminal's end.
     """
 
     def __init__(self, network: str, tell: Callable[[str, str | None], None]) -> None:
@@ -131,7 +131,7 @@ class Terminals:
             terminal.write(text)
 
     def kept(self) -> dict[str, str]:
-        """Return host -> last output, for each open terminal."""
+        """Return host -> its terminal's latest output, for each open terminal."""
         with self._lock:
             return {host: terminal.kept for host, terminal in self._open.items()}
 

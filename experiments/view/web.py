@@ -55,7 +55,7 @@ HEADERS = {
 
 
 class RefusedError(Exception):
-    """Error for a request that is rejected with an HTTP status."""
+    """Error for an HTTP request that is rejected, with the status of the response."""
 
     def __init__(self, status: HTTPStatus, sentence: str) -> None:
         super().__init__(sentence)
@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _path(self) -> str:
-        """Return the path after the access token. Raises RefusedError for a wrong Host, Origin or token."""
+        """Return the request's path after the access token. Raises RefusedError for a wrong Host, Origin or token."""
         if self.headers.get_all("Host") not in [[host] for host in self.server.hosts]:
             raise RefusedError(HTTPStatus.MISDIRECTED_REQUEST, "this server is reached by its address only")
         origin = self.headers.get("Origin")
@@ -250,7 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class ViewServer(ThreadingHTTPServer):
-    """HTTP server of one live view, on `port` or on a free port."""
+    """HTTP server of one network's live view, on `port` or on a free port of loopback."""
 
     daemon_threads = True
     request_queue_size = CONNECTIONS_MAX

@@ -34,7 +34,7 @@ WAYS = ("request_way", "server", "response_way")
 
 @dataclass(frozen=True)
 class Bar:
-    """Bar of a waterfall diagram: one request and response: label, phases, octets of the response (None: no response).
+    """Bar of a waterfall diagram: label, phases and response size of one request and its response.
 
     `lane`: text that names the hosts, the connection and the HTTP/2 stream. `later`: True if the response left after
     the end of the transaction; the bar then ends with the transaction.
@@ -48,7 +48,7 @@ class Bar:
 
     @property
     def outcome(self) -> str:
-        """Return the octets of the response in words, or what is known without a response."""
+        """Return the number of octets of the response in words or, without a response, the reason."""
         if self.octets is None:
             return "response after the end" if self.later else "no response"
         return f"{self.octets:,} octets"

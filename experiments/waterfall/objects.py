@@ -124,9 +124,9 @@ def _phases(exchange: Exchange) -> Iterator[Phase]:
 
 
 def _opening(connection: Connection, lookups: list[Interval]) -> Iterator[Phase]:
-    """Yield the phases before a connection's first request: DNS lookup and TCP handshake.
+    """Yield the phases before the first request on a connection: DNS lookup and TCP handshake.
 
-    The lookup is the latest that ended before the SYN and belongs to no other connection.
+    The lookup is the latest one that ended before the SYN and belongs to no other connection.
     """
     syn, answer = connection.syn, connection.from_server.syn
     before = [lookup for lookup in lookups if lookup.end_ns <= syn.time_ns]

@@ -1,10 +1,10 @@
-"""Overview of the measured times of a run: all on one time axis, each split into its terms beside the fastest one.
+"""Overview of the measured times of a run: bars on one time axis, divided into terms, and slowest and fastest compared.
 
     overview = overview_of(result)
-    overview.svg, overview.sentence
+    overview.svg            # the diagram
+    overview.difference     # the slowest time compared with the fastest, term by term
 
-The terms (parts) are those of the median samples, and add up to these. The sentence says how much longer the slowest
-time is than the fastest one, and which terms make the difference.
+The terms (parts) are those of the median samples, and add up to these.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ PHONE_LINES = 2
 
 @dataclass(frozen=True)
 class Difference:
-    """Comparison of the slowest time with the fastest: names, quotient, difference in s, and its terms in s.
+    """Comparison of the slowest with the fastest measured time: names, quotient, difference in s, and its terms.
 
-    `terms`: (term in words, difference in s), the greatest first; they add up to `difference_s`, as far as `rest_s`
-    does not have them.
+    `terms`: (term in words, difference in s), the greatest first. They add up to `difference_s` together with `rest_s`.
     """
 
     slowest: str
@@ -43,7 +42,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Overview:
-    """All measured times on one axis as SVG (for a page, and for a phone), and what the slowest one is longer by."""
+    """Overview of all measured times: diagram as SVG (for a page, and for a phone), and the comparison of two times.
+
+    `difference`: the slowest time compared with the fastest. `left_out`: number of times that the diagram omits.
+    """
 
     svg: str
     difference: Difference | None
@@ -51,7 +53,7 @@ class Overview:
 
 
 def overview_of(result: Result) -> Overview | None:
-    """Return the overview of a result with measured times, else None."""
+    """Return the overview of a result's measured times; None if it has none."""
     every = [one for one in result.comparisons if one.terms]
     if not every:
         return None
@@ -62,7 +64,7 @@ def overview_of(result: Result) -> Overview | None:
 
 
 def difference_of(comparisons: Sequence[Comparison]) -> Difference | None:
-    """Return what the slowest time is longer by than the fastest; None for less than two times, or about equal ones."""
+    """Return the comparison of the slowest with the fastest time; None for fewer than two times or about equal ones."""
     if not comparisons:
         return None
     slow, fast = (pick(comparisons, key=_total_s) for pick in (max, min))
@@ -127,7 +129,7 @@ def _bar(one: Comparison, names: Sequence[str], axis: Axis, y: float) -> Iterato
 
 
 def _terms(one: Comparison, names: Sequence[str], y: float, layout: Layout) -> Iterator[str]:
-    """Yield the named terms with their times as SVG, each behind a square of its colour, in as many lines as needed."""
+    """Yield SVG for the names and times of terms, each behind a square of its colour, on as many lines as needed."""
     x, lines = layout.left, 1
     for name in names:
         value_s = one.terms.get(name, 0.0)

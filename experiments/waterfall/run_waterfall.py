@@ -21,10 +21,10 @@ BARS_MAX = 40
 
 @dataclass(frozen=True)
 class BarRow:
-    """Row of the data table below a waterfall diagram: label, lane, start and end in s, frames, octets.
+    """Row of the table below a waterfall diagram: label, lane, start and end in s, frames, octets.
 
     `lane`: text that names the hosts, the connection and the stream. `phases`: (name in words, duration in s).
-    `outcome`: the octets of the response in words, or the reason why there are none.
+    `outcome`: the number of octets of the response in words, or the reason why there is none.
     """
 
     label: str
@@ -41,8 +41,9 @@ class BarRow:
 class Waterfall:
     """Waterfall diagrams of one measured time as SVG: `terms` of its parts, `bars` of its requests and responses.
 
-    The bars show the measurement with the median time. Each has two elements, of which the style of the report shows
-    one: for a page, and for the screen of a phone. `bars` is None if the capture has no packets of it.
+    The bars show the measurement with the median time. Each diagram has two elements, one for a page and one for the
+    screen of a phone; the report's style shows one of them. `bars` is None if the capture has no packets of the
+    measurement.
     """
 
     comparison: Comparison
@@ -53,7 +54,10 @@ class Waterfall:
 
 
 def run_waterfalls(folder: Path, result: Result) -> tuple[Waterfall, ...]:
-    """Return the waterfall diagrams of each measured time of a result; without a readable capture, of terms only."""
+    """Return the waterfall diagrams of each measured time of a result.
+
+    Without a readable capture, there are only diagrams of terms.
+    """
     captures: dict[str, CaptureFile | None] = {}
     return tuple(_waterfall(folder, result, comparison, captures) for comparison in result.comparisons)
 

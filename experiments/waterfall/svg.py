@@ -64,10 +64,10 @@ svg.waterfall { font: 12px/1 system-ui, "Segoe UI", Roboto, Arial, sans-serif; b
 
 @dataclass(frozen=True)
 class Layout:
-    """Measures of a diagram: its width, space left and right of the bars, height of a row, its bars' distance from top.
+    """Dimensions of a waterfall diagram in pixels: width, space beside the bars, height of a row, top of its bars.
 
-    `label_letters`: maximum of letters of a label; the widest common ones, capitals, take 7.5 px. `ticks`: approximate
-    number of lines of the time axis. `words`: further classes of the element.
+    `label_letters`: maximum number of letters in a label; the widest common ones, capitals, take 7.5 px. `ticks`:
+    approximate number of lines of the time axis. `words`: additional CSS classes of the element.
     """
 
     width: float = 880.0
@@ -80,7 +80,7 @@ class Layout:
     words: str = ""
 
     def label(self, y: float, text: str, word: str = "") -> str:
-        """Return SVG for a text at the left of a row: beside the bar, or above it if it has no space there."""
+        """Return SVG for a text on the left of a row, beside the bar, or above it if there is no space beside it."""
         if self.bar_top:
             return f'<text class="{word}" x="0" y="{y:.1f}">{escape(text)}</text>'
         return f'<text class="{f"number {word}".rstrip()}" x="{self.left - 10:.0f}" y="{y:.1f}">{escape(text)}</text>'
@@ -100,8 +100,8 @@ PHONE = Layout(310.0, EDGE_PX, EDGE_PX, ROW_PX + TEXT_PX, TEXT_PX + 3, 26, 4, "o
 class TermBar:
     """Row of a diagram of terms: start and length in s, measured and predicted.
 
-    `only_theory`: True for a correction to the formula, which has no measured time of its own. `mark` is `off` or
-    `furthest` for the term that differs most from its prediction (see term_bars), else empty.
+    `only_theory`: True for a correction to the formula, which has no measured time of its own. `mark`: for the term
+    that differs most from its prediction, `off` or `furthest` (see term_bars), else empty.
     """
 
     name: str
@@ -194,7 +194,7 @@ class Axis:
         self._scale = (layout.width - layout.left - layout.right) / self._end_s
 
     def bar(self, start_s: float, length_s: float, y: float, height: float, paint: str) -> str:
-        """Return SVG for a time on the axis; `paint`: its attributes for colour."""
+        """Return SVG for a bar at a time on the axis; `paint`: its SVG attributes for colour."""
         # The bar of a negative term runs backwards from its start.
         left, right = sorted((start_s, start_s + length_s))
         width = max((right - left) * self._scale, THIN_PX)
@@ -202,7 +202,7 @@ class Axis:
         return f'<rect x="{x:.2f}" y="{y:.1f}" width="{width:.2f}" height="{height}" {paint}/>'
 
     def grid(self, rows: int) -> Iterator[str]:
-        """Yield the lines of the axis and their times as SVG, over so many rows."""
+        """Yield SVG for the lines of the axis across `rows` rows, and for their times."""
         layout = self._layout
         step_s = _round_step(self._end_s / layout.ticks)
         for tick in range(int(self._end_s / step_s) + 1):
@@ -224,7 +224,7 @@ def _round_step(step_s: float) -> float:
 
 
 def opened(title: str, rows: int, layout: Layout, legend_lines: int = 0) -> list[str]:
-    """Return the head of an <svg> element for so many rows of a diagram and lines of its legend."""
+    """Return the opening lines of an <svg> element with space for `rows` rows and `legend_lines` lines of legend."""
     height = TOP_PX + layout.row * rows + ROW_PX * legend_lines + BOTTOM_PX
     return [
         f'<svg class="waterfall {layout.words}" xmlns="http://www.w3.org/2000/svg" '
@@ -236,7 +236,7 @@ def opened(title: str, rows: int, layout: Layout, legend_lines: int = 0) -> list
 
 
 def _legend(used: set[str], y: float, layout: Layout) -> Iterator[str]:
-    """Yield the lines of the legend as SVG, the first at the height `y`, for the phases in `used`."""
+    """Yield SVG for the legend of the phases in `used`, with its first line at the height `y` in pixels."""
     row: list[str] = []
     x = layout.left
     for name in (*PHASES, *WAYS, EXCHANGE):
@@ -255,7 +255,7 @@ def _legend(used: set[str], y: float, layout: Layout) -> Iterator[str]:
 
 
 def colour_of(name: str, names: Sequence[str]) -> str:
-    """Return the colour of a term among all terms of a diagram; two have the same only if there are too many."""
+    """Return the colour of a term among all terms of a diagram; colours repeat if there are more terms than colours."""
     if name in COLOURS:
         return COLOURS[name]
     others = [one for one in names if one not in COLOURS]
@@ -278,10 +278,10 @@ def _signed(seconds: float) -> str:
 
 
 def term_bars(terms: Mapping[str, float], theory: Mapping[str, float], within: bool) -> list[TermBar]:
-    """Return a row for each term (part) of a time, cumulative in measured order; terms of 0 s are omitted.
+    """Return a row for each term (part) of a time; each row starts at the end of the previous one.
 
-    The term that differs most from its prediction is marked: `off` if the total is outside its tolerance, else
-    `furthest` if the difference is noticeable (see furthest_term).
+    Terms of 0 s are omitted. The term that differs most from its prediction is marked: `off` if the total is outside
+    its tolerance, else `furthest` if the difference is noticeable (see furthest_term).
     """
     names = [name for name in dict.fromkeys((*terms, *theory)) if terms.get(name) or theory.get(name)]
     furthest = furthest_term(terms, theory, within)

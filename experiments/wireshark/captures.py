@@ -26,9 +26,9 @@ COMMENT_MAX = 240
 
 
 def comments_of(result: Result, capture: str) -> dict[int, list[str]]:
-    """Return frame number -> comments on a capture's frames, one for each claim that cites the frame.
+    """Return frame number -> comments on a capture's frame, one for each claim whose evidence cites the frame.
 
-    A comment is `H5: shown. ` and the evidence.
+    A comment is the claim's id and verdict (`H5: shown. `), followed by the evidence.
     """
     found: dict[int, list[str]] = defaultdict(list)
     for claim in result.claims:

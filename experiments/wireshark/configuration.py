@@ -57,7 +57,7 @@ def write_configuration(folder: Path, result: Result, claims: dict[str, Claim]) 
 
 
 def claim_filter(claim: str) -> str:
-    """Return the display filter that selects the frames cited by a claim's evidence."""
+    """Return the Wireshark display filter that selects the frames cited by the evidence of a claim."""
     return f'frame.comment matches "^{claim}: "'
 
 

@@ -75,7 +75,7 @@ class Content:
 
     @property
     def id(self) -> bytes:
-        """Return the Message-ID of the message, or its body if it has none."""
+        """Return the Message-ID of the message; the body serves as id if there is none."""
         for line in self.lines[: self.head_length]:
             if found := _MESSAGE_ID.match(line.text):
                 return found[1]
@@ -102,7 +102,7 @@ def contents(captured: CaptureFile) -> list[Content]:
 
 
 def sides(connection: Connection, interface: str) -> tuple[Source, Source]:
-    """Return the TCP streams of a connection: (from the client, from the server)."""
+    """Return the two TCP streams of a connection: (stream from the client, stream from the server)."""
     return (
         Source(interface, str(connection.client), connection.from_client.stream),
         Source(interface, str(connection.server), connection.from_server.stream),

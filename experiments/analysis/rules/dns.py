@@ -72,7 +72,7 @@ NS_PER_S = 1_000_000_000
 
 @dataclass(frozen=True)
 class Datum:
-    """DNS message and where it was captured: interface, frame, time, sender, receiver, UDP or TCP, stream offset."""
+    """Captured DNS message with its origin: interface, frame, time, sender, receiver, UDP or TCP, stream offset."""
 
     message: Message
     interface: str

@@ -84,7 +84,7 @@ def check(captured: CaptureFile, interface: str) -> Checked:
 
 
 def _transfers_as_text(captured: CaptureFile, interface: str) -> dict[int, list[Transfer]]:
-    """Return the transfers of binary files, which a transfer as text would damage, keyed by session.
+    """Return session -> transfers of binary files, which a transfer as text would damage.
 
     A session's key is the frame number of its control connection's SYN. Files are recognised by their magic numbers.
     """

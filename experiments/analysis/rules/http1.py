@@ -121,12 +121,12 @@ class Head:
 
 
 class _StopError(Exception):
-    """Syntax error after which the rest of the stream cannot be parsed."""
+    """Exception for a syntax error after which the rest of the stream cannot be parsed."""
 
 
 @dataclass
 class _StreamParser:
-    """Tolerant HTTP/1 parser of one direction of a connection; records violations of the message rules."""
+    """Tolerant HTTP/1 parser of one direction of a connection; it records violations of message rules."""
 
     source: Source
     closed: bool
@@ -141,7 +141,7 @@ class _StreamParser:
         self.violations.append(self.source.violation(rule, start, end, found, expected))
 
     def line(self, at: int) -> tuple[bytes, int]:
-        """Return (line at an offset without its line end, offset of the next line), or raise _StopError."""
+        """Return (line at an offset without its line end, offset of the next line). Raises _StopError without one."""
         end = self.data.find(b"\n", at)
         if end < 0:
             raise _StopError
@@ -397,7 +397,7 @@ def _responses(parser: _StreamParser, methods: list[bytes]) -> list[Head]:
 
 
 def _no_content(parser: _StreamParser, head: Head, method: bytes) -> int:
-    """Return the offset after a response that must not have content; record a violation if it has."""
+    """Return the offset after a response that must not have content; record a violation if it has content."""
     if head.content == len(parser.data) or _NEXT_RESPONSE.match(parser.data, head.content):
         return head.content
     following = _NEXT_RESPONSE.search(parser.data, head.content)

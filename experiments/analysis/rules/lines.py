@@ -37,13 +37,13 @@ class LineStream:
         return self.source.stream.data
 
     def note(self, rule: Rule, start: int, end: int, found: str, expected: str) -> None:
-        """Record a Violation of a rule, with the octets [start, end) of the stream."""
+        """Record a Violation of `rule` by the octets [start, end) of the stream."""
         self.violations.append(self.source.violation(rule, start, end, found, expected))
 
     def next(self) -> Line | None:
         """Return the next complete line; None at the end of the stream.
 
-        A bare LF ends a line too, and is reported once per direction, since a program that ends one line by LF alone
+        A bare LF ends a line too. It is reported once per direction, since a program that ends one line by LF alone
         does so for all lines.
         """
         end = self.data.find(b"\n", self.at)
@@ -99,7 +99,7 @@ def line_connections(
 
 
 def check_each(found: Iterable[LineConnection], check: Callable[[LineConnection], None]) -> Checked:
-    """Check each connection by `check`; return the number of lines, and the violations that `check` recorded."""
+    """Call `check` for each connection; return the number of lines, and the violations that `check` recorded."""
     lines, violations = 0, list[Violation]()
     for one in found:
         check(one)

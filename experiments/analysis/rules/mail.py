@@ -45,7 +45,7 @@ _COUNT = re.compile(rb"(?:\+OK ([0-9]+)(?: [0-9]+| messages?\b.*)|\* ([0-9]+) EX
 
 @dataclass(frozen=True)
 class _View:
-    """Mailbox as one POP3 or IMAP session saw it: server, user, number of messages, ids of the messages read.
+    """State of a mailbox in one POP3 or IMAP session: server, user, number of messages, ids of the messages read.
 
     `time_ns` is the start of the session.
     """
@@ -72,7 +72,10 @@ def check(captured: CaptureFile, interface: str) -> Checked:
 
 
 def _compare(legs: list[Content]) -> Iterator[Violation]:
-    """Yield a violation for the first line in which a later transmission of a message differs from the first one."""
+    """Yield a violation for the first line in which a later transmission of a message differs from its first one.
+
+    `legs`: the transmissions of one message, in order of time.
+    """
     first = legs[0]
     if first.protocol != "smtp":
         return
@@ -95,7 +98,7 @@ def _compare(legs: list[Content]) -> Iterator[Violation]:
 
 
 def _text(one: Content) -> list[ContentLine]:
-    """Return the lines of a message body without the empty lines at the end."""
+    """Return the lines of a message body, without empty lines at its end."""
     lines = list(one.body)
     while lines and not lines[-1].text:
         lines.pop()
@@ -159,7 +162,7 @@ def _restarts(captured: CaptureFile) -> list[tuple[str, int]]:
 
 
 def _views(captured: CaptureFile) -> list[_View]:
-    """Return a view for each POP3 or IMAP session of the capture: the mailbox as the session saw it."""
+    """Return the mailbox state (_View) in each POP3 or IMAP session of the capture."""
     read: dict[tuple[str, int], list[bytes]] = {}
     for one in contents(captured):
         read.setdefault((one.source.interface, one.opened), []).append(one.id)

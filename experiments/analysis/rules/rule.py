@@ -43,11 +43,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Violation:
-    """Violation of a rule, with the octets of the capture that break the rule.
+    """Violation of a rule by a message, with the octets of the capture that break the rule.
 
     `frame` is the number of the frame with the first of the octets, `time_ns` its time stamp; `offset` counts octets
     from the start of the sender's TCP stream, or of the UDP payload; `octets` has at most the first EXCERPT_OCTETS
-    octets. `found` and `expected` are clauses: the fault, and the octets of a correct peer at this place.
+    octets. `found` and `expected` are clauses: the fault, and the octets that a correct peer sends in this place.
     """
 
     rule: Rule
@@ -115,9 +115,9 @@ class Source:
     stream: Stream
 
     def violation(self, rule: Rule, start: int, end: int, found: str, expected: str) -> Violation:
-        """Return a Violation by the octets [start, end) of the stream.
+        """Return a Violation of `rule` by the octets [start, end) of the stream.
 
-        Past the end of the stream, the violation has the frame number of the stream's last octet.
+        If they are past the end of the stream, the violation has the frame number of the stream's last octet.
         """
         first = min(start, len(self.stream.data) - 1)
         piece = self.stream.span(first, first + 1)[0]

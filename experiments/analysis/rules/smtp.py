@@ -111,10 +111,10 @@ def _replies(stream: LineStream) -> list[Reply]:
 
 
 def _merged(stream: LineStream, reply: Reply | None, following: list[Reply]) -> Reply | None:
-    """Return the reply to EHLO; remove from `following` the other lines of a multi-line reply sent without hyphens.
+    """Return the reply to EHLO, merged from several replies if the server omits the hyphens of a multi-line reply.
 
     A server that sends `250 ` instead of `250-` before further lines seems to send several replies. One-line 250
-    replies with the same capture time count as one reply, and a violation is recorded.
+    replies with the same capture time count as one reply, are removed from `following`, and cause a violation.
     """
     if reply is None or reply.code != 250:
         return reply
@@ -134,7 +134,7 @@ def _merged(stream: LineStream, reply: Reply | None, following: list[Reply]) -> 
 
 
 def _command(stream: LineStream, line: Line) -> str:
-    """Check a command line against the rules; return its verb in capitals."""
+    """Check a command line against the rules, and return its verb in capitals."""
     parts = VERB.match(line.text)
     verb = parts[1].decode().upper() if parts is not None else ""
     if parts is not None and verb in ARGUMENTS and not re.match(ARGUMENTS[verb], parts[2] or b""):
@@ -202,7 +202,7 @@ def _mail_data(one: LineConnection) -> None:
 
 
 def _cut_short(stream: LineStream, dot: Line) -> None:
-    """Record a violation for a line with a single dot in mail data, if mail text follows: dot-stuffing is missing."""
+    """Record a violation for a single dot on a line within mail data, if mail text follows: it lacks dot-stuffing."""
     if not _is_command(_peek(stream)):
         stream.note(DOT, dot.start, dot.after, "a line with a dot alone within the mail data", "..\\r\\n")
         # Skip to the end of the mail data, since mail text contains no commands.

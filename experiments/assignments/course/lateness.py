@@ -15,16 +15,19 @@ _DAY_S = 86_400
 
 @dataclass(frozen=True)
 class Deadline:
-    """Deadline of an assignment, and submission times in s since 1970, keyed by student.
+    """Deadline of an assignment (None: no deadline), and submission times in s since 1970, keyed by student.
 
-    `at` is None if there is no deadline. `times` come from a learning platform, and may lack students.
+    The times come from a learning platform, and may lack students.
     """
 
     at: datetime | None = None
     times: Mapping[str, float] = field(default_factory=dict)
 
     def days(self, student: str, modified_s: float) -> int:
-        """Return the days late, rounded up; `modified_s` is the submission time if `times` lacks the student."""
+        """Return the number of days late, rounded up, of a student's submission; 0 if it is in time.
+
+        `modified_s`: the time of submission in s since 1970, if `times` has none for the student.
+        """
         if self.at is None:
             return 0
         over_s = self.times.get(student, modified_s) - self.at.timestamp()

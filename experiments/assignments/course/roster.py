@@ -1,8 +1,8 @@
 """Roster of a course: student ids, and the columns by which a learning platform identifies its students.
 
 A roster is a CSV file, separated by commas, semicolons or tabs; its first line has the column names. It can be written
-by hand, or be the exported gradebook of Canvas, Moodle or Gradescope. It is in UTF-8; what spreadsheets write, UTF-16
-with a byte order mark and Windows-1252, is read, too.
+by hand, or be the exported gradebook of Canvas, Moodle or Gradescope. Its text is in UTF-8. Two encodings of
+spreadsheet programs are accepted as well: UTF-16 with a byte order mark, and Windows-1252.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class RosterError(ValueError):
-    """A CSV file of a course cannot be read; the message is one sentence with the line number."""
+    """Unreadable CSV file of a course; the message is one sentence with the line number."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def decode_text(octets: bytes) -> str:
-    """Return text in UTF-8, in UTF-16 with a byte order mark, or else in Windows-1252. Raises UnicodeDecodeError.
+    """Decode the octets of a text file: UTF-8, UTF-16 with a byte order mark, or otherwise Windows-1252.
 
-    Octets of control characters, such as those of a picture or an archive, are no text in Windows-1252.
+    Raises UnicodeDecodeError, also for octets with control characters, such as those of a picture or an archive.
     """
     if octets.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return octets.decode("utf-16")
@@ -80,7 +80,7 @@ def decode_text(octets: bytes) -> str:
 
 
 def column_names(row: Sequence[str]) -> list[str]:
-    """Return the names of columns as they are compared: in lower case, with blanks for underscores."""
+    """Return the column names of a CSV header line, normalised for comparison: lower case, blanks for underscores."""
     return [name.casefold().replace("_", " ") for name in row]
 
 
@@ -99,7 +99,7 @@ def read_pairs(path: Path, column: str) -> list[tuple[int, str, str]]:
 
 
 def read_roster(path: Path) -> Roster:
-    """Read a CSV roster; the student ids are in its first column that is in ID_COLUMNS. Raises RosterError."""
+    """Read a CSV roster; the student ids are in the first column whose name is in ID_COLUMNS. Raises RosterError."""
     rows = read_rows(path)
     if not rows:
         raise RosterError(f"{path.name} is empty: give a CSV file with a column `student`")

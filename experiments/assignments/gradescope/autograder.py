@@ -63,7 +63,7 @@ def _ungraded(problem: str) -> dict[str, Any]:
 
 
 def _author(path: Path, students: Sequence[str]) -> str | None:
-    """Return the roster's id of the submitter, found by student id or email address; None if unknown."""
+    """Return the submitter's id in the roster, found by student id or email address; None if there is none."""
     with path.open("rb") as stream:
         users = json.loads(stream.read(METADATA_BYTES_MAX)).get("users", [])
     known = {student.casefold(): student for student in students}

@@ -22,9 +22,9 @@ from lab7.experiments.harness.results.result import Fidelity
 
 @dataclass(frozen=True)
 class Verifier:
-    """Source of the keys and nonces for verification: course secret, assignment's name, and all students of the course.
+    """Secrets for the verification of hand-ins: course secret, assignment's name, and the ids of all students.
 
-    The nonces of the students are searched for in a hand-in's capture.
+    The nonces of all students are searched for in a hand-in's capture.
     """
 
     secret: bytes
@@ -42,7 +42,7 @@ class Verifier:
 
 @dataclass(frozen=True)
 class Verified:
-    """Result of a verification: (name, finding) for each check, and a clause for each problem.
+    """Result of a verification: (name of the check, finding) for each check, and a clause for each problem.
 
     `captured`: the capture, None if unreadable; `foreign`: other students whose nonces are in the capture.
     """
@@ -120,9 +120,9 @@ def _captured(handin: HandIn, problems: list[str]) -> CaptureFile | None:
 def _nonce(
     captured: CaptureFile | None, verifier: Verifier, student: str, problems: list[str]
 ) -> tuple[str, tuple[str, ...]]:
-    """Return (finding about the nonce, other students whose nonces are in the capture).
+    """Search a hand-in's capture for nonces; return (finding as text, other students whose nonces are in the capture).
 
-    Appends to `problems` if the capture has another student's nonce, or none.
+    Appends a clause to `problems` if the capture has another student's nonce, or lacks the student's own.
     """
     if captured is None:
         return "no capture", ()

@@ -56,7 +56,10 @@ def run_session(task: Task, folder: Path, links: str, work: Work, server_died: C
 
 
 def keep_earlier(folder: Path) -> Path | None:
-    """Rename a folder to the next free FOLDER-NUMBER; return the new path, None if the folder does not exist."""
+    """Rename a folder of an earlier session to FOLDER-NUMBER, the next free name; return the new path.
+
+    Returns None if the folder does not exist.
+    """
     if not folder.exists():
         return None
     number = 1

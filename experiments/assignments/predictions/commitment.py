@@ -102,7 +102,7 @@ def read_predictions(path: Path, key: bytes) -> Predictions:
 
 
 def _answers(content: Any) -> Mapping[str, Given]:
-    """Return the answers in decoded JSON, keyed by question id. Raises TypeError unless each is text or a list."""
+    """Return question id -> answer from decoded JSON. Raises TypeError unless each answer is text or a list."""
     if not isinstance(content, dict) or not all(isinstance(value, str | list) for value in content.values()):
         raise TypeError("answers must be text")
     return {str(name): value for name, value in content.items()}

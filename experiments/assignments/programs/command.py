@@ -58,7 +58,7 @@ def grade_folder(
 
 
 def print_ignored(names: Sequence[str]) -> None:
-    """Name files beside the submissions that belong to no student, and were ignored, on standard error."""
+    """Print the names of the files beside the submissions that belong to no student, on standard error."""
     if names:
         click.echo(f"not of a student, ignored: {printable(listed(names))}", err=True)
 

@@ -12,7 +12,7 @@
     hint_tries = 2                      # checks in which a failed stage gets only a hint (default: 0)
 
     [parameters]                        # parameters of the experiment
-    [check]                             # other values of them for `lab7 assignment check`
+    [check]                             # values of parameters that `lab7 assignment check` uses instead
 
     [[stages]]
     id = "get"
@@ -21,7 +21,7 @@
     claims = ["S1"]                     # ids of statements about the server that the capture must confirm
     rules = ["http-status-line"]        # requirements of RFCs that every message of the program must meet
     hidden = false                      # true: not tested by `check`, only for the grade
-    hint = ""                           # added to this hint, which has the broken rule or claim
+    hint = ""                           # text added to the hint on this stage, which names the broken rule or claim
 
 A stage is graded only if the previous stage is passed. In `command`, `{file}` is the student's file; the other
 variables, such as `{port}`, get their values from the experiment (as in `lab7 run --replace ROLE=COMMAND`).
@@ -71,9 +71,9 @@ _STAGE: Mapping[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Stage:
-    """Stage of a program assignment: points, and the claims and message rules that decide whether it is passed.
+    """Stage of a program assignment: points, and the claims and message rules that a program must satisfy to pass.
 
-    hidden: omitted by `lab7 assignment check`, and decided only when the program is graded.
+    hidden: the stage is not decided by `lab7 assignment check`, but only for the grade.
     """
 
     id: str
@@ -87,10 +87,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class ProgramAssignment:
-    """Program assignment as loaded from its folder: settings, experiment and stages.
+    """Program assignment as loaded from its folder: settings, the experiment that tests a program, and stages.
 
-    sender: address and port of the program under test; message rules are checked on messages that it sends; base:
-    folder of the assignment that this one extends.
+    sender: address and port of the program under test, whose messages are checked against message rules; base: folder
+    of the assignment that this one extends.
     """
 
     name: str
@@ -117,7 +117,7 @@ class ProgramAssignment:
 
     @property
     def questions(self) -> tuple[Stage, ...]:
-        """The stages; gradebooks read them by this attribute name, since each stage is a column."""
+        """The stages, under the attribute name that gradebooks read: each stage is a column."""
         return self.stages
 
     @property
@@ -127,7 +127,7 @@ class ProgramAssignment:
 
     @property
     def replacement(self) -> str:
-        """The student's program as `ROLE=COMMAND`, the value of the option --replace."""
+        """The student's program in the form `ROLE=COMMAND`, as for the option --replace of `lab7 run`."""
         return f"{self.role}={self.command.replace('{file}', shlex.quote(self.file))}"
 
 
@@ -162,7 +162,7 @@ def find_program_assignment(name: str) -> ProgramAssignment:
 
 
 def _base(own: Mapping[str, Any], place: str) -> Path | None:
-    """Return the folder of the assignment that the settings extend; None without the setting `extends`."""
+    """Return the folder of the assignment that the settings extend; None if they have no key `extends`."""
     if "extends" not in own:
         return None
     base = find_folder(str(own["extends"]))
@@ -214,10 +214,10 @@ def _stage(entry: Any, place: str) -> Stage:
 
 
 def _check(assignment: ProgramAssignment) -> None:
-    """Raise AssignmentError if the settings name a role, claim or message rule that does not exist.
+    """Raise AssignmentError if the settings of a program assignment are inconsistent.
 
-    The role and the claims must be those of the experiment. There must be stages, each with a unique id, and message
-    rules need the setting `sender`.
+    The role and the claims must be those of the experiment, message rules must exist and need the setting `sender`, and
+    there must be stages, each with a unique id.
     """
     place, experiment, known = f"{assignment.folder.name}/{SETTINGS_NAME}", assignment.experiment, rules()
     if assignment.role not in experiment.roles:

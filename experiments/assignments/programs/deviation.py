@@ -1,4 +1,4 @@
-"""Deviation of a program under test from a protocol rule, reported with the octets that show it."""
+"""Deviation of a program under test from a protocol rule, as feedback for students: rule, octets, correct form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RULE = re.compile(r" \((?P<section>RFC [0-9]+[^:()]*): (?P<statement>.*?)\); co
 
 
 class DeviationError(Contradiction):
-    """The program under test violates a protocol rule; the message has the rule, the octets and the correct form."""
+    """Violation of a protocol rule by the program under test; the message has rule, octets and correct form."""
 
     def __init__(self, violation: Violation) -> None:
         super().__init__(explained(violation), violation.frame)

@@ -29,7 +29,7 @@ SECTIONS = {1: "answer", 2: "authority", 3: "additional"}
 
 @dataclass(frozen=True)
 class Expected:
-    """Record that a response must contain: owner, type, TTL, and value as returned by `value_of`."""
+    """Resource record that a response must contain: owner, type, TTL, and value as returned by `value_of`."""
 
     owner: str
     rtype: int
@@ -42,7 +42,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class View:
-    """Captured query of a test case with the response to it, and checks (`expect_...`) of the response."""
+    """Captured query of a test case with its response, and checks (`expect_...`) of the response."""
 
     query: Datum
     response: Datum
@@ -57,7 +57,7 @@ class View:
         return DeviationError(self.response.violation(rule, start, end, found, expected))
 
     def expect_header(self, rule: Rule, rcode: int, aa: bool, tc: bool = False) -> None:
-        """Require this RCODE, AA and TC in the header of the response. Raises DeviationError."""
+        """Require these values of RCODE, AA and TC in the response's header. Raises DeviationError."""
         got = self.message
         if got.rcode != rcode:
             right, said = (RCODES.get(each, f"RCODE {each}") for each in (rcode, got.rcode))
@@ -75,7 +75,10 @@ class View:
         return f"{query.qname} {TYPES.get(query.qtype, query.qtype)}"
 
     def expect_records(self, rule: Rule, section: int, wanted: Iterable[Expected], *, only: bool) -> None:
-        """Require these records in a section, in any order; with `only`, require no others. Raises DeviationError."""
+        """Require the records `wanted` in a section of the response, in any order. Raises DeviationError.
+
+        With `only`, the section must have no other records.
+        """
         got = {(one.owner, one.rtype, one.ttl, value_of(one)): one for one in self.message.section(section)}
         expected = {(one.owner, one.rtype, one.ttl, one.value): one for one in wanted}
         for key, one in expected.items():
@@ -106,9 +109,9 @@ def value_of(record: Record) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """Test case of a claim: the octets of one query, the check of the response, and rules that the response must keep.
+    """Test case of a claim: the octets of one query, the check of its response, and message rules for the response.
 
-    `sends`: the UDP datagrams; over TCP the parts of the query, each of which is sent once the server is silent.
+    `sends`: the UDP datagrams; over TCP the pieces of the query, each of which is sent once the server is silent.
     """
 
     claim: str

@@ -1,4 +1,4 @@
-"""Test experiment for a server that students write, and its extension by a course's own test cases.
+"""Test experiment ("exercise") for a server that students write, and its extension by test cases of a course.
 
 An exercise sends test messages to the server, and decides claims (statements about the server) from the packet capture
 alone. A course can add claims and test cases of its own, in a folder that is not handed out:
@@ -9,8 +9,8 @@ alone. A course can add claims and test cases of its own, in a folder that is no
     EXPERIMENT, partial = extended(exercise, {"long": "A long target is refused."}, cases)
 
 Here "long" is the id of a new claim. `cases` is a function of the course: it is called with the exercise's plan of test
-cases, and adds its own to it. lab7 runs EXPERIMENT. If a run is interrupted, lab7 calls `partial` to decide the claims
-from the capture so far.
+cases, and adds further test cases to the plan. lab7 runs EXPERIMENT. If a run is interrupted, lab7 calls `partial` to
+decide the claims from the capture so far.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ More = Callable[[Any], None]
 
 
 def no_more(_drawn: Any) -> None:
-    """Add no test case (the default for an exercise that is not extended)."""
+    """Add no test case: the default of `more` for an exercise without additional test cases."""
 
 
 def extended(base: ModuleType, statements: Mapping[str, str], more: More) -> tuple[Experiment, Callable[..., Any]]:
@@ -50,7 +50,7 @@ def extended(base: ModuleType, statements: Mapping[str, str], more: More) -> tup
 def experiment_of(
     name: str, question: str, protocol: str, statements: Mapping[str, str], role: str, run: Callable[[Run], Outcome]
 ) -> Experiment:
-    """Return the experiment of an exercise; `statements` has the text of each claim, keyed by claim id."""
+    """Return the experiment that runs an exercise; `statements` has the text of each claim, keyed by claim id."""
     basis = "Messages of the program to requests in octets"
     what = "the requests: all, or those of public stages"
     return Experiment(
@@ -69,7 +69,7 @@ def experiment_of(
 def outcome_of(
     context: Run, lab: Lab, verdicts: Iterable[Verdict], statements: Mapping[str, str], role: str, reference: str
 ) -> Outcome:
-    """Return the outcome of an exercise's run: verdicts on claims, emulation's fidelity certificate, capture file name.
+    """Return the outcome of an exercise's run: verdicts, fidelity certificate of the emulation, capture file name.
 
     reference: name of lab7's own program, reported if no other program was tested.
     """

@@ -3,11 +3,11 @@
     out/runs/s1234567/          capture.pcapng, result.json, report.html of the run, program (the copy that ran)
     out/runs/s1234567/grade.json   the grade, with the digest of the submission, written last
 
-Grades are decided outside of the kernel, from result and capture, after the kernel and all processes in it have ended.
-A stored grade of the same submission, assignment and seed is kept, so that grading continues after an interruption. A
-program that does not start, loops forever or floods the network gets the points that its packets up to then have
-earned. A run gets no grade if it failed because of lab7, or if a check of the emulation failed, such as packets dropped
-by the capture.
+A stage is a group of tests. Grades are decided outside of the kernel, from result and capture, after the kernel and all
+processes in it have ended. A stored grade of the same submission, assignment and seed is kept, so that grading
+continues after an interruption. A program that does not start, loops forever or floods the network gets the points that
+its packets up to then have earned. A run gets no grade if it failed because of lab7, or if a check of the emulation
+failed, such as packets dropped by the capture.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Step = Callable[[str, float], None]
 
 
 class NotGradedError(Exception):
-    """A test run cannot be graded; the message is one clause."""
+    """Failure of a test run that prevents its grading; the message is one clause."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Grading:
     """Settings of one grading run, shared by all submissions.
 
     called: the assignment's name or folder; virtual: the user-mode kernel for the test runs; out: folder of the
-    results; stages: those to be graded.
+    results; stages: the stages to be graded.
     """
 
     assignment: ProgramAssignment
@@ -69,7 +69,7 @@ class Grading:
     parameters: Mapping[str, str]
 
     def context(self, seed: int) -> list[bytes]:
-        """Return the octets on which a grade depends besides the program.
+        """Return the octets, other than the program, that determine a grade.
 
         They are the contents of the assignment's files, and seed, stages and parameters as JSON.
         """
@@ -116,7 +116,10 @@ def grade_programs(
 
 
 def grade_submission(grading: Grading, submission: Submission, seed: int) -> Grade:
-    """Return the grade of a submission; a stored grade of an equal submission is reused. Raises StoppedError."""
+    """Return the grade of a submission; the stored grade is reused if program and settings are unchanged.
+
+    Raises StoppedError.
+    """
     folder = grading.out / RUNS / submission.student
     digest = submission.digest(grading.context(seed))
     kept = _read_grade(folder / GRADE_NAME, digest)
@@ -152,7 +155,7 @@ def _read_grade(path: Path, digest: str) -> Grade | None:
 
 
 def try_program(grading: Grading, submission: Submission, seed: int, folder: Path) -> Evidence:
-    """Run the experiment with a submission in a new folder; return the evidence that decides the stages.
+    """Test a submission by a run of the experiment in a new folder; return the evidence that decides the stages.
 
     The evidence: verdicts on the claims, message rules that the program violated, and an early end of the program.
     Raises NotGradedError, StoppedError.
@@ -228,7 +231,7 @@ def _partial(grading: Grading, captured: CaptureFile | None, seed: int) -> Seque
 
 
 def _end_of_program(folder: Path) -> str:
-    """Return the clause on the program's early end that the run has stored; empty if the program ran to the end."""
+    """Return the clause about the program's early end that the test run has stored; empty if it ran to the end."""
     try:
         text = str(json.loads((folder / ENDED_NAME).read_text(encoding="utf-8"))["ended"])
     except (OSError, ValueError, KeyError):

@@ -17,7 +17,7 @@ TASK_NAME = "handout.md"
 
 
 def program_handout(assignment: ProgramAssignment) -> str:
-    """Return a program assignment's hand-out as Markdown. Raises AssignmentError without a task file."""
+    """Return a program assignment's hand-out as Markdown. Raises AssignmentError if the task file is missing."""
     public = [stage for stage in assignment.stages if not stage.hidden]
     hidden = [stage for stage in assignment.stages if stage.hidden]
     rows = ["| stage | points | what is required |", "|---|---|---|"]

@@ -51,7 +51,7 @@ class View:
         return self.dialogue.server.stream.data
 
     def response(self, number: int = 0) -> Head:
-        """Return the head of the response to request `number`, counted from 0. Raises DeviationError without one."""
+        """Return the head of the response to request `number`, from 0. Raises DeviationError if it is missing."""
         if number < len(self.dialogue.responses):
             return self.dialogue.responses[number]
         end = self.dialogue.responses[-1].end if self.dialogue.responses else 0
@@ -72,7 +72,7 @@ class View:
         return DeviationError(self.dialogue.client.violation(ANSWER, start, end, found, expected))
 
     def expect_whole_requests(self) -> None:
-        """Require that no response begins before the head of its request is complete. Raises DeviationError."""
+        """Require that no response begins before its request's head was sent completely. Raises DeviationError."""
         client, server = self.dialogue.client.stream, self.dialogue.server.stream
         for request, response in zip(self.dialogue.requests, self.dialogue.responses, strict=False):
             asked = client.span(request.content - 1, request.content)[0]
@@ -85,12 +85,12 @@ class View:
         return DeviationError(self.dialogue.server.violation(rule, start, end, found, expected))
 
     def line_fault(self, rule: Rule, head: Head, name: bytes, found: str, expected: str) -> DeviationError:
-        """Return a DeviationError that cites a response's field line `name`; without such a field, its status line."""
+        """Return a DeviationError that cites the field line `name` of a response, or else the status line."""
         start = next((at for known, _, at in head.fields if known == name), head.start)
         return self.fault(rule, start, self.data.find(b"\n", start) + 1, found, expected)
 
     def expect_status(self, head: Head, allowed: Sequence[bytes], rule: Rule, to: str) -> None:
-        """Require that a response has one of these status codes. Raises DeviationError."""
+        """Require that a response has one of the status codes `allowed`. Raises DeviationError."""
         status = head.words[1]
         if status not in allowed:
             expected = f"HTTP/1.1 {allowed[0].decode()} {HTTPStatus(int(allowed[0])).phrase}\\r\\n"
@@ -112,7 +112,7 @@ class View:
         self.expect_content(head, path, content)
 
     def expect_content(self, head: Head, path: str, content: bytes) -> None:
-        """Require that the content of a response equals `content`, that of the file `path`. Raises DeviationError."""
+        """Require that a response has the content `content`, that of the file `path`. Raises DeviationError."""
         got = self.content(head)
         if got == content:
             return
@@ -129,9 +129,9 @@ class View:
 
 @dataclass(frozen=True)
 class Case:
-    """Test case of a claim on one connection: octets to send, the check of the responses, and rules for these.
+    """Test case of a claim on one connection: octets to send, the check of the responses, and message rules for them.
 
-    `sends`: the parts of the octets; each is sent once the server is silent. The check returns its evidence as one
+    `sends`: the pieces of the octets; each is sent once the server is silent. The check returns its evidence as one
     sentence, or raises DeviationError.
     """
 

@@ -29,7 +29,7 @@ AGE_SLACK_S = 2
 
 @dataclass(frozen=True)
 class Forwarded:
-    """Request that the proxy has forwarded, as captured at the origin, with the origin's response to it."""
+    """Request that the proxy has forwarded, with the origin's response, as captured at the origin."""
 
     request: Head
     response: Head | None
@@ -50,7 +50,7 @@ class Forwarded:
         return self.dialogue.server.stream.span(start, start + 1)[0].time_ns
 
     def fault(self, rule: Rule, found: str, expected: str, name: bytes = b"") -> DeviationError:
-        """Return a DeviationError that cites the request's field line `name`; without such a field, its first line."""
+        """Return a DeviationError that cites the field line `name` of the request, or else the request line."""
         data = self.dialogue.client.stream.data
         start = next((at for known, _, at in self.request.fields if known == name), self.request.start)
         end = data.find(b"\n", start) + 1
@@ -64,7 +64,7 @@ class Forwarded:
 
 @dataclass(frozen=True)
 class Turn:
-    """Request of the client, the proxy's response to it, and the proxy's requests to the origin in the meantime."""
+    """Request of the client, the proxy's response, and the requests that the proxy sent to the origin meanwhile."""
 
     view: View
     target: str
@@ -85,7 +85,7 @@ class Turn:
         return head
 
     def expect_forwarded(self, rule: Rule, why: str, expected: str) -> Forwarded:
-        """Require that the proxy forwards the request; return the first request forwarded. Raises DeviationError."""
+        """Require that the proxy has forwarded the request; return the first such request. Raises DeviationError."""
         if self.forwarded:
             return self.forwarded[0]
         head = self.view.response()
@@ -93,7 +93,7 @@ class Turn:
         raise self.view.line_fault(rule, head, b"", found, expected)
 
     def expect_stored(self, rule: Rule, why: str) -> None:
-        """Require that the proxy uses a stored response, and sends no request to the origin. Raises DeviationError."""
+        """Require that the proxy serves a stored response, without a request to the origin. Raises DeviationError."""
         self.view.response()
         for one in self.forwarded:
             raise one.fault(rule, f"a request for {self.target} to the origin, {why}", "no octets: the stored response")
@@ -101,7 +101,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Ask:
-    """Request to be sent by the client: octets, target in origin-form, and the pause in s before the request."""
+    """Request that the client is to send: octets, target in origin-form, and the pause in s before the request."""
 
     octets: bytes
     target: str
@@ -112,8 +112,8 @@ class Ask:
 class Case:
     """Test case of a claim: client requests in sequence, the check of their packets, and rules for the messages.
 
-    The check returns its evidence as one sentence, or raises DeviationError. `rules` are ids of message rules besides
-    those that hold in every test case.
+    The check returns its evidence as one sentence, or raises DeviationError. `rules` are the ids of message rules in
+    addition to those that apply in every test case.
     """
 
     claim: str
@@ -137,7 +137,7 @@ def absolute(name: str, target: str, *fields: str, method: str = "GET", content:
 
 @dataclass
 class _AtOrigin:
-    """Requests of the proxy captured at the origin, and the message rules that they violate."""
+    """Requests of the proxy as captured at the origin, and the message rules that they violate."""
 
     requests: list[Forwarded] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)

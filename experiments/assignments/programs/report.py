@@ -10,7 +10,7 @@ from lab7.experiments.assignments.programs.stages import PASSED
 
 
 def stage_lines(grade: Grade, stages: Mapping[str, Stage]) -> Iterator[str]:
-    """Yield one line of text for each stage of a grade: id, title, and `passed` or the feedback."""
+    """Yield a line of text for each stage in a grade: id, title, and `passed` or the feedback."""
     for one in grade.questions:
         title = stages[one.question].title if one.question in stages else ""
         mark = PASSED if one.earned == one.possible and one.feedback == PASSED else one.feedback

@@ -67,7 +67,7 @@ class Delivery:
     time_ns: int
 
     def text(self, number: int) -> bytes:
-        """Return line `number` of the message without dot-stuffing."""
+        """Return line `number` of the message after removal of dot-stuffing."""
         text = self.lines[number].text
         return text[1:] if text.startswith(b".") else text
 
@@ -76,7 +76,7 @@ class Delivery:
         return DeviationError(self.source.violation(rule, line.start, line.after, found, expected))
 
     def begins_at(self, first: bytes) -> int:
-        """Return the index of the first line that, without dot-stuffing, equals `first`; -1 if there is none."""
+        """Return the index of the first line that equals `first` after removal of dot-stuffing; -1 if there is none."""
         return next((number for number in range(len(self.lines)) if self.text(number) == first), -1)
 
 
@@ -84,7 +84,7 @@ class Delivery:
 class View:
     """Captured SMTP session of a test case, with checks (`expect`, `delivered`) of the server's replies and deliveries.
 
-    `pieces`: the octets of the client, in the parts that were sent one by one; `deliveries`: all messages relayed to
+    `pieces`: the octets of the client, in the pieces that were sent one by one; `deliveries`: all messages relayed to
     the next hop in the run.
     """
 
@@ -112,7 +112,10 @@ class View:
         return Reply(int(code[1]), lines, start, end)
 
     def expect(self, number: int, codes: Sequence[int], rule: Rule, to: str, text: str = "") -> Reply:
-        """Return the reply to piece `number` of the client's octets. Raises DeviationError if not one of `codes`."""
+        """Return the reply to piece `number` of the client's octets. Raises DeviationError for any other code.
+
+        `codes`: the permitted reply codes.
+        """
         reply = self.reply(number)
         if reply.code not in codes:
             raise self.fault(rule, reply.start, reply.end, f"{reply.code} to {to}", text or f"{codes[0]} text\\r\\n")
@@ -139,9 +142,9 @@ class View:
         return sum(map(len, self.pieces[:number]))
 
     def _time_ns(self, number: int) -> int:
-        """Return the time in ns of piece `number` of the client's octets: for piece 0 the time of the SYN.
+        """Return the send time in ns of piece `number` of the client's octets; for piece 0, the time of the SYN.
 
-        END_OF_TIME_NS for a piece that was not sent.
+        The time is END_OF_TIME_NS for a piece that was not sent.
         """
         if number == 0:
             return self.connection.syn.time_ns
@@ -167,9 +170,9 @@ class View:
 class Case:
     """Test case of a claim in one SMTP session: octets to send, the check of the capture, and rules for the replies.
 
-    `pieces`: the parts of the octets; each is sent once the server is silent. The first is empty and waits for the
-    greeting. `restarts`: the server is killed and started again after the session. `malformed`: the mail data are
-    malformed, so the messages that the server relays are not checked by the message rules. The check returns its
+    `pieces`: the octets in pieces, each of which is sent once the server is silent. The first piece is empty and waits
+    for the greeting. `restarts`: the server is killed and started again after the session. `malformed`: the mail data
+    are malformed, so the messages that the server relays are not checked by the message rules. The check returns its
     evidence as one sentence, or raises DeviationError.
     """
 
@@ -225,7 +228,7 @@ def _codes(one: LineConnection) -> Iterator[int]:
 
 @dataclass
 class _Violations:
-    """Message rules that the server under test has violated towards the client, or towards the next hop."""
+    """Message rules that the server under test has violated: in its replies to the client, and towards the next hop."""
 
     found: list[Violation] = field(default_factory=list)
 
@@ -285,7 +288,7 @@ def _decide(
 
 
 def expect_same(found: Delivery, message: bytes, rule: Rule = CONTENT) -> None:
-    """Require that a delivered message equals `message` after the added trace fields. Raises DeviationError."""
+    """Require that a delivered message, without the added trace fields, equals `message`. Raises DeviationError."""
     wanted = message.removesuffix(b"\r\n").split(b"\r\n")
     first = found.begins_at(wanted[0])
     for number, line in enumerate(wanted):

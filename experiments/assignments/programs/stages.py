@@ -23,7 +23,7 @@ NOT_OPENED = "not opened"
 
 @dataclass(frozen=True)
 class Evidence:
-    """Evidence of one test run: verdicts keyed by claim, message rules that the program violated, and how it ended.
+    """Evidence of one test run: verdicts keyed by claim, message rules that the program violated, and its early end.
 
     `ended`: a clause for the student about an early end; empty if the program ran until the experiment had ended.
     """
@@ -36,7 +36,7 @@ class Evidence:
 def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[QuestionGrade, ...]:
     """Return the grade of each stage of a program assignment, in order.
 
-    The stages after the first one that is not passed stay closed: they get 0 points, and are not checked.
+    After the first stage that is not passed, all stages stay closed: they get 0 points, and are not checked.
     """
     grades: list[QuestionGrade] = []
     closed_by = ""
@@ -53,14 +53,17 @@ def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[Question
 
 
 def is_open(grade: QuestionGrade) -> bool:
-    """Return True if a stage was checked and not passed, False if it was passed or stayed closed."""
+    """Return True if a stage was checked and not passed.
+
+    Returns False for a stage that was passed, or was not checked because an earlier stage was not passed.
+    """
     return grade.feedback != PASSED and not grade.feedback.startswith(NOT_OPENED)
 
 
 def _fault(stage: Stage, evidence: Evidence) -> str:
-    """Return the first fault in a stage as feedback; empty if the stage is passed.
+    """Return feedback on the first fault in a stage; empty if the stage is passed.
 
-    If the program ended early, the feedback begins with that.
+    If the program ended early, the feedback begins with a clause about that.
     """
     for violation in evidence.violations:
         if violation.rule.id in stage.rules:

@@ -27,14 +27,14 @@ _STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@+_-]{0,63}\Z")
 
 
 class SubmissionError(Exception):
-    """A submission cannot be run; the message is one clause for the student."""
+    """Submission that cannot be run; the message is one clause for the student."""
 
 
 @dataclass(frozen=True)
 class Submission:
     """A student's program: its files as (relative name, path), and the modification time of the main file.
 
-    `fault`: reason why the program cannot be run, as a clause for the student; empty if it can.
+    `fault`: reason why the program cannot be run, as a clause for the student; empty for a program that can be run.
     """
 
     student: str
@@ -62,7 +62,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Programs:
-    """Submissions of programs in a folder: `submissions` by student, and what belongs to no student (see Collected)."""
+    """Submissions of programs in a folder: `submissions` keyed by student, and files of no student (see Collected)."""
 
     submissions: Mapping[str, Submission]
     strangers: Mapping[str, str]
@@ -70,10 +70,10 @@ class Programs:
 
 
 def find_programs(folder: Path, file: str, scratch: Path, roster: Roster | None = None) -> Programs:
-    """Return the submissions in a folder, keyed by student; one without the main file has a `fault`.
+    """Return the submissions in a folder, keyed by student; a submission without the main file has a `fault`.
 
-    scratch: a folder into which zip files are unpacked; roster: resolves the names by learning platforms. Names of no
-    student there stand for themselves, as all do without a roster.
+    scratch: a folder into which zip files are unpacked; roster: the names of the students on learning platforms. A name
+    that is not in the roster is taken as a student id; without a roster every name is.
     """
     listed = roster if roster is not None else Roster({})
     found = collect(folder, Course(tuple(listed.rows), listed), (Path(file).suffix, ".zip"))
@@ -89,7 +89,7 @@ def find_programs(folder: Path, file: str, scratch: Path, roster: Roster | None 
 
 
 def _own_name(path: Path, file: str) -> str:
-    """Return the student's id in the name of a folder, or of a file before the name of the main file; else empty."""
+    """Return the student id at the start of a folder's name, or of a file name STUDENT-FILE; empty if there is none."""
     if is_folder(path):
         return path.name if _STUDENT.match(path.name) else ""
     before = re.match(r"[A-Za-z0-9][A-Za-z0-9.@+]*?(?=[-_])", path.name)
@@ -97,7 +97,7 @@ def _own_name(path: Path, file: str) -> str:
 
 
 def _submission(student: str, places: Sequence[Path], file: str, scratch: Path) -> Submission:
-    """Return the submission in the files and folders of a student: the latest that has the main file."""
+    """Return the submission among a student's files and folders: the latest one that contains the main file."""
     ordered = sorted(places, key=lambda place: (again(place.name), place.lstat().st_mtime), reverse=True)
     tried = [_read(student, place, file, scratch) for place in ordered if any(files_of([place]))]
     empty = Submission(student, fault=f"the submission has no file {file}")
@@ -113,8 +113,8 @@ def _read(student: str, place: Path, file: str, scratch: Path) -> Submission:
 def read_submission(student: str, place: Path, file: str, scratch: Path | None = None) -> Submission:
     """Return the submission at a path: a folder with the main file at any depth, the main file, or a zip file with it.
 
-    scratch: a folder into which a zip file is unpacked, and the files of which must exist as long as the submission;
-    without it zip files are not unpacked.
+    scratch: a folder into which a zip file is unpacked; it must exist as long as the submission is used. If it is None,
+    zip files are not unpacked.
     """
     if scratch is not None and is_archive(place):
         return _unpacked(student, place, file, scratch)
@@ -139,7 +139,7 @@ def read_submission(student: str, place: Path, file: str, scratch: Path | None =
 
 
 def _main(files: Sequence[tuple[str, Path]], file: str) -> str | None:
-    """Return the name of the main file: the one nearest to the top, else the only copy of it, as `server (1).py`."""
+    """Return the name of the main file: the one nearest to the top, or else its only copy, such as `server (1).py`."""
     mains = sorted((name for name, _ in files if Path(name).name == file), key=lambda name: (name.count("/"), name))
     copies = [name for name, _ in files if is_named(Path(name).name, file)]
     return mains[0] if mains else copies[0] if len(copies) == 1 else None

@@ -47,7 +47,7 @@ DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
 def run(request: Mapping[str, Any], folder: Path) -> None:
-    """Run an experiment with a student's program (a trial), as a JSON request describes it (see `request_of`).
+    """Run an experiment with a student's program, as a JSON request describes it (see `request_of`).
 
     The results are written into a folder. Raises EmulationError, LabDied.
     """
@@ -79,7 +79,7 @@ def run(request: Mapping[str, Any], folder: Path) -> None:
 
 
 def _step(what: str, share: float) -> None:
-    """Report progress; first drop the kernel's inode cache, which releases files that the program has closed."""
+    """Report the progress of a run; first drop the kernel's inode cache, to release files that programs have closed."""
     with suppress(OSError):
         DROP_CACHES.write_text("2\n")
     report_step(what, share)
@@ -95,7 +95,7 @@ def request_of(name: str, parameters: Mapping[str, str], seed: int, started: str
 
 
 def note_end(folder: Path, sentence: str) -> None:
-    """Write a sentence about the program's early end into the result folder, unless there is one already."""
+    """Write a sentence about the program's early end into the result folder, unless the folder already has one."""
     if not (folder / ENDED_NAME).exists():
         (folder / ENDED_NAME).write_text(json.dumps({"ended": sentence}) + "\n")
 
@@ -103,10 +103,10 @@ def note_end(folder: Path, sentence: str) -> None:
 def send_all(
     context: Run, client: Driver, requests: Sequence[tuple[str, Mapping[str, object]]], done: float = 0.0
 ) -> None:
-    """Send (claim, request) pairs through the raw client, one after the other, and report progress by claim.
+    """Send the requests of (claim, request) pairs through the raw client in turn, and report progress by claim.
 
-    A request that fails raises no error, since the capture shows it. done: fraction of the run that is over before the
-    first request.
+    A request that fails raises no error, since the capture shows the failure. done: fraction of the run that is over
+    before the first request.
     """
     for number, (claim, request) in enumerate(requests):
         share = done + (1 - done) * number / len(requests)
@@ -127,7 +127,7 @@ def restart_subject(bed: Testbed, name: str) -> None:
 def subject_testbed(
     context: Run, topo: Topo, role: str, hosts: Mapping[str, str], values: Callable[[Host], Mapping[str, Any]]
 ) -> Testbed:
-    """Return the network of an exercise, not yet started; the network runs on if the program under test ends.
+    """Return the network of an exercise, not yet started; it keeps running if the program under test ends.
 
     role: the program's role in the experiment; hosts: name of the host of each role; values: function that returns, for
     a host, the values of the variables in the program's command line (see registry.server_starter).

@@ -21,7 +21,7 @@ from lab7.experiments.harness.results.atomic import write_atomically
 
 @dataclass
 class Tries:
-    """Number of tries of each stage of one assignment, and the digest of the program that was checked last."""
+    """Number of failed checks (tries) of each stage of one assignment, and the digest of the program checked last."""
 
     path: Path
     assignment: str
@@ -29,7 +29,7 @@ class Tries:
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, digest: str, failed: Iterable[str]) -> None:
-        """Count a try of these stages and write the file; a program equal to the last one is not counted again."""
+        """Count a try for each failed stage, and write the file; a program equal to the previous one is not counted."""
         if digest != self.digest:
             self.digest = digest
             for stage in failed:
@@ -61,7 +61,7 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def with_hints(assignment: ProgramAssignment, grade: Grade, tries: Tries) -> Grade:
-    """Return a grade in which stages tried at most `hint_tries` times have a hint in place of the feedback.
+    """Return a grade in which stages with at most `hint_tries` tries have a hint instead of the full feedback.
 
     A grade with flags, such as an early end of the program, is returned unchanged, since hints are about messages.
     """

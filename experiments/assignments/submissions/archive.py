@@ -13,18 +13,18 @@ NAME_MAX = 1_000
 
 
 class ArchiveError(ValueError):
-    """A zip file cannot be unpacked; the message is one clause."""
+    """Zip file that cannot be unpacked; the message is one clause."""
 
 
 def is_archive(path: Path) -> bool:
-    """Return True if a path is a regular file whose name is that of a zip file."""
+    """Return True if a path is a regular file with the name of a zip file."""
     return path.suffix.lower() == ".zip" and not path.is_symlink() and path.is_file()
 
 
 def unpack(path: Path, target: Path) -> None:
     """Unpack the regular files of a zip file into a new folder. Raises ArchiveError.
 
-    Symbolic links and devices in it are left out, and so are the files that macOS adds.
+    Symbolic links, devices, and the additional files that macOS writes are left out.
     """
     left = BYTES_MAX
     target.mkdir(parents=True)
@@ -55,7 +55,7 @@ def _is_wanted(entry: zipfile.ZipInfo) -> bool:
 
 
 def _parts(path: Path, entry: zipfile.ZipInfo) -> tuple[str, ...]:
-    """Return the parts of the name of a file in a zip file, which lie below the folder into which it is unpacked."""
+    """Return the path of a zip file's entry as parts, checked to stay below the folder of the unpacked files."""
     name = PurePosixPath(entry.filename)
     if name.is_absolute() or ".." in name.parts or not name.parts or len(entry.filename) > NAME_MAX:
         raise ArchiveError(f"{path.name} has a file with a name that leads out of its folder, or is too long")

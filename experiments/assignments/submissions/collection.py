@@ -16,10 +16,10 @@ FILES_MAX = 10_000
 
 @dataclass(frozen=True)
 class Collected:
-    """Submissions in a folder: `places` maps student -> files and folders directly in it.
+    """Submissions in a folder: `places` maps student -> files and folders of the student, directly in the folder.
 
-    strangers: reason why a file or folder, keyed by its name, belongs to no student of the course; ignored: names of
-    other files beside the submissions.
+    strangers: file or folder name -> reason why it belongs to no student of the course; ignored: names of other files
+    beside the submissions.
     """
 
     places: Mapping[str, Sequence[Path]]
@@ -28,10 +28,10 @@ class Collected:
 
 
 def collect(folder: Path, course: Course, suffixes: Sequence[str]) -> Collected:
-    """Return the submissions in a folder.
+    """Return the submissions in a folder, assigned to the students of a course.
 
-    suffixes: in lower case, of the files that are handed in. A file of another suffix that belongs to no student is no
-    submission, such as a list of times that lies beside them.
+    suffixes: suffixes of the files that are handed in, in lower case. A file with another suffix that belongs to no
+    student, such as a list of submission times, is ignored.
     """
     places: dict[str, list[Path]] = {}
     strangers: dict[str, str] = {}
@@ -59,14 +59,14 @@ def _why(name: str, owners: Sequence[str]) -> str:
 
 
 def is_folder(path: Path) -> bool:
-    """Return True for a folder that is not a symbolic link, which could lead to files of the grading machine."""
+    """Return True for a folder; False for a symbolic link, which could refer to files of the grading machine."""
     return path.is_dir() and not path.is_symlink()
 
 
 def files_of(places: Iterable[Path]) -> list[Path]:
-    """Return the files at and below some places, the latest first, without hidden files and those that macOS adds.
+    """Return the files at and below some paths, the latest first, without hidden files and those written by macOS.
 
-    Symbolic links and other special files are among them, so that they are named; they must not be read.
+    Symbolic links and other special files are included, so that messages can name them; callers must not read them.
     """
     found: list[tuple[float, Path]] = []
     for place in places:
@@ -89,7 +89,7 @@ def _walk(place: Path) -> Iterable[Path]:
 
 
 def is_regular(path: Path) -> bool:
-    """Return True for a regular file that can be read: no symbolic link, device or pipe."""
+    """Return True for a regular file that can be read; False for a symbolic link, device or pipe."""
     try:
         return stat.S_ISREG(path.lstat().st_mode) and os.access(path, os.R_OK)
     except OSError:

@@ -39,13 +39,13 @@ _CANVAS_NUMBER = ("id", "canvas id", "canvas user id")
 
 @dataclass(frozen=True)
 class Course:
-    """Students of a course, and the roster by which learning platforms' names for them are resolved."""
+    """Students of a course, and the roster with the students' names and numbers on learning platforms."""
 
     students: Collection[str]
     roster: Roster
 
     def owner(self, name: str) -> str | None:
-        """Return the id of the student to whom a file or folder of this name belongs; None if that is not clear."""
+        """Return the id of the student to whom a file or folder of this name belongs; None if none or several match."""
         return found[0] if len(found := self.owners(name)) == 1 else None
 
     def owners(self, name: str) -> list[str]:
@@ -68,17 +68,17 @@ class Course:
         return self._folded.get(name.casefold(), [])
 
     def _of_prefix(self, name: str) -> list[str]:
-        """Return the student whose id the name begins with, before a separator; of several ids the longest."""
+        """Return the student whose id, followed by a separator, starts the name; the longest of several ids counts."""
         places = [place for place, letter in enumerate(name) if letter in _AFTER_ID]
         return next((found for place in reversed(places) if (found := self._of_id(name[:place]))), [])
 
     def _numbered(self, columns: Iterable[str], number: str) -> list[str]:
-        """Return the student in whose columns a platform's number stands, alone or after a word."""
+        """Return the students whose cell in one of these columns is a platform's number, alone or after a word."""
         cells = {one: self.roster.cell(one, *columns).split() for one in self.roster.rows}
         return [one for one, words in cells.items() if words and words[-1] == number]
 
     def _named(self, name: str) -> list[str]:
-        """Return the students with this full name, with or without a group before it; in any order of its words."""
+        """Return the students with this full name; its words may be in any order, and a group's name may precede it."""
         parts = name.split("-")
         tries = [name, *("-".join(parts[place:]) for place in range(1, len(parts)))]
         for one in tries:
@@ -100,7 +100,7 @@ class Course:
 
     @cached_property
     def _names(self) -> dict[str, list[str]]:
-        """Spellings of the full name of each student of the roster."""
+        """Student id -> spellings of the student's full name, for all students of the roster."""
         return {one: _full_names(self.roster, one) for one in self.roster.rows}
 
 
@@ -130,18 +130,22 @@ def _letters(text: str) -> str:
 
 
 def is_exported(name: str) -> bool:
-    """Return True if a file or folder has a name as Moodle or Canvas gives it, with the full name of a student."""
+    """Return True if Moodle or Canvas has made the name of a file or folder, with the full name of a student in it."""
     return (_MOODLE.match(name) or _CANVAS.match(name)) is not None
 
 
 def file_name(name: str) -> str:
-    """Return the name that a student has given to a file, without what Moodle or Canvas has put before it."""
+    """Return the name that a student gave to a file, without the prefix that Moodle or Canvas has added."""
     found = _MOODLE.match(name) or _CANVAS.match(name)
     return found["file"] or name if found is not None else name
 
 
 def is_named(name: str, wanted: str) -> bool:
-    """Return True if a file of this name is one that students hand in as `wanted`: a copy, or with a name before it."""
+    """Return True if a student's file name matches the file name `wanted`.
+
+    It may be that name itself, that of a copy such as `answers (1).yaml`, or have another text before a separator, such
+    as the student's id.
+    """
     found = _COPY.match(name)
     if found is None or not found["stem"]:
         return False
@@ -151,19 +155,19 @@ def is_named(name: str, wanted: str) -> bool:
 
 
 def again(name: str) -> int:
-    """Return how often a file was handed in before, by the number that Canvas puts at the end of its name."""
+    """Return the number of earlier submissions of a file, which Canvas appends to the file name."""
     found = _COPY.match(name) if _CANVAS.match(name) else None
     return int(found["again"] or 0) if found is not None else 0
 
 
 def is_late(name: str) -> bool:
-    """Return True if Canvas has marked a file as handed in late."""
+    """Return True if Canvas has marked the file name as that of a late submission."""
     found = _CANVAS.match(name)
     return found is not None and found["late"] is not None
 
 
 def printable(text: str) -> str:
-    """Return text of a student without control characters, which terminals obey, and without broken characters.
+    """Return a student's text without control characters, which terminals obey, and without invalid characters.
 
     Line ends are kept, since a message may have several lines.
     """

@@ -23,7 +23,7 @@ _NAMES_MAX, _NAME_MAX = 3, 100
 
 @dataclass(frozen=True)
 class FoundSheet:
-    """Answer sheet of a student, and the names of other sheets beside it, which are not graded."""
+    """Answer sheet found in a student's submission, and the names of further sheets, which are not graded."""
 
     path: Path
     others: tuple[str, ...] = ()
@@ -31,9 +31,9 @@ class FoundSheet:
 
 @contextmanager
 def sheet_in(places: Sequence[Path]) -> Iterator[FoundSheet]:
-    """Find the answer sheet in the files and folders of a student. Raises SheetError if it is missing or ambiguous.
+    """Yield the answer sheet among a student's files and folders. Raises SheetError if it is missing or ambiguous.
 
-    A zip file is unpacked for as long as the context lasts, if there is no sheet beside it.
+    If the only sheet is in a zip file, the file is unpacked for the duration of the `with` block.
     """
     files = files_of(places)
     archives = [path for path in files if is_archive(path)]
@@ -57,7 +57,10 @@ def sheet_time_s(places: Sequence[Path]) -> float | None:
 
 
 def _among(files: Sequence[Path], places: Sequence[Path]) -> FoundSheet | None:
-    """Return the sheet among files, the latest first: `answers.yaml`, a file by a platform, or the only sheet."""
+    """Return the answer sheet among files, the latest first; None if it is unclear which file is the sheet.
+
+    The sheet is a file named `answers.yaml`, or named by a platform, or else the only YAML file.
+    """
     sheets = [path for path in files if path.suffix.lower() in SHEET_SUFFIXES and is_regular(path)]
     # Files directly among the submissions bear the name that a platform or the teacher has given to them.
     named = [path for path in sheets if path in places or file_name(path.name) == SHEET_NAME]
@@ -69,7 +72,7 @@ def _among(files: Sequence[Path], places: Sequence[Path]) -> FoundSheet | None:
 
 
 def _missing(files: Sequence[Path], places: Sequence[Path], archive: str = "") -> FoundSheet:
-    """Raise SheetError, which names the files that a student has handed in instead of a sheet."""
+    """Raise SheetError for a submission without an answer sheet; the message has the names of the files handed in."""
     links = [path.name for path in files if path.is_symlink()]
     if links:
         raise SheetError(f"{listed(links)} is a symbolic link, which is not read: hand in {SHEET_NAME} itself")
@@ -83,7 +86,7 @@ def _missing(files: Sequence[Path], places: Sequence[Path], archive: str = "") -
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return file names in a sentence; of many the first, and how many there are more."""
+    """Return file names as a list for a sentence; of many, the first names and the number of the others."""
     short = [name if len(name) <= _NAME_MAX else f"{name[:_NAME_MAX]}..." for name in sorted(names)]
     more = [f"{len(short) - _NAMES_MAX} more"] if len(short) > _NAMES_MAX else []
     *most, last = [*short[:_NAMES_MAX], *more]

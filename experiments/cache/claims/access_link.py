@@ -30,7 +30,10 @@ FEW_REPEATED = 10
 
 @dataclass(frozen=True)
 class Setting:
-    """Parameters of a case: requests per second, rate and RTT of the link, hit rate of the cache (0 without cache)."""
+    """Parameters of a case (a link, with or without a cache): request rate, rate and RTT of the link, hit rate.
+
+    Units: requests per second, bit/s, s; the hit rate is 0 if there is no cache.
+    """
 
     arrival_rate: float
     rate_bps: float
@@ -119,7 +122,7 @@ class CaseFigures:
 def case_figures(
     setting: Setting, client: Traffic, near: Traffic, origin: Traffic, began_ns: int, objects: Objects
 ) -> CaseFigures:
-    """Return the measurements of one case from the requests sent since `began_ns`.
+    """Return the measurements of one case (a link, with or without a cache) from the requests since `began_ns`.
 
     `client`, `near` and `origin` are the requests and responses captured at the client, at the campus end of the link,
     and at the origin. `client` includes the content of responses, which must equal that of `objects`.
@@ -178,7 +181,7 @@ def _own_ns(
 
 
 def _crossings(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[BulkExchange | None]:
-    """Yield for each client request the request on the access link that it caused, or None for a cache hit."""
+    """Yield, for each client request, the request on the access link that it caused; None for a cache hit."""
     begun: dict[bytes, list[BulkExchange]] = {}
     for one in near.crossings:
         begun.setdefault(one.path, []).append(one)
@@ -190,7 +193,7 @@ def _crossings(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[BulkExc
 
 
 def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
-    """Yield for each client request whether the proxy requested the object from the origin before responding."""
+    """Yield, for each client request, True if the proxy requested the object from the origin before its response."""
     return (crossing is not None for crossing in _crossings(asked, near))
 
 
@@ -262,7 +265,10 @@ def decide_link_use_under_load(claim: str, without: CaseFigures, cached: CaseFig
 
 @decides("W8")
 def decide_queueing_theory(claim: str, cases: Mapping[str, CaseFigures]) -> Verdict:
-    """Decide claim W8: in every case, utilisation and mean response time agree with queueing theory."""
+    """Decide claim W8: in every case, utilisation and mean response time agree with queueing theory.
+
+    A case is a link rate, with or without a cache.
+    """
     for name, one in cases.items():
         if one.wrong:
             return failed(claim, f"{name}: {one.wrong}")

@@ -22,7 +22,7 @@ WHOLE_SECONDS_S = 1.0
 
 @dataclass(frozen=True)
 class Version:
-    """Version of an object at the origin; `replaced_ns`: latest time of its replacement (None: not replaced)."""
+    """Version of an object at the origin; `replaced_ns` is the latest possible time of its replacement, or None."""
 
     body: bytes
     replaced_ns: int | None
@@ -59,10 +59,10 @@ class Delivery:
 
     @property
     def too_old(self) -> bool:
-        """Return True if Cache-Control did not permit this response from the cache.
+        """Return True if Cache-Control did not permit the cache to serve this stored response.
 
-        With max-age, the response is older than that; with no-cache, its version had been replaced before the request
-        was sent.
+        With max-age, the response is older than max-age; with no-cache, its version had been replaced before the
+        request was sent.
         """
         if self.max_age_s is None:
             return self.replaced_ns is not None and self.asked_ns > self.replaced_ns

@@ -32,7 +32,7 @@ _AT_LINK = ReliefWording("the same visits", "the access link", "the link's own e
 def decide_visit_time(
     claim: str, without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[str]
 ) -> Verdict:
-    """Decide claim W1: a cache shortens page loads, from the load times in s of the same pages without and with it.
+    """Decide claim W1 (a cache shortens page loads), from the load times in s of the same pages without and with it.
 
     `disagreeing` names the cases whose measured times deviate too much from theory; if there are any, W1 is undecided.
     """

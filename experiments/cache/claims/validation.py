@@ -213,7 +213,7 @@ def _nothing_asked(legs: Legs, spans: Iterable[Span]) -> Exception:
 
 
 def _asked_for(legs: Legs, served: Served) -> None:
-    """Raise Contradiction if the proxy responds from a stale stored response without a request to the origin."""
+    """Raise Contradiction if the proxy served a stale stored response without a request to the origin."""
     if served.upstream is None and served.exchange.response is not None and _copy_for(legs, served.exchange):
         frame = served.exchange.response.frames[0]
         raise Contradiction(
@@ -223,7 +223,7 @@ def _asked_for(legs: Legs, served: Served) -> None:
 
 
 def _conditions(exchange: Exchange, copy: Copy) -> list[bytes]:
-    """Return the names of a request's precondition fields.
+    """Return the names of a request's precondition fields (such as If-None-Match).
 
     Raises Contradiction if there are none, or if they do not repeat the validators of the stored response.
     """
@@ -275,7 +275,7 @@ def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
 
 
 def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
-    """Raise Contradiction if a 304 response has content: octets that are not the next response."""
+    """Raise Contradiction if octets that are not the next response follow a 304 response, which has no content."""
     # Check the octets after a last response only, since content before another response breaks the HTTP grammar.
     for conversation in legs.origin.conversations:
         if conversation.leftover and conversation.exchanges and conversation.exchanges[-1] in upstream:
@@ -317,7 +317,7 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
 
 
 def _in_its_place(served: Served, fresh: Message) -> int:
-    """Check that a later client gets the new response from the cache; return the number of the response's frame.
+    """Check that a later client gets the new response from the cache; return the frame number of that response.
 
     Raises Contradiction for another response, Inconclusive if the cache did not store the new one.
     """

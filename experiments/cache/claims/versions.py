@@ -42,7 +42,7 @@ def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
 
 
 def difference(exchange: Exchange, objects: Objects) -> Contradiction | None:
-    """Return how a response differs from all versions of the requested object; None if it equals one of them."""
+    """Return a Contradiction on how a response differs from all versions of its object; None if it equals a version."""
     path, response = path_of(exchange), exchange.response
     if response is None:
         frame = exchange.request.frames[0]

@@ -52,7 +52,7 @@ def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple
 def _own_error(seen: CheckSeen) -> Contradiction | None:
     """Return a Contradiction for the first error (4xx, 5xx) that the cache sent without a request to the origin.
 
-    Return None if there is no such error.
+    Returns None if there is no such error.
     """
     for number, step in enumerate(seen.steps, 1):
         for asked in step.client:
@@ -153,7 +153,7 @@ def from_origin(seen: CheckSeen, number: int) -> None:
 
 
 def of_origin(seen: CheckSeen, number: int) -> None:
-    """Expect a request to the origin, and then the origin's reply at the client.
+    """Expect a request to the origin, and the origin's reply to it at the client.
 
     If the origin replies with 304, expect a stored response or a 304 at the client.
     """
@@ -255,7 +255,7 @@ def _wanted_content(answer: Answer, number: int, choices: tuple[bytes, ...], err
 
 
 def unless_error(expectation: Expectation) -> Expectation:
-    """Apply an expectation unless the response to the client is a 5xx error."""
+    """Return an expectation that is also met by a 5xx response to the client."""
 
     def check(seen: CheckSeen, number: int) -> None:
         if answer_of(seen, number).status < 500:
@@ -285,7 +285,10 @@ def incomplete(seen: CheckSeen, number: int) -> None:
 
 
 def answer_has(name: str, pattern: str = "") -> Expectation:
-    """Expect a field in the response to the client; its value (field lines joined by commas) must match the pattern."""
+    """Expect the field `name` in the response to the client.
+
+    Its value (field lines joined by commas) must match the regular expression `pattern`.
+    """
 
     def check(seen: CheckSeen, number: int) -> None:
         answer = answer_of(seen, number)
@@ -295,7 +298,7 @@ def answer_has(name: str, pattern: str = "") -> Expectation:
 
 
 def answer_lacks(name: str, pattern: str = "") -> Expectation:
-    """Expect that the response to the client has no such field, or none with a value that matches the pattern."""
+    """Expect no field `name` in the response to the client or, with `pattern`, none whose value matches `pattern`."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer = answer_of(seen, number)
@@ -305,9 +308,9 @@ def answer_lacks(name: str, pattern: str = "") -> Expectation:
 
 
 def origin_has(name: str, pattern: str = "") -> Expectation:
-    """Expect a request to the origin in the step.
+    """Expect a request to the origin in the step; each such request must have the field `name`.
 
-    Every such request must have the field, with a value that matches the pattern.
+    The field's value must match the regular expression `pattern`.
     """
 
     def check(seen: CheckSeen, number: int) -> None:
@@ -319,7 +322,7 @@ def origin_has(name: str, pattern: str = "") -> Expectation:
 
 
 def origin_lacks(name: str) -> Expectation:
-    """Expect a request to the origin in the step, and no such request with this field."""
+    """Expect a request to the origin in the step, and no request there with the field `name`."""
 
     def check(seen: CheckSeen, number: int) -> None:
         from_origin(seen, number)

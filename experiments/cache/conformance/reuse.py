@@ -28,7 +28,10 @@ VARY = ("Vary", "Accept-Language")
 
 
 def passed(name: str, section: str, says: str, *fields: tuple[str, str], more_s: float = 0.0) -> Check:
-    """Return a check that a cache validates a response with these header fields after PASSED_S + `more_s` seconds."""
+    """Return a check that a cache validates a response with these header fields once it is stale.
+
+    The second request follows PASSED_S + `more_s` seconds after the first.
+    """
     return Check(name, section, "required", says, (Step(reply=Reply(fields=fields)), asked(wait_s=PASSED_S + more_s)))
 
 

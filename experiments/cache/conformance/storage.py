@@ -23,13 +23,13 @@ IN_PARTS = Reply((MINUTE, ("ETag", '"p"')), body="0123456789abcdefghij", part=(0
 
 
 def kept(name: str, section: str, says: str, *fields: tuple[str, str], **reply: int) -> Check:
-    """Return a check that a cache reuses a response with these header fields, which is permitted but not required."""
+    """Return a check that a cache reuses a response with these header fields; RFC 9111 permits this reuse."""
     first = Step(reply=Reply(fields=fields, **reply))  # type: ignore[arg-type]
     return Check(name, section, "allowed", says, (first, Step(expect=(may(from_store(1)),))))
 
 
 def not_kept(name: str, section: str, says: str, *fields: tuple[str, str]) -> Check:
-    """Return a check that a cache sends a request to the origin instead of reusing a response with these fields."""
+    """Return a check that a cache does not reuse a response with these fields, but sends a request to the origin."""
     return Check(name, section, "required", says, (Step(reply=Reply(fields=fields)), asked()))
 
 

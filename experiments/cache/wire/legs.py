@@ -31,7 +31,7 @@ CONDITIONS: Mapping[bytes, bytes] = {b"if-modified-since": b"last-modified", b"i
 
 @dataclass(frozen=True)
 class Copy:
-    """Response that a proxy may have stored: the origin's latest 200 for a path, with the latest validators."""
+    """Response that a proxy may have stored: the origin's latest 200 for a path, with the validators of a later 304."""
 
     body: bytes
     validators: Mapping[bytes, bytes]
@@ -62,7 +62,7 @@ class Legs:
 
     @property
     def alone(self) -> bool:
-        """Return True if the proxy responded to clients without any connection to the origin."""
+        """Return True if the proxy responded to clients, and opened no connection to the origin."""
         answered = any(exchange.response is not None for exchange in self.clients.exchanges)
         return answered and not self.origin.conversations and not self.unseen
 
@@ -119,12 +119,12 @@ class Legs:
     def served(self, spans: Iterable[Span]) -> list[Served]:
         """Pair each client request in the time spans with the request to the origin that it caused, if any.
 
-        That is the last one for the same path between the client's request and its response.
+        The request to the origin is the last one for the same path between the client's request and its response.
         """
         return [Served(exchange, self._meanwhile(exchange)) for exchange in self.asked(spans)]
 
     def answers_before(self, path: bytes, time_ns: int) -> list[Exchange]:
-        """Return the proxy's requests to the origin for a path, with responses, if these had begun by `time_ns`."""
+        """Return the proxy's requests to the origin for a path whose responses had begun at the time `time_ns`."""
         return [
             each
             for each in self._upstream.get(path, [])
@@ -132,7 +132,7 @@ class Legs:
         ]
 
     def copy(self, path: bytes, time_ns: int) -> Copy | None:
-        """Return the response that the proxy may have stored for a path at `time_ns`, or None."""
+        """Return the response that the proxy may have stored for a path at the time `time_ns`, or None."""
         found: Copy | None = None
         for exchange in self.answers_before(path, time_ns):
             response = exchange.response
@@ -171,7 +171,7 @@ def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable
 
 
 def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) -> bool:
-    """Return True if the proxy sends octets to a server port, even on a connection that was open before the capture."""
+    """Return True if the proxy sends octets to a server port, even on a connection opened before the capture began."""
     return any(
         network_layer(frame.packet).src == proxy
         and frame.packet[layers.TCP].dport in ports

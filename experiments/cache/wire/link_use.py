@@ -1,4 +1,4 @@
-"""Number of octets on a captured link, and the verdict on how many of them a cache or CDN saves."""
+"""Octets on a captured link, and the verdict on the claim that a cache or CDN reduces them."""
 
 from __future__ import annotations
 

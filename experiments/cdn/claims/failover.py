@@ -62,7 +62,10 @@ class Fault:
 
     @property
     def over_ns(self) -> int:
-        """Return the time in ns after which no request may fail: no valid cached DNS answer has the failed replica."""
+        """Return the time in ns after which no request may fail.
+
+        By then all cached DNS answers with the failed replica have expired.
+        """
         return self.noticed_ns + round(self.ttl_s * NS)
 
     @property
@@ -108,7 +111,7 @@ class User:
 class Episode:
     """Captured evidence of one fault: the requests of all users, and the DNS answers of the CDN's name server.
 
-    `serving` are the addresses of all servers of the object: the replicas and the origin.
+    `serving` are the addresses of all servers that have the object: the replicas and the origin.
     """
 
     fault: Fault
@@ -182,9 +185,9 @@ def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
 
 
 def check_episode(episode: Episode) -> list[int]:
-    """Check that the outage after one fault is short enough; raise Contradiction or Inconclusive otherwise.
+    """Check that the outage after one fault is short enough. Raises Contradiction or Inconclusive otherwise.
 
-    Return the frame numbers of the first failed, the last failed and the next successful request; empty if no request
+    Returns the frame numbers of the first failed, the last failed and the next successful request; empty if no request
     failed.
     """
     _names_servers(episode)
@@ -243,7 +246,7 @@ def recovery(episode: Episode, user: User) -> Recovery | None:
 
 
 def _gets_objects(user: User) -> None:
-    """Raise Contradiction if a 200 response to the user has a content that is no version of the requested object."""
+    """Raise Contradiction if the content of a 200 response to the user equals no version of the requested object."""
     exchanges = [
         exchange
         for exchange in user.load.exchanges
@@ -321,8 +324,8 @@ def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
 def _no_longer_named(episode: Episode) -> DnsMessage:
     """Raise Contradiction if a DNS answer contains the replica's address later than permitted after the failure.
 
-    Return the last answer with this address that was permitted. Raises Inconclusive without such an answer, or without
-    queries after the fault.
+    Returns the last permitted answer with this address. Raises Inconclusive if there is none, or if no query followed
+    the fault.
     """
     fault = episode.fault
     until_ns = fault.back_ns or max(
@@ -388,9 +391,9 @@ def _served_before(user: User, before: Iterable[Attempt], fault: Fault) -> None:
 
 
 def _back(episode: Episode) -> str:
-    """Check that a replica that returned appears in DNS answers and serves users again; raise Contradiction otherwise.
+    """Check that a returned replica appears in DNS answers again and serves users. Raises Contradiction otherwise.
 
-    Return a text on it for the evidence, empty if the replica does not return.
+    Returns a text for the evidence; empty if the replica does not return.
     """
     fault = episode.fault
     if fault.back_ns is None or fault.used_again_ns is None:

@@ -102,7 +102,7 @@ class FailOverTheory:
 
 
 def fail_over(episode: Episode) -> Timing | None:
-    """Return the fail-over time, from a fault to the user's next successful request; None without such a request.
+    """Return the fail-over time, from a fault to the user's next successful request; None if no request succeeded.
 
     If the fault affected no request, the next request counts. The time is divided into three terms: the remaining TTL
     of the cached DNS answer; the further cycles of answers with the failed replica, fetched before the health check
@@ -163,7 +163,10 @@ def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailO
 
 
 def quantile(times_s: Sequence[float], share: float) -> float:
-    """Return the empirical quantile: the smallest measured time that at least this share of the times do not exceed."""
+    """Return the empirical quantile of measured times in s for a fraction `share`.
+
+    It is the smallest of the times that a fraction of at least `share` of the times do not exceed.
+    """
     return sorted(times_s)[max(0, math.ceil(share * len(times_s)) - 1)]
 
 

@@ -30,7 +30,7 @@ from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Incon
 
 @dataclass(frozen=True)
 class Steering:
-    """Replica selection by the CDN's name server: its captured queries, the alias, the IP prefix of each region."""
+    """Evidence of replica selection by the CDN: queries at its name server, the alias, and each region's IP prefix."""
 
     traffic: DnsTraffic
     alias: str
@@ -134,7 +134,7 @@ def _reason(regions: Sequence[Region], steering: Steering) -> tuple[str, list[in
 
 
 def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]:
-    """Return the DNS answers for a name to users of a region: (dictionary time in ns -> addresses, frame numbers).
+    """Return (time in ns -> addresses, frame numbers) of the DNS answers for a name to the users of a region.
 
     Raises Contradiction if an answer has an address that is not one of the region's replicas.
     """
@@ -223,9 +223,9 @@ def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses:
 
 
 def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresses) -> int:
-    """Return the frame number of another zone's referral whose glue is the address of the CDN's name server.
+    """Return the frame number of the referral to the CDN's zone, with the address of the CDN's name server as glue.
 
-    Raises Inconclusive if there is none.
+    Raises Inconclusive if no such referral was captured.
     """
     cdn = addresses_of(addresses, "cdn")
     for one in inner:

@@ -47,7 +47,7 @@ class Region:
     hosts: Mapping[str, str] = field(default_factory=dict)
 
     def named(self, addresses: Iterable[str]) -> str:
-        """Return addresses as text, each with the name of its host if that is known."""
+        """Return addresses as text, each with the name of its host if the name is known."""
         return words(f"{one} ({self.hosts[one]})" if one in self.hosts else one for one in addresses)
 
     @cached_property
@@ -139,7 +139,7 @@ def decide_single_fetch(
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
-    """Return those of `legs` that contain at least one HTTP connection.
+    """Return the elements of `legs` that contain at least one HTTP connection.
 
     A replica that serves all requests from its cache opens no connection to the origin.
     """
@@ -192,7 +192,7 @@ def _equals(exchange: Exchange, original: Message | None) -> list[int]:
 def _from_copy(region: Region, exchange: Exchange) -> bool:
     """Return True if the replica served a response from its cache.
 
-    That is the case if it sent the origin no request for the path between the user's request and the response.
+    It did so if it sent no request for the path to the origin between the user's request and its response.
     """
     asked_ns, ended_ns = exchange.request.first_ns, response_of(exchange).last_ns
     fetched = region.legs.forwarded([(asked_ns, ended_ns)])

@@ -30,7 +30,7 @@ def decide_visit_time(
     through: Mapping[str, Sequence[float]],
     disagreeing: Sequence[str],
 ) -> Verdict:
-    """Decide claim C5: a CDN shortens page loads, from the load times in s of the same pages by region.
+    """Decide claim C5 (a CDN shortens page loads), from load times in s without and with it, keyed by region.
 
     `disagreeing` names the comparisons in which measured times deviate too much from theory; C5 is undecided then.
     """
@@ -61,7 +61,7 @@ def decide_visit_time(
 
 @decides("C6")
 def decide_link_relief(claim: str, without: LinkUse, through: LinkUse, from_copies: int) -> Verdict:
-    """Decide claim C6: a CDN reduces the octets of the same requests on the origin's link.
+    """Decide claim C6: a CDN reduces the octets on the origin's link, compared with the same requests without it.
 
     `from_copies` is the number of responses that replicas served from their caches.
     """

@@ -48,7 +48,7 @@ TTL_TOLERANCE_S = 1.0
 
 @dataclass(frozen=True)
 class Workload:
-    """Captured DNS traffic of one workload, at each client and at the root server."""
+    """Captured DNS traffic of one workload: at each client, and at the root server."""
 
     at_clients: tuple[DnsTraffic, ...]
     at_root: DnsTraffic
@@ -56,9 +56,9 @@ class Workload:
 
 @dataclass(frozen=True)
 class _Told:
-    """Answer from the cache: frame number, and TTL in s.
+    """Answer that the local name server gave from its cache: frame number, and TTL in s.
 
-    `fetched` is the frame number of the response that was cached, `elapsed_s` the time since then.
+    `fetched` is the frame number of the response that was cached, `elapsed_s` the time in s since then.
     """
 
     fetched: int
@@ -228,10 +228,10 @@ def decide_ttl_countdown(
 def _fetches(
     traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str, invented: DnsMessage | None
 ) -> list[DnsExchange]:
-    """Return the local name server's queries that other servers answered with records of the name, by time.
+    """Return the queries by which the local name server fetched records of a name from other servers, in order of time.
 
-    `invented`: an answer of the local name server to a client, or None. Without a query to another server, raises
-    Contradiction if there is such an answer, otherwise Inconclusive.
+    `invented`: an answer of the local name server to a client, or None. If there is no such query, raises Contradiction
+    if there is such an answer, otherwise Inconclusive.
     """
     found = [
         one
@@ -260,7 +260,7 @@ def _ttl(response: DnsMessage, name: str) -> int:
 
 
 def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
-    """Raise Contradiction unless the name's records in an authoritative answer have the TTL `ttl_s` of the zone."""
+    """Raise Contradiction unless the name's records in an authoritative answer have the zone's TTL `ttl_s`, in s."""
     ttl = _ttl(fetched, name)
     if ttl != ttl_s:
         raise Contradiction(
@@ -270,9 +270,9 @@ def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
 
 
 def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s: float) -> _Told:
-    """Return a cached answer with its age; its TTL must be the original TTL minus the age.
+    """Return a cached answer with its age. Raises Contradiction unless its TTL is the original TTL minus the age.
 
-    Raises Contradiction if it is not, or if the TTL has expired.
+    `fetched` is the response that was cached, `told` the answer from the cache.
     """
     whole, ttl = _ttl(fetched, name), _ttl(told, name)
     elapsed = (told.time_ns - fetched.time_ns) / 1e9
@@ -361,7 +361,7 @@ def decide_root_relief(
 
 
 def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
-    """Return the number of client queries per question; raise Contradiction if one gets no answer or an error."""
+    """Return question -> number of client queries. Raises Contradiction if a query gets no answer or an error."""
     local = addresses_of(addresses, "local")
     exchanges = [
         exchange

@@ -40,7 +40,7 @@ def asks_for(exchange: DnsExchange, name: str, qtype: str | None = None) -> bool
 
 
 def asks_towards(exchange: DnsExchange, name: str, qtype: str) -> bool:
-    """Return True if a captured query is a step in the resolution of a name: it has this QNAME, or a parent domain's.
+    """Return True if a captured query is a step in the resolution of a name: its QNAME is the name or a parent domain.
 
     RFC 9156 (QNAME minimisation): a resolver may send a server no more labels than needed, in a query for A, AAAA or
     NS. Queries for the root itself are excluded, since they prime the cache (RFC 8109).
@@ -123,7 +123,10 @@ def is_referral(message: DnsMessage) -> bool:
 
 
 def referred_zone(message: DnsMessage) -> str | None:
-    """Return the owner of the NS records in the authority section; None unless it is one zone enclosing the QNAME."""
+    """Return the zone of a referral: the owner of the NS records in the authority section.
+
+    Returns None unless these records have one owner, which is the QNAME or a parent domain of it.
+    """
     owners = {record.name for record in message.authority if record.type == "NS"}
     if message.question is None or len(owners) != 1:
         return None
@@ -161,7 +164,7 @@ class GivenZones:
             values.setdefault(_written(record.type, record.value), set()).add(record.ttl)
 
     def values(self, name: str, rtype: str) -> frozenset[str]:
-        """Return the values of an RRset; empty if it is in no zone."""
+        """Return the values of an RRset in the zones; empty if no zone has the RRset."""
         return frozenset(self._values.get((canonical(name), rtype), ()))
 
     def ttls(self, name: str, rtype: str) -> frozenset[int]:
@@ -181,7 +184,7 @@ class GivenZones:
         return aliases, self.values(at, rtype)
 
     def answered(self, response: DnsMessage, name: str, rtype: str, whole: bool = True) -> None:
-        """Raise Contradiction unless the answer section has exactly the records of the correct answer (RRSIGs apart).
+        """Raise Contradiction unless the answer section has exactly the records of the correct answer, RRSIGs aside.
 
         If `whole` is False, the answer may end at an alias, since a server need not be authoritative for the alias's
         target.
@@ -207,7 +210,7 @@ class GivenZones:
                 )
 
     def has(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction unless a captured record is in the zones, with this value and TTL."""
+        """Raise Contradiction unless the zones contain a captured record with this value and TTL."""
         what = f"{record.name} {record.type} {record.rdata}"
         values = self.values(record.name, record.type)
         if record.rdata not in values:
@@ -219,7 +222,7 @@ class GivenZones:
         self.lives(record, frame)
 
     def lives(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction if a record from an authoritative server has another TTL than in its zone."""
+        """Raise Contradiction if a captured record from an authoritative server has another TTL than in its zone."""
         ttls = self.ttls(record.name, record.type)
         if ttls and record.ttl not in ttls:
             raise Contradiction(
@@ -229,7 +232,7 @@ class GivenZones:
             )
 
     def lives_no_longer(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction if a cached record has a higher TTL than in its zone (RFC 1035 section 3.2.1)."""
+        """Raise Contradiction if a record from a cache has a higher TTL than in its zone (RFC 1035 section 3.2.1)."""
         ttls = self.ttls(record.name, record.type)
         if ttls and record.ttl > max(ttls):
             raise Contradiction(

@@ -32,7 +32,7 @@ OPCODE_QUERY = 0
 
 @dataclass(frozen=True)
 class Asked:
-    """Question that a client sends for a cell of the interoperability matrix, and the response's correct RCODE."""
+    """Question that a client sends for a cell of the interoperability matrix, and the correct RCODE of the response."""
 
     name: str
     rtype: str
@@ -54,7 +54,7 @@ class Resolving:
 def answered(
     cell_id: str, traffic: DnsTraffic, asked: Asked, zones: GivenZones, client: str, server: str, role: Role
 ) -> Verdict:
-    """Return the verdict, with the id `cell_id`, on a client that sends one question directly to one server."""
+    """Return the verdict (with the id `cell_id`) on one question that a client sends directly to a name server."""
 
     def check() -> Finding:
         exchange = _final_exchange(traffic, asked, client, server)
@@ -151,7 +151,7 @@ def _repeats(exchange: DnsExchange, cut: DnsMessage, later: DnsExchange) -> bool
 
 
 def _require_answer(exchange: DnsExchange, asked: Asked, zones: GivenZones, role: Role) -> DnsMessage:
-    """Return the response; raise Contradiction if it is wrong for the question or for a server of this role."""
+    """Return the response to a query. Raises Contradiction if it is wrong for the question or the server's role."""
     response = exchange.response
     assert response is not None
     if response.rcode != asked.rcode:

@@ -153,7 +153,7 @@ def _ranked(servers: Sequence[tuple[int, str]]) -> str:
 
 @decides("D6")
 def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
-    """Decide claim D6: every answer has all addresses, and each of them is in the first position about equally often.
+    """Decide claim D6: every answer has all addresses of a name, and each address is first about equally often.
 
     Two orders satisfy the claim. In a cyclic order, every address is first at least once and the counts differ by at
     most one. In a random order, or a cyclic order that other clients' queries advance as well, the counts pass a
@@ -175,7 +175,7 @@ def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresse
 
 
 def _evenly(firsts: Counter[str], frames: list[int]) -> str:
-    """Return a text for the evidence: the test (cyclic order or chi-square) that the order of addresses passes.
+    """Test that each address is first about equally often; return the test (cyclic order or chi-square) as text.
 
     Raises Contradiction if the counts of first positions are too unequal, Inconclusive if there are too few answers.
     """
@@ -263,7 +263,10 @@ def _queries_upstream(traffic: DnsTraffic, local: frozenset[str]) -> None:
 
 
 def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) -> None:
-    """Raise Contradiction unless NS records and TTLs in a response equal the zones'; cached TTLs may be lower."""
+    """Raise Contradiction unless NS records and TTLs of a response equal those of the zones.
+
+    A response from a cache may have lower TTLs.
+    """
     from_cache = response.source in local
     for record in response.answer:
         if record.type == "NS" and record.rdata not in zones.values(record.name, "NS"):
@@ -292,7 +295,7 @@ def _next_steps(
 ) -> list[tuple[DnsMessage, str, DnsMessage]]:
     """Return (referral, its zone, next query of the local name server) for each referral with known server addresses.
 
-    Raises Contradiction if the next query goes to none of these addresses.
+    Raises Contradiction if the next query goes to another address.
     """
     steps = []
     queries = [exchange.query for exchange in traffic.exchanges if exchange.query.source in local]
@@ -323,7 +326,7 @@ def _next_steps(
 
 
 def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
-    """Return True if a query continues after a referral.
+    """Return True if a query is the next step after a referral.
 
     It then has the same question or, with QNAME minimisation (RFC 9156), more labels of the name.
     """

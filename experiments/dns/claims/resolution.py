@@ -54,7 +54,7 @@ def decide_resolution_path(
     addresses: Addresses,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide claim D7: clients query the local name server only; it follows referrals from the root to the answer.
+    """Decide claim D7: clients query only the local name server, which follows referrals from the root to the answer.
 
     `lookups` maps each name to its path: the roles of the servers to be queried, in order. `addresses` needs the key
     `local` and every role of a path. With `zones`, the answers of the last server and of the local server must equal
@@ -259,7 +259,10 @@ def _as_given(response: DnsMessage, exchange: DnsExchange, zones: GivenZones | N
 
 
 def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
-    """Raise Contradiction unless the client's answer (`outer`) has all records of the last server's (`inner`)."""
+    """Raise Contradiction unless the answer to the client (`outer`) has all records of the answer `inner`.
+
+    `inner` is the exchange with the last server that the local name server queried.
+    """
     told, said = answer_of(outer), answer_of(inner)
     values = [{(record.type, record.rdata) for record in one.answer if record.type != "RRSIG"} for one in (told, said)]
     if not values[1] <= values[0]:
@@ -278,7 +281,7 @@ def _offers_recursion(response: DnsMessage) -> None:
 
 
 def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozenset[str]) -> list[DnsExchange]:
-    """Return the queries, with responses, that the local name server sends for a name while the client (`outer`) waits.
+    """Return the local name server's queries for a name between a client's query (`outer`) and its response.
 
     Raises Contradiction for an unanswered query that is not repeated.
     """
@@ -297,7 +300,10 @@ def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozen
 
 
 def _descends(responses: Sequence[DnsMessage]) -> None:
-    """Raise Contradiction unless each referral leads to a lower zone and the last response is authoritative."""
+    """Raise Contradiction unless each referral leads to a zone below the previous one.
+
+    The last response must be authoritative.
+    """
     zone = "."
     for response in responses[:-1]:
         below = referred_zone(response)
@@ -329,9 +335,9 @@ def _role(address: str, addresses: Addresses) -> str:
 
 
 def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, asked: str) -> DnsExchange:
-    """Return the first query of the role `asker` for a name, with its response, which must have an answer.
+    """Return the first query of the role `asker` for a name, with its response, which must contain an answer.
 
-    Raises Contradiction if any of the role's queries for the name goes to a role other than `asked`; Inconclusive if
+    Raises Contradiction if one of the role's queries for the name goes to a role other than `asked`; Inconclusive if
     the client sent no query.
     """
     queries = [one for one in sent_by(traffic, addresses_of(addresses, asker)) if asks_for(one, name)]
@@ -382,7 +388,7 @@ def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
 
 
 def _recursive(link: DnsExchange) -> None:
-    """Raise Contradiction unless RD is set in the query and RA in the response (RFC 1034 section 4.3.1)."""
+    """Raise Contradiction unless a query has RD set and its response has RA set (RFC 1034 section 4.3.1)."""
     response = answer_of(link)
     if not link.query.rd:
         raise Contradiction(f"The query in frame {link.query.frame} does not have RD set.", link.query.frame)
@@ -392,8 +398,8 @@ def _recursive(link: DnsExchange) -> None:
 def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
     """Return the number of the first frame with NS records of a domain.
 
-    Raises Contradiction if a set of NS records lacks `server`, or has a name server outside of the domain (within the
-    domain, if `inside` is False).
+    Raises Contradiction if a set of NS records lacks `server`. If `inside` is True, each name server must be within the
+    domain, otherwise outside of it.
     """
     owner, frames = canonical(domain), list[int]()
     for exchange in traffic.exchanges:

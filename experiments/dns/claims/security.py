@@ -40,7 +40,7 @@ RRSIG_OCTETS, DS_OCTETS = 18, 4
 
 @dataclass(frozen=True)
 class Step:
-    """Zone on the chain of trust, with the roles of its name servers and of its parent zone's (None for the root)."""
+    """Zone in the chain of trust, with the roles of its name servers and of its parent's (None for the root)."""
 
     zone: str
     role: str
@@ -143,7 +143,7 @@ def _keys(at_local: DnsTraffic, step: Step, addresses: Addresses) -> tuple[DnsMe
 
 
 def _delegation(at_local: DnsTraffic, step: Step, addresses: Addresses) -> tuple[DnsMessage, list[str]]:
-    """Return the response of the parent zone's servers that has DS records of a zone, and the RDATA of these records.
+    """Return (response of the parent zone's servers with DS records of a zone, RDATA of these records).
 
     Raises Inconclusive if there is none.
     """
@@ -179,8 +179,8 @@ def decide_forgery_refused(
 ) -> Verdict:
     """Decide claim V2: a validating local name server receives a forged answer and returns SERVFAIL to the client.
 
-    `validating` is the traffic at `client` and `local` if the local server validates, `believing` if it does not. In
-    the latter case the client must get the forged address, which shows that the attack works.
+    `validating` has the traffic at the hosts `client` and `local` if the local server validates, `believing` if it does
+    not. In the second case the client must get the forged address, which shows that the attack works.
     """
 
     def check() -> Finding:
@@ -229,7 +229,7 @@ def decide_cost(
     """Decide claim V3: validation costs one DNSKEY query per zone, and the octets of RRSIG and DS records.
 
     `plain` and `validated` are the traffic of the local name server, with address `local`, for the first lookup of a
-    name without and with DNSSEC. Apart from this cost, queries and sizes of responses must be the same.
+    name without and with DNSSEC. Apart from these costs, queries and sizes of responses must be the same.
     """
 
     def check() -> Finding:

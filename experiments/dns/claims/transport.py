@@ -63,7 +63,7 @@ def decide_transport(
 
 
 def _each_fits(traffic: DnsTraffic) -> None:
-    """Raise Contradiction if a UDP response is too large, or if no TCP query follows a truncated one.
+    """Raise Contradiction if a UDP response is too large, or if no TCP query follows a truncated response.
 
     A response must not be truncated if the whole answer has at most 512 octets.
     """

@@ -42,7 +42,7 @@ FEWEST_POINTS = 3
 
 
 class TtlPoint(NamedTuple):
-    """Counts for one TTL: queries to authoritative servers, stale answers, and all answers."""
+    """Counts for one TTL: queries to authoritative servers, stale answers to clients, and all answers to clients."""
 
     ttl_s: float
     upstream_queries: int
@@ -107,7 +107,7 @@ def _is_stale(
 def sweep_ttl(
     traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint]]
 ) -> tuple[list[TtlPoint], Verdict]:
-    """Return the counts for all TTLs, by the function `count`, and the verdict on claim D13.
+    """Return the counts for all TTLs, as returned by the function `count`, and the verdict on claim D13.
 
     The claim has failed if `count` raises Contradiction.
     """
@@ -157,9 +157,10 @@ def _trend(points: Sequence[TtlPoint], pick: Callable[[TtlPoint], float]) -> lis
 
 
 def _against(values: Sequence[float], tolerance: float) -> bool:
-    """Return True if the values do not rise from first to last, or fall in between by over `tolerance`.
+    """Return True if a sequence contradicts a rising trend.
 
-    `tolerance` is a fraction of the largest value.
+    It does if the last value is not above the first one, or if a value is lower than the one before by more than
+    `tolerance`, a fraction of the largest value.
     """
     allowed = tolerance * max(abs(value) for value in values)
     return values[-1] <= values[0] or any(after < before - allowed for before, after in pairwise(values))

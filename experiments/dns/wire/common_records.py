@@ -47,7 +47,7 @@ class _UncommonError(Exception):
 
 
 def parse_common(octets: bytes) -> CommonMessage | None:
-    """Parse a DNS message; return None if it has other than common records, or is malformed."""
+    """Parse a DNS message; return None if it is malformed or has other records than the common ones."""
     from_wire, failure = _dnspython()
     if len(octets) < 3 or octets[2] >> 3 & 0x0F != OPCODE_QUERY:
         return None

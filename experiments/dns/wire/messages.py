@@ -124,7 +124,7 @@ def canonical(name: str) -> str:
 
 
 def is_within(name: str, domain: str) -> bool:
-    """Return True if a name is the domain or a subdomain of it (RFC 9499); both are canonical."""
+    """Return True if `name` is `domain` or a subdomain of it (RFC 9499); both names are in canonical form."""
     return name == domain or domain == "." or name.endswith("." + domain)
 
 

@@ -73,7 +73,7 @@ class Problem:
 
     @property
     def is_response(self) -> bool:
-        """Return True for a response, by its QR bit (RFC 1035 section 4.1.1), or without this bit by its ports."""
+        """Return True for a response: by the QR bit (RFC 1035 section 4.1.1), else by the source port."""
         if len(self.octets) < FLAGS_AT + 1:
             return self.carrier is not None and self.carrier.source_port == DNS_PORT
         return bool(self.octets[FLAGS_AT] & QR)
@@ -105,7 +105,7 @@ class DnsExchange:
 
     @property
     def duration_s(self) -> float | None:
-        """Return the time in s from query to response at the captured interface, or None if unanswered."""
+        """Return the time in s from query to response at the captured interface; None if the query is unanswered."""
         return None if self.response is None else (self.response.time_ns - self.query.time_ns) / 1e9
 
 
@@ -175,7 +175,7 @@ def merged(traffics: Iterable[DnsTraffic]) -> DnsTraffic:
 
 
 def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) -> DnsTraffic:
-    """Return the DNS traffic captured at one interface, over UDP and TCP. Raises KeyError if it was not captured."""
+    """Return the DNS traffic captured at one interface, over UDP and TCP. Raises KeyError for an unknown interface."""
     frames = capture.at(interface)
     messages: list[DnsMessage] = []
     problems: list[Problem] = []
@@ -206,9 +206,10 @@ def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) ->
 
 
 def lone_fragments(capture: CaptureFile, interface: str, traffic: DnsTraffic) -> Iterator[Problem]:
-    """Yield the first fragments of messages on port 53 that are not in `traffic`, since other fragments are missing.
+    """Yield the first IP fragments of DNS messages on port 53 whose other fragments were not captured.
 
-    A capture of port 53 alone has no further fragments, because these have no ports.
+    A capture filter for port 53 drops the other fragments, because these have no ports. Messages in `traffic` are left
+    out.
     """
     whole = {(_ends(one), one.id.to_bytes(2, "big")) for one in traffic.messages}
     whole |= {(_ends(one.carrier), one.octets[:2]) for one in traffic.problems if one.carrier is not None}
@@ -227,7 +228,7 @@ def _ends(carrier: Carrier) -> tuple[str, int, str, int]:
 
 
 def exchanges_elsewhere(capture: CaptureFile, interface: str) -> DnsTraffic:
-    """Return the DNS traffic over UDP of servers at other ports than 53. Raises KeyError without the interface.
+    """Return the DNS traffic over UDP of servers on other ports than 53. Raises KeyError if the interface is missing.
 
     A server is recognised by a response to a query (same id and question), since other protocols have no such pairs.
     Left out: multicast DNS and LLMNR, which have the same message format.
@@ -250,7 +251,7 @@ def exchanges_elsewhere(capture: CaptureFile, interface: str) -> DnsTraffic:
 
 
 def _resembles_dns(octets: bytes) -> bool:
-    """Return True for a header of opcode QUERY, one question and few records; a fast filter before parsing."""
+    """Return True if octets begin like a DNS query: opcode QUERY, one question, few records; a fast filter."""
     if len(octets) < HEADER_BYTES or octets[FLAGS_AT] & OPCODE:
         return False
     counts: tuple[int, ...] = struct.unpack_from("!4H", octets, COUNTS_AT)
@@ -260,7 +261,7 @@ def _resembles_dns(octets: bytes) -> bool:
 
 
 def pair(messages: list[DnsMessage]) -> tuple[tuple[DnsExchange, ...], tuple[DnsMessage, ...]]:
-    """Match responses to queries by time; return the queries with their responses, and responses without a query."""
+    """Match DNS messages in order of time; return (queries with their responses, responses without a query)."""
     queries: list[list[DnsMessage]] = []
     responses: dict[int, DnsMessage] = {}
     open_by_key: dict[_Key, list[int]] = {}
@@ -305,7 +306,7 @@ def _answers(response: DnsMessage, query: DnsMessage) -> bool:
 def _note(
     messages: list[DnsMessage], problems: list[Problem], octets: bytes, fault: str | None, carrier: Carrier
 ) -> None:
-    """Parse a message and append it to `messages`; append a Problem for malformed octets, or for a known `fault`."""
+    """Parse a message and append it to `messages`, or append a Problem if it is malformed or has a known `fault`."""
     if fault is None:
         try:
             messages.append(read_message(octets, carrier))

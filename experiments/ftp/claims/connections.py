@@ -94,9 +94,9 @@ def decide_control_connection(claim: str, traffic: Sequence[FtpTraffic]) -> Verd
 
 @dataclass(frozen=True)
 class Assignment:
-    """Task of an FTP client, such as to get the files `names`, with the captured traffic of its session.
+    """Task of an FTP client, such as to get the files `names`, and the captured traffic of its session.
 
-    `folder` are the names in the user's folder at that time, all of which a listing must have.
+    `folder` are the names in the user's folder at that time; a listing must have all of them.
     """
 
     traffic: FtpTraffic
@@ -287,7 +287,7 @@ def _closings(*ways: Direction) -> list[Mark]:
 
 
 def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
-    """Return the frame number of the SYN of a transfer's data connection.
+    """Return the frame number of the SYN of a transfer's own data connection.
 
     Raises Contradiction if there is no data connection, or if it does not carry the file's octets.
     """
@@ -309,7 +309,7 @@ def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
 
 
 def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless the client has completed its task: all files transferred, all listings complete."""
+    """Raise Contradiction unless the client has completed its task: all files transferred, and listings complete."""
     traffic, what = assignment.traffic, assignment.what
     done = [transfer for transfer in traffic.transfers if transfer.verb in VERBS[what] and transfer.done]
     frame = traffic.sessions[0].connection.syn.frame if traffic.sessions else 0
@@ -373,7 +373,7 @@ def _digest(octets: bytes) -> str:
 
 
 def _out_of_band(session: FtpSession, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction if the control connection carries the first octets of a file."""
+    """Raise Contradiction if the control connection carries the first octets of a transferred file."""
     for way in (session.connection.from_client, session.connection.from_server):
         for name, octets in files.items():
             if len(octets) >= SAMPLE_OCTETS and octets[:SAMPLE_OCTETS] in way.stream.data:

@@ -1,11 +1,11 @@
 """Verdicts on claims F4 and F5 of the course: FTP reply codes have real causes, and the server keeps session state.
 
-Both are decided from control connections captured at the client. For F5, replies before and after CWD, USER and PASS
-are compared. For F4, a reply code alone is no proof: a server could send 452 at any time. Each of four codes is
-therefore compared with its cause, as far as packets show it:
+Both claims are decided from control connections captured at the client. For F5, replies before and after CWD, USER and
+PASS are compared. For F4, a reply code alone is no proof: a server could send 452 at any time. Each of four codes is
+therefore compared with its cause, as far as packets show the cause:
 
-    331  the reply to USER; a command that needs a login is refused before PASS, and executed after PASS; a wrong
-         password is refused, and so is such a command afterwards
+    331  the reply to USER; a command that needs a login is refused before PASS, and executed after PASS; after a wrong
+         password, which is refused, such a command is still refused
     125  the data connection was established before the command that uses it; otherwise the same server replies 150
     425  the data connection was not established: the server's SYN was answered by RST, or not at all
     452  a file is refused; after another file is deleted, the same octets are accepted: the disk was full
@@ -99,9 +99,9 @@ def _first(session: FtpSession, code: int, *verbs: str) -> FtpExchange | None:
 
 
 def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
-    """Check that a command is refused (530) before login and executed after it; raise Contradiction otherwise.
+    """Check that a command is refused (530) before login and executed after it. Raises Contradiction otherwise.
 
-    Return both attempts, each with its replies.
+    Returns both exchanges, each the command with its replies.
     """
     inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "has no successful login")
     place = session.exchanges.index(inside)
@@ -124,9 +124,9 @@ def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
 
 
 def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchange]:
-    """Check that RETR of a file fails, and succeeds after CWD; raise Contradiction otherwise.
+    """Check that RETR of a file fails before CWD, and succeeds after it. Raises Contradiction otherwise.
 
-    Return the refused RETR, the successful RETR and the CWD command, each with its replies.
+    Returns the refused RETR, the successful RETR and the CWD command, each with its replies.
     """
     retrievals = session.exchanges_of("RETR")
     for before in retrievals:
@@ -205,9 +205,9 @@ def _directory(exchange: FtpExchange) -> bytes:
 
 
 def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
-    """Return the RETR, with replies, by which a new session requests a file that needs an earlier CWD.
+    """Return the RETR, with its replies, that repeats the argument of an earlier RETR in a new session without its CWD.
 
-    Raises Contradiction unless the server refuses it.
+    `known`: the earlier RETR. Raises Contradiction unless the server refuses the repeated RETR.
     """
     again = next(
         (exchange for exchange in session.exchanges_of("RETR") if exchange.command.argument == known.command.argument),
@@ -266,7 +266,7 @@ def _asks_for_password(traffic: FtpTraffic) -> Finding:
 def _wrong_password(traffic: FtpTraffic, right: FtpExchange) -> FtpExchange:
     """Return a PASS command with a wrong password, with its replies.
 
-    Raises Contradiction unless the server refuses it, and also later commands that need a login.
+    Raises Contradiction unless the server refuses this command, and later commands that need a login.
     """
     for session in traffic.sessions:
         for place, one in enumerate(session.exchanges):
@@ -309,7 +309,7 @@ def _open_already(traffic: FtpTraffic) -> Finding:
 
 
 def _stood_before(transfer: Transfer) -> int | None:
-    """Return the frame number of the ACK that opened a data connection before the transfer command; else None."""
+    """Return the frame number of the ACK that established a data connection before the transfer command, else None."""
     made = transfer.connection
     if made is None or not made.established or made.from_client.first_ack is None:
         return None

@@ -92,14 +92,14 @@ class Overheard(ConnectionTraffic):
         return found
 
     def file(self, digest: str) -> Stream | None:
-        """Return the completely captured stream whose octets have this SHA-256 digest, or None."""
+        """Return the completely captured stream with the SHA-256 digest `digest`; None if there is no such stream."""
         for _, stream in self.streams:
             if stream.whole and hashlib.sha256(stream.data).hexdigest() == digest:
                 return stream
         return None
 
     def blocks(self, content: bytes) -> list[int]:
-        """Return the offsets of those blocks of a file (BLOCK_OCTETS each) that occur in a captured stream."""
+        """Return the offsets of the blocks of a file (BLOCK_OCTETS octets each) that occur in a captured stream."""
         starts = range(0, len(content) - BLOCK_OCTETS + 1, BLOCK_OCTETS)
         every = [stream.data for _, stream in self.streams]
         return [start for start in starts if any(content[start : start + BLOCK_OCTETS] in data for data in every)]
@@ -198,7 +198,7 @@ def decide_encryption(claim: str, sftp: Overheard, ftp: Overheard, secret: Secre
 
 
 def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:
-    """Return (description, frame numbers) for each part of the secret that occurs in the captured streams."""
+    """Search the captured streams for each part of a secret; return (description, frame numbers) of the parts found."""
     found = []
     for kind in ("USER", "PASS"):
         for one in heard.credentials[kind]:
@@ -223,7 +223,7 @@ def _banners(connection: Connection) -> list[str]:
 
 
 def _still_leaks(carrying: Sequence[Connection], secret: Secret) -> str:
-    """Return a text on SFTP metadata that encryption does not hide: hosts, programs, size and timing."""
+    """Return a text on the metadata of an SFTP transfer that encryption does not hide: hosts, programs, size, time."""
     one = max(carrying, key=lambda each: len(each.from_server.stream.data))
     down = one.from_server.stream
     over = len(down.data) / len(secret.content) - 1

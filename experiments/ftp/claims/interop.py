@@ -1,7 +1,7 @@
 """Verdict on one FTP client with one FTP server: whether files are listed or transferred correctly.
 
-It is one cell of the FTP interoperability matrix, which has a row per server, and a column per client, operation and
-mode (experiments/ftp/matrix.py).
+The verdict is a cell of the FTP interoperability matrix, which has a row per server, and a column per client, operation
+and mode (experiments/ftp/matrix.py).
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ def transferred(
     files: Mapping[str, bytes],
     stored: Mapping[str, bytes] | None = None,
 ) -> Verdict:
-    """Return the verdict on whether all files were listed or transferred correctly over data connections of this mode.
+    """Return the verdict (with the id `cell_id`) on whether all files were listed or transferred correctly.
 
-    `stored` are the copies of uploaded files on the server's disk, if known. The verdict has the id `cell_id`.
+    Data connections must be of the mode `mode`. `stored` are the copies of uploaded files on the server's disk, if
+    known.
     """
     wanted = [transfer for transfer in traffic.transfers if transfer.verb in VERBS[what]]
 
@@ -64,7 +65,7 @@ def _succeeded(transfer: Transfer) -> None:
 
 
 def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless each file was transferred with exactly its octets."""
+    """Raise Contradiction unless each file was transferred with exactly its octets on the data connection."""
     got = {transfer.base_name: transfer for transfer in transfers}
     for name, octets in files.items():
         if name not in got:
@@ -77,7 +78,7 @@ def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
 
 
 def _kept(transfers: list[Transfer], files: Mapping[str, bytes], stored: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless the server's copy of each uploaded file is unaltered."""
+    """Raise Contradiction unless the server's copy of each uploaded file equals the file."""
     for transfer in transfers:
         expected, kept, frame = (
             files.get(transfer.base_name),

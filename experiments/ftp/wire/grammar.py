@@ -37,7 +37,7 @@ EXCERPT_OCTETS = 40
 
 
 class FtpGrammarError(ValueError):
-    """Exception raised for octets that violate the grammar of the control connection; its message quotes them."""
+    """Exception raised for octets that violate the grammar of the control connection; the message quotes the octets."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class FtpExchange(Exchange[Command, Reply]):
 
 @dataclass(frozen=True)
 class Announcement:
-    """Endpoint of the next data connection, announced by PORT, EPRT, PASV or EPSV, and the command with its reply."""
+    """Endpoint that PORT, EPRT, PASV or EPSV announces for the next data connection, and the command with its reply."""
 
     mode: Mode
     endpoint: Endpoint
@@ -95,7 +95,7 @@ class Transfer:
 
     @property
     def direction(self) -> Direction | None:
-        """Return the direction of the data connection in which the data are sent; None without a connection."""
+        """Return the direction of the data connection that carries the data; None if there is no connection."""
         if self.connection is None:
             return None
         opened_by_server = self.connection.client.address == self.server
@@ -104,7 +104,7 @@ class Transfer:
 
     @property
     def stream(self) -> Stream:
-        """Return the reassembled octets of the file or listing on the data connection; empty without a connection."""
+        """Return the reassembled octets of the file or listing on the data connection; empty if it was not opened."""
         return self.direction.stream if self.direction is not None else Stream(b"", (), whole=True)
 
 
@@ -156,7 +156,7 @@ def ftp_traffic(captured: CaptureFile, interface: str, port: int = CONTROL_PORT)
 
 @dataclass
 class _SessionParser:
-    """State of the parser within a session: latest announced endpoint, transfers so far, unassigned connections."""
+    """State of the session parser: latest announced endpoint, transfers so far, connections without a transfer."""
 
     control: Connection
     free: list[Connection]
@@ -165,7 +165,7 @@ class _SessionParser:
     spare: list[Connection] = field(default_factory=list)
 
     def record(self, exchange: FtpExchange) -> None:
-        """Add a command with its replies: store an announced endpoint, or pair a transfer with its data connection."""
+        """Add a command with its replies: store the announced endpoint, or pair a transfer with its connection."""
         found = _announcement(exchange, self.control.server.address)
         if found is not None:
             self.finish()
@@ -247,7 +247,7 @@ def _order(exchanges: Sequence[FtpExchange], left: Sequence[Reply]) -> str | Non
 
 
 def named_port(command: Command) -> Endpoint | None:
-    """Return the endpoint in a PORT or EPRT command; None for another command or a malformed argument."""
+    """Return the endpoint in a PORT or EPRT command; None for any other command, or a malformed argument."""
     if command.verb == "PORT" and (found := HOST_PORT.fullmatch(command.argument)) is not None:
         return _endpoint(found)
     if command.verb == "EPRT" and (found := EXTENDED.fullmatch(command.argument)) is not None:

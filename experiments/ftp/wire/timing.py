@@ -4,7 +4,8 @@
     dialogue           SYN-ACK received                     to  the greeting received
                        a command not listed below sent      to  its reply received
     announcement       PORT or PASV sent                    to  its reply received
-    data_handshake     SYN of a data connection seen        to  the handshake's next step from the other side
+    data_handshake     passive mode: SYN sent               to  SYN-ACK received
+                       active mode: SYN-ACK sent            to  ACK received
     request            transfer command sent                to  first octet of its data received
     transmission       first octet of its data received     to  last octet
     confirmation       last octet received                  to  the final reply
@@ -117,7 +118,7 @@ def _of_transfer(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
 def _handshake(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
     """Yield the time interval of a data connection's handshake at the client, if captured.
 
-    It lasts from SYN to SYN-ACK in passive mode, and from SYN-ACK to ACK in active mode.
+    The interval is from SYN to SYN-ACK in passive mode, and from SYN-ACK to ACK in active mode.
     """
     made = transfer.connection
     if made is None:

@@ -68,7 +68,7 @@ class PcapngWriter:
             self._write(INTERFACE_DESCRIPTION, _interface_body(name))
 
     def names(self, hosts: Mapping[str, str]) -> None:
-        """Append the names of hosts (IPv4 or IPv6 address -> name), for readers that show names."""
+        """Append a Name Resolution Block: host names (IPv4 or IPv6 address -> name), which Wireshark can display."""
         records = b""
         for text, name in hosts.items():
             address = ip_address(text)

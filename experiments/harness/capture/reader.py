@@ -118,7 +118,7 @@ class Packet:
 
 @dataclass
 class _Interface:
-    """Interface of a capture file: link type, snap length, time stamp resolution, and packet counts so far."""
+    """Interface description of a capture file: link type, snap length, time stamp resolution, and packet counts."""
 
     name: str
     link_type: int
@@ -142,9 +142,10 @@ def read_packets(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts]]:
 
 
 def read_readable(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts], str | None]:
-    """Return packets and counts as `read_packets`, up to the first defect, and a sentence on the defect or None.
+    """Read a capture file up to its first defect; return (packets, counts, sentence on the defect or None).
 
-    Raises CaptureReadError for a file without a readable packet.
+    Packets and counts per interface are as for `read_packets`. Raises CaptureReadError for a file without a readable
+    packet.
     """
     interfaces: list[_Interface] = []
     packets: list[Packet] = []

@@ -186,9 +186,9 @@ class Recorder:
         close_taps(self._taps)
 
     def drain(self, tap: Tap, until_ns: int | None = None) -> None:
-        """Record the packets in one socket's queue, up to and including the first one later than `until_ns`.
+        """Record the packets in one socket's queue, up to and including the first packet later than `until_ns`.
 
-        None stands for the current time.
+        `until_ns` is in ns since 1970; None stands for the current time.
         """
         view, write = memoryview(self._buffer), self._raw.write
         limit_ns = time.time_ns() if until_ns is None else until_ns

@@ -24,7 +24,7 @@ LEVEL = 6
 
 @dataclass(frozen=True)
 class Shortened:
-    """Number of truncated frames, and of octets removed from the capture."""
+    """Effect of the truncation on a capture: number of truncated frames, and of octets removed from them."""
 
     frames: int
     octets: int
@@ -40,7 +40,7 @@ class Shortened:
 
 
 def shorten(path: Path, kept: Kept) -> Shortened | None:
-    """Truncate each frame of a pcapng file written by lab7, and compress the file; it is replaced atomically.
+    """Truncate the frames of a pcapng file written by lab7, compress the file, and replace it atomically.
 
     `kept`: function that returns the number of leading octets of a frame to keep. Returns None, with the file
     unchanged, if every frame is kept whole. Raises CaptureReadError, OSError.

@@ -1,4 +1,7 @@
-"""All claims with a statement: those of the course, and those that installed experiments declare (`own_claims`)."""
+"""Collection of all known claims: those of the course (claims.toml), and those that experiments declare (`own_claims`).
+
+A claim is a statement about a protocol that captured packets confirm or contradict.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """Cached list of all experiments, topologies and test matrices, for commands that display names and descriptions.
 
 A test matrix is a test of all servers against all clients. The cache saves the commands the import of all modules. It
-is valid as long as neither a Python or TOML file of lab7 nor an entry point of another distribution changes. A wheel
-brings a listing (listing.json, which scripts/release.sh has written by `python -m` of this module), so that the first
-command after an installation, or of a user without a cache folder, is as fast as later ones.
+is valid as long as neither a Python or TOML file of lab7 nor an entry point of another distribution changes.
+
+A wheel contains a listing, too: listing.json, which scripts/release.sh writes by running this module. It is used until
+the cache exists, so that the first command after an installation is as fast as later ones.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class ParameterText:
 class ListedExperiment:
     """Experiment as listed by `lab7 list`: name, module, question, claim ids, replaceable programs, parameters.
 
-    `roles`: services and clients whose program can be replaced, such as `origin`. `own_claims`: those of the claims
-    that the experiment declares itself.
+    `roles`: services and clients whose program can be replaced, such as `origin`. `own_claims`: claims that the
+    experiment itself declares, in addition to those of the course.
     """
 
     name: str
@@ -100,7 +101,10 @@ def listing() -> Listing:
 
 
 def _shipped() -> Listing | None:
-    """Return the listing that came with the wheel; None without one, after a change of a file, or with plug-ins."""
+    """Return the listing that the wheel contains; None if it has none or is outdated, or if plug-ins are installed.
+
+    A listing is outdated if a file of lab7 has changed since.
+    """
     if any(entry_points.declared(group) for group in entry_points.GROUPS):
         return None
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -111,7 +115,10 @@ def _shipped() -> Listing | None:
 
 
 def ship() -> None:
-    """Write the listing that a wheel brings, from the modules of lab7 alone."""
+    """Write listing.json, the listing that a wheel contains; called when a wheel is built.
+
+    Exits with an error if plug-ins are installed, since the listing must be that of lab7 alone.
+    """
     SHIPPED.unlink(missing_ok=True)
     if any(entry_points.declared(group) for group in entry_points.GROUPS):
         raise SystemExit("lab7: an installed package adds entry points: write the listing where lab7 is alone")
@@ -119,7 +126,7 @@ def ship() -> None:
 
 
 def _content_hash() -> str:
-    """Return a hash of the names and contents of lab7's files, wherever and whenever they were copied."""
+    """Return a hash of the names and contents of lab7's files; paths and times of the copies do not matter."""
     found = hashlib.sha256()
     for path in _paths():
         content = Path(path).read_bytes()

@@ -51,9 +51,10 @@ def _modules(package: ModuleType) -> Iterator[ModuleType]:
 
 
 def one_name(word: str, known: Collection[str], kind: str, there: str) -> str:
-    """Return the known name that equals `word`, or the only one that starts with it.
+    """Return the known name that equals `word`, or the only known name that starts with `word`.
 
-    Raises UnknownNameError if there is none or there are several.
+    Raises UnknownNameError if no name or several names match; its message has `kind`, such as `topology`, and `there`,
+    a text on the valid names.
     """
     names = by_prefix(word, known)
     if len(names) > 1:
@@ -103,10 +104,11 @@ def _hosts(entry: TopologyEntry) -> tuple[str, ...]:
 
 
 def find_topology(name: str) -> TopologyEntry:
-    """Return a topology by name or unique prefix, or from a file (`my_lab.py`, or `my_lab.py:NAME` for one of several).
+    """Return the topology for a name, a unique prefix of a name, or a file.
 
-    A file may also be a lab of Kathara (lab.conf, or its folder) or of containerlab (*.clab.yml), or YAML of lab7.
-    Raises UnknownNameError, UserFileError.
+    A file is one of four: Python (`my_lab.py`, or `my_lab.py:NAME` for one of several topologies in it), a lab of
+    Kathara (lab.conf, or its folder), a lab of containerlab (*.clab.yml), or YAML of lab7. Raises UnknownNameError,
+    UserFileError.
     """
     # Imported late: `lab7 list` needs neither YAML nor other testbeds' formats.
     from lab7.topologies.description.yaml_topology import is_yaml, load_yaml

@@ -25,7 +25,10 @@ class TopologyParameterError(ValueError):
 
 
 def make_topology(name: str, make: Any, given: Mapping[str, str]) -> Any:
-    """Build a topology with parameters given as text. Raises TopologyParameterError, TopologyError, UserFileError."""
+    """Call the constructor `make` of the topology `name` with parameters given as text; return the topology.
+
+    Raises TopologyParameterError, TopologyError, UserFileError.
+    """
     known = parameters_of(make)
     for parameter in given:
         if parameter not in known:

@@ -117,7 +117,7 @@ class PipeClosedError(Exception):
 
 
 class LazyGroup(click.Group):
-    """Command group that imports a command's module only when used, since scapy and mininet take two seconds."""
+    """Command group that imports a command's module when it is used, since importing scapy and mininet takes 2 s."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of all commands, sorted."""
@@ -160,7 +160,10 @@ class LazyGroup(click.Group):
             raise PipeClosedError(error) from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return the completions of an option after a hyphen, else of a command name (without importing a command)."""
+        """Return the completions of the last word: options if it begins with a hyphen, else command names.
+
+        Command names are completed without importing a command.
+        """
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         from lab7.experiments.harness.cli.interface.completion import command_items
@@ -264,7 +267,8 @@ def main() -> None:
 def _open_closed_streams() -> None:
     """Open /dev/null for each standard stream that the caller has closed (`lab7 list >&-`, some schedulers).
 
-    Else a file or socket of lab7 would get the number of the stream, and what is printed would go into it.
+    Otherwise, the next file or socket that lab7 opens would get the descriptor of the closed stream, and output to the
+    stream would be written into that file.
     """
     for number in (0, 1, 2):
         try:
@@ -278,7 +282,7 @@ def _open_closed_streams() -> None:
 
 
 def _use_standard_distutils() -> None:
-    """Restore the standard library's distutils, which setuptools has replaced: mininet imports it 80 ms faster."""
+    """Restore the standard library's distutils, which setuptools replaces; mininet is then imported 80 ms faster."""
     hack = sys.modules.get("_distutils_hack")
     # PEP 632: distutils left the standard library with Python 3.12.
     if sys.version_info < (3, 12) and hack is not None:

@@ -77,7 +77,7 @@ def _raise_broken_pipe() -> None:
 
 
 class _WithoutTrailingBlanks:
-    """Standard output wrapper that removes the trailing blank that rich leaves in each line that it wraps."""
+    """Wrapper of standard output that removes the trailing blanks of lines that rich has wrapped."""
 
     def write(self, text: str) -> int:
         sys.stdout.write(_TRAILING_BLANKS.sub("", text))
@@ -118,9 +118,10 @@ def verdict(word: str) -> str:
 
 
 class Bars:
-    """Context manager for progress bars on standard error, if it is a terminal.
+    """Context manager for progress bars on standard error, if that is a terminal.
 
-    Elsewhere, such as in a file, each bar that begins is a line if `announced`, and nothing otherwise.
+    If standard error is no terminal, such as a file, the start of each bar prints a line if `announced`; otherwise
+    nothing is printed.
     """
 
     def __init__(self, *, announced: bool = False) -> None:
@@ -338,7 +339,7 @@ def network_words(options: Mapping[str, Any]) -> list[str]:
 
 
 def into_sandbox(sandboxed: bool) -> None:
-    """Re-execute the command in new Linux namespaces if `sandboxed`. Call it after validation of all arguments."""
+    """Execute the command again in new Linux namespaces if `sandboxed`; call this after validating all arguments."""
     if sandboxed:
         sandbox.enter(_mark_failed)
     watch.stop_by_signals()

@@ -17,7 +17,10 @@ SUFFIXES = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "do
 
 
 def _form_of(output: Path | None) -> str:
-    """Return the format for a file's suffix. Raises click.UsageError for a suffix that names none."""
+    """Return the diagram format (svg, mermaid, dot) for the suffix of an output file; svg if `output` is None.
+
+    Raises click.UsageError for an unknown suffix.
+    """
     if output is None:
         return "svg"
     if output.suffix not in SUFFIXES:

@@ -59,14 +59,14 @@ def list_command(names: tuple[str, ...], as_json: bool) -> None:
 
 
 def _indented(text: str, columns: int = 4) -> Padding:
-    """Return a text without markup whose lines, also those that a narrow terminal wraps, are indented."""
+    """Return a text as a renderable that indents every line, wrapped lines included; markup in the text is escaped."""
     from rich.padding import Padding
 
     return Padding(escape(text), (0, 0, 0, columns), expand=False)
 
 
 def _defaults(topology: str) -> dict[str, str]:
-    """Return the parameters of a topology of the list, with their default values as text."""
+    """Return parameter name -> default value as text, for the topology with this name."""
     from lab7.experiments.harness.catalogue.topologies import find_topology
     from lab7.experiments.harness.catalogue.topology_parameters import parameters_of
 

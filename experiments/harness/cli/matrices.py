@@ -75,7 +75,7 @@ def _show(matrix: Matrix, cells: list[Cell]) -> None:
 
 
 def _worth_telling(cells: list[Cell]) -> list[Cell]:
-    """Return a matrix's cells without those that repeat a server's evidence, to print each cause of failure once.
+    """Return the cells of a matrix whose evidence is to be printed: each evidence text of a server only once.
 
     A server that does not start makes all its cells fail with the same evidence.
     """

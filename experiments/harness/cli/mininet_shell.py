@@ -37,7 +37,10 @@ class Shell(CLI):  # type: ignore[misc]
     helpStr = HELP  # noqa: N815
 
     def onecmd(self, line: str) -> bool:
-        """Run one command line; print an error as one sentence, and return False so that the shell goes on."""
+        """Run one command line of the shell; an error is printed as one sentence.
+
+        Returns False after an error, so that the shell continues.
+        """
         try:
             return bool(super().onecmd(line))
         except EmulationError as refused:

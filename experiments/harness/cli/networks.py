@@ -169,7 +169,7 @@ def exec_command(
 
 
 def _is_script(name: str, given: dict[str, str], options: dict[str, Any], *, publishes: bool) -> bool:
-    """If the file is a script that calls Mininet() itself, run it and return True; otherwise return False."""
+    """Run a topology file if it is a script that calls Mininet() itself, and return True; otherwise return False."""
     if not script.builds_network(name):
         return False
     if publishes:

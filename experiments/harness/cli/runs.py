@@ -244,7 +244,7 @@ def _run_again(
 def _request(
     one: Chosen, repeat: int | None, full: bool, replace: Sequence[str], fault: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the JSON request for a run in virtual time: the experiment's name and the arguments as typed."""
+    """Return the request for a run in virtual time as JSON data: the experiment's name, and its options as typed."""
     replaced = [text for text in replace if text.partition("=")[0] in one.experiment.roles]
     return {
         "name": one.called,
@@ -270,10 +270,10 @@ def _conclude(
     as_json: bool,
     different: int = 0,
 ) -> NoReturn:
-    """Write the report over all results, print its path, and exit with a code that depends on the verdicts.
+    """Write the report over all results, print its path, and exit: 0 if every claim was shown, otherwise 1.
 
-    `different`: number of runs whose repetition had a different result (exit code 1 unless 0). Several runs of one
-    experiment with different parameter values are printed as a table.
+    `different`: number of runs whose repetition had another result, which also gives the exit code 1. Several runs of
+    one experiment with different parameter values are printed as a table.
     """
     report = common.write_results_index(results)
     tables = _tables(chosen, found)
@@ -345,9 +345,10 @@ def _user_file_errors() -> Iterator[None]:
 
 
 def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Chosen]:
-    """Return the experiments to run. Raises click.UsageError for an unknown name or parameter.
+    """Return the experiments to run with their parameters, from names and options of the command line.
 
-    An experiment appears several times if a parameter has several values.
+    An experiment appears several times if a parameter has several values. Raises click.UsageError for an unknown name
+    or parameter.
     """
     try:
         called = experiment_names(names)

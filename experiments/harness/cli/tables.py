@@ -22,7 +22,7 @@ SHORT = 12
 
 @dataclass(frozen=True)
 class Column:
-    """Column of a table: header, cells, and whether it has numbers, which are aligned right and never wrapped."""
+    """Column of a table: header, cells, and True for numbers, which are aligned right and never wrapped."""
 
     header: str
     cells: tuple[Text, ...]

@@ -1,4 +1,4 @@
-"""Availability of an X server for the terminal windows of hosts, which the commands xterm, gterm and x open.
+"""Check whether an X server is available for the terminal windows of hosts (commands xterm, gterm and x).
 
 The server is that of the user. DISPLAY names its socket in /tmp/.X11-unix, or its TCP port (ssh -X). A TCP port cannot
 be reached from a sandbox (separate Linux namespaces), in which emulated networks usually run.
@@ -16,7 +16,7 @@ INSTEAD = "use `HOST COMMAND`, or `lab7 exec NAME HOST -- bash` in another termi
 
 
 def refusal(term: str | None = None) -> str | None:
-    """Return the reason, with a remedy, why a terminal window cannot be opened; None if it can.
+    """Return a sentence on why no terminal window can be opened, with a remedy; None if one can be opened.
 
     `term` is the terminal program; None stands for any X client.
     """

@@ -32,9 +32,9 @@ SECOND = "-second"
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Functions to call with each finished run (folder, result), and with the outcome of each comparison.
+    """Functions that are called with each finished run (folder, result), and with the result of each comparison.
 
-    Two runs of an experiment are compared if each experiment runs twice.
+    Two runs of an experiment are compared if the command line has --twice.
     """
 
     result: Callable[[Found], None]
@@ -43,7 +43,7 @@ class Callbacks:
 
 @dataclass
 class ParallelRuns:
-    """Finished parallel runs as (folder, result), and the number of those whose second run had a different result."""
+    """Result of parallel runs: (folder, result) of each run, and the number of runs that differed when repeated."""
 
     found: list[Found] = field(default_factory=list)
     different: int = 0

@@ -24,7 +24,7 @@ VIRTUAL_TIME = "virtual time"
 
 @dataclass(frozen=True)
 class Finding:
-    """Capability of the machine: name, whether it is available, its purpose in lab7, and the remedy if it is missing.
+    """Result for one capability of the machine: name, availability, purpose in lab7, and a remedy if it is missing.
 
     `needed`: lab7 cannot run without it. `real_alone`: it is required for real time only, not for virtual time.
     """
@@ -38,7 +38,7 @@ class Finding:
 
 
 class Ability(Enum):
-    """Degree to which lab7 can run on a machine (fully, in virtual time only, not at all), as a sentence."""
+    """Ability of a machine to run lab7, as a sentence: fully, in virtual time only, or not at all."""
 
     ALL = "lab7 can run on this machine."
     VIRTUAL_ALONE = (
@@ -49,7 +49,7 @@ class Ability(Enum):
 
 
 def ability(findings: Sequence[Finding]) -> Ability:
-    """Return the degree to which lab7 can run on a machine with these capabilities."""
+    """Return the Ability that follows from the results for the machine's capabilities."""
     lacking = [finding for finding in findings if finding.needed and not finding.good]
     if not lacking:
         return Ability.ALL

@@ -110,7 +110,10 @@ def _root_prefix() -> list[str] | None:
 
 
 def _open_tun() -> Step | str | None:
-    """Return the step that makes /dev/net/tun accessible; None if it already is, a sentence if root is unavailable."""
+    """Return the repair step that makes /dev/net/tun accessible; None if the device is accessible already.
+
+    Returns a sentence if the step needs root, which is unavailable.
+    """
     why = "TAP devices carry the links of real time"
     if not os.path.exists(TUN_DEVICE):
         folder = os.path.dirname(TUN_DEVICE)

@@ -269,7 +269,7 @@ class MachineWatch:
                 look_s = max(woke_s + STOPPED_PERIOD_S, _pause_until_s(woke_s, began_s))
 
     def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
-        """Call `take` for a measurement, and again while the result is disturbed; return all measurements.
+        """Call `take` for a measurement, and again while other load disturbs the measurement; return all measurements.
 
         There are at most `retakes` repetitions. A measurement that fails is repeated too if the whole run was suspended
         during it, since a peer may have timed out.
@@ -331,7 +331,7 @@ class MachineWatch:
         self._record = None
 
     def timing(self, total_s: float, terms: Mapping[str, float], start_ns: int, end_ns: int) -> Timing:
-        """Return a Timing of the measured total and terms, with the delay added by other load between these times."""
+        """Return a Timing: measured total, terms, and the delay that other load added between the two times in ns."""
         return self.with_disturbance(Timing(total_s, terms), start_ns, end_ns)
 
     def with_disturbance(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:
@@ -343,7 +343,7 @@ class MachineWatch:
         return replace(timing, disturbance=self.record.within(start_ns, end_ns))
 
     def _span(self, start_ns: int, end_ns: int) -> CaptureSpan | None:
-        """Return the time span of a measurement within the capture that covers it; None without such a capture."""
+        """Return the time span of a measurement in the capture that contains it; None if no capture does."""
         for name, (first_ns, last_ns) in self._captures.items():
             if first_ns <= end_ns and start_ns <= last_ns:
                 return CaptureSpan(name, max(start_ns - first_ns, 0), end_ns - first_ns)
@@ -406,7 +406,7 @@ class MachineWatch:
         ]
 
     def _bounded(self, times: bool, name: str, figure: str, value_s: float, bound_s: float, more: str = "") -> Check:
-        """Return the check of a delay, such as the scheduling lag, with the limit `bound_s`.
+        """Return the check `name` of a delay `value_s`, such as the scheduling lag, against the limit `bound_s`, in s.
 
         There is no limit, so that the check is valid, if `times` is False or if measurements were taken.
         """
@@ -419,7 +419,10 @@ class MachineWatch:
 
 
 def _pause_until_s(began_s: float, ended_s: float) -> float:
-    """Return the time before which no further reading begins, after one that took from `began_s` to `ended_s`."""
+    """Return the earliest time in s of the next reading of counters, after a reading from `began_s` to `ended_s`.
+
+    The pause limits the share of time that readings take to READING_SHARE.
+    """
     return ended_s + (ended_s - began_s) * (1 / READING_SHARE - 1)
 
 

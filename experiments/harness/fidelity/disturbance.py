@@ -74,7 +74,10 @@ class Counter:
         return self._at(end_ns) - self._at(start_ns)
 
     def growth_about(self, start_ns: int, end_ns: int) -> int:
-        """Return an upper bound of the growth, from the last reading before `start_ns` to the first after `end_ns`."""
+        """Return an upper bound of the counter's growth between two times.
+
+        It is the growth from the last reading before `start_ns` to the first reading after `end_ns`.
+        """
         if not self.times_ns:
             return 0
         first = max(0, bisect_right(self.times_ns, start_ns) - 1)
@@ -282,7 +285,7 @@ def beyond_bound(machine_s: float, total_s: float) -> bool:
 def without_disturbance(
     total_s: float, terms: Mapping[str, float], theory: Mapping[str, float], disturbance: Disturbance
 ) -> dict[str, float]:
-    """Return the terms of a measured time with the delays by other load moved from them into further terms.
+    """Return the terms of a measured time, with the delays by other load as separate terms.
 
     The sum of the terms is unchanged. At most the excess over the predicted time (`theory`) is subtracted in total, and
     at most the excess of each term from that term.

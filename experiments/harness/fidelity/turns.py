@@ -68,9 +68,10 @@ def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list
 
 
 def _between(since_ns: int, sent_ns: int) -> list[Turn]:
-    """Return the processing intervals between two times: the whole span; if over TURN_MAX_NS, one at each end.
+    """Return the processing intervals of a host between two times in ns, an arrival and the host's next transmission.
 
-    The middle of such a long span is the wait for a timer.
+    It is the whole time span. A span longer than TURN_MAX_NS has one interval at each end, since its middle is the wait
+    for a timer.
     """
     if sent_ns - since_ns <= TURN_MAX_NS:
         return [(since_ns, sent_ns)]

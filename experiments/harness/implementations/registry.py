@@ -64,12 +64,12 @@ LISTS = ("speaks", "modes")
 
 
 class ReplacementError(ValueError):
-    """Invalid value of --replace; the message lists the valid roles or names."""
+    """Invalid value of the option --replace; the message lists the valid roles or names."""
 
 
 @dataclass(frozen=True, eq=False)
 class Implementation:
-    """Program that can take the role of one of lab7's services or clients, such as nginx for the origin server.
+    """Third-party or user's program that can take the place of one of lab7's servers or clients, such as nginx.
 
     `command`: command line of a server. `commands`: command lines of a client, keyed by strategy, a way to load a page
     such as `1.1-pipelined`. `files`: further configuration files in the host's folder, name -> template. `modes`:
@@ -98,9 +98,9 @@ class Implementation:
     own: bool = False
 
     def supports(self, strategy: str) -> bool:
-        """Return True if the program supports a strategy of page loads, such as `1.1-pipelined`.
+        """Return True if the program supports a strategy of page loads (HTTP version and use of connections).
 
-        Always True for a user's own program.
+        Always True for a user's own program. A strategy is named as `1.1-pipelined`, for example.
         """
         return self.own or strategy in self.speaks or strategy in self.commands
 
@@ -112,7 +112,7 @@ class Implementation:
         return known.get(self.role, DEFAULT_PORT)
 
     def port(self, strategy: str) -> int:
-        """Return the server's port for page loads by a strategy; 80 unless the registry has another port."""
+        """Return the server's port for page loads by a strategy such as `1.1-pipelined` (default: 80)."""
         return self.ports.get(strategy, DEFAULT_PORT)
 
     def path(self) -> str | None:
@@ -203,7 +203,7 @@ def _foreign(point: EntryPoint, item: Any, taken: Collection[tuple[str, str]]) -
 
 
 def of_role(role: str) -> list[Implementation]:
-    """Return the programs for a role (a service or client that can be replaced), in the order of the registry."""
+    """Return the programs that can take a role (such as origin or proxy), in the order of the registry."""
     return [
         implementation for (registered_role, _), implementation in implementations().items() if registered_role == role
     ]

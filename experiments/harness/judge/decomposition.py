@@ -47,7 +47,7 @@ TURN_NS_MAX = 100_000
 
 @dataclass(frozen=True)
 class Interval:
-    """Time span [start_ns, end_ns) of one term (part of a page load's duration), such as `request`."""
+    """Interval [start_ns, end_ns) of a measured duration, and the term (part of the duration) to which it belongs."""
 
     term: str
     start_ns: int
@@ -56,16 +56,16 @@ class Interval:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """Total time of a page load or session, and the terms that add up to the total, in s."""
+    """Duration of a page load or session in s, and the terms (parts) that add up to it."""
 
     total_s: float
     terms: Mapping[str, float]
 
 
 def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: Sequence[str] = TERMS) -> Decomposition:
-    """Return the Decomposition of [start_ns, end_ns): each moment counts for one term of `intervals`, by priority.
+    """Decompose the time [start_ns, end_ns) into terms: each moment counts for one of the intervals that contain it.
 
-    For gaps between the intervals see `uncovered`.
+    The interval is chosen by its term's place in `priority`. For gaps between the intervals see `uncovered`.
     """
     clipped = [
         Interval(interval.term, max(interval.start_ns, start_ns), min(interval.end_ns, end_ns))

@@ -24,7 +24,7 @@ from lab7.experiments.harness.judge.verdict import Contradiction
 
 @dataclass(frozen=True)
 class Line:
-    """Command or reply line of a line-based protocol, with the parts of the TCP stream (frame, time) that carried it.
+    """Command or reply line of a line-based protocol, with the frames and times of the octets that carried it.
 
     `octets` include continuation lines and literals (RFC 3501 section 4.3).
     """
@@ -106,7 +106,7 @@ class Exchange(Generic[Q, R]):
 
     @property
     def first_ns(self) -> int | None:
-        """Return the arrival time in ns of the first octet of any reply; None without a reply."""
+        """Return the arrival time in ns of the first octet of the replies; None if no reply was captured."""
         return min((reply.first_ns for reply in self.replies), default=None)
 
     @property
@@ -178,7 +178,7 @@ D = TypeVar("D", bound=Dialogue[Any, Any])
 
 @dataclass(frozen=True)
 class DialogueTraffic(Generic[D]):
-    """Sessions of one protocol at one interface, in the order of their SYNs, as evidence for a claim.
+    """Captured sessions of one protocol at one interface, in the order of their SYNs, as evidence for a claim.
 
     `others`: all other TCP connections at the interface; `dropped`: number of packets that the capture dropped.
     """
@@ -195,9 +195,9 @@ class DialogueTraffic(Generic[D]):
     def at(
         cls, captured: CaptureFile, interface: str, ports: Collection[int], read_session: Callable[[Connection], D]
     ) -> Self:
-        """Return the traffic at one interface: its sessions to these server ports, and its other connections.
+        """Return the traffic at one interface: the sessions with these server ports, and all other connections.
 
-        A session's SYN must be in the capture. Connections that were not established are among the others. Raises
+        A session's SYN must be in the capture. Connections that were not established are among `others`. Raises
         KeyError if the capture has no such interface.
         """
         sessions, others = list[Connection](), list[Connection]()

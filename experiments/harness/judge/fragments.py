@@ -30,9 +30,10 @@ _Key = tuple[bytes, ...]
 
 @dataclass(frozen=True)
 class _Fragment:
-    """Fragment of a datagram: position of its payload, and the headers for the unfragmented datagram.
+    """Fragment of an IP datagram: position of its payload, and the headers that the unfragmented datagram has.
 
-    `length_at` is the offset of the IP header's length field, which counts from `length_from` on.
+    `length_at` is the offset of the IP header's length field; the field counts the octets after the offset
+    `length_from`.
     """
 
     key: _Key
@@ -45,7 +46,7 @@ class _Fragment:
     may_overlap: bool
 
     def unfragmented(self, payload: bytes) -> bytes | None:
-        """Return the frame of an unfragmented datagram with this payload; None if it is too large for a datagram."""
+        """Return a frame with the unfragmented datagram for this payload; None if that datagram would be too large."""
         frame = bytearray(self.head + payload)
         length = len(frame) - self.length_from
         if length > DATAGRAM_BYTES_MAX:
@@ -123,7 +124,7 @@ class Reassembler:
         self._waiting: dict[_Key, _Fragments] = {}
 
     def add(self, data: bytes, time_ns: int) -> bytes | None:
-        """Add a frame; return the frame itself if unfragmented, the datagram if now complete, else None."""
+        """Add a frame; return the frame if unfragmented, the whole datagram at its last fragment, otherwise None."""
         is_fragment, fragment = _fragment(data)
         if not is_fragment:
             return data
@@ -144,7 +145,10 @@ class Reassembler:
 
 
 def _fragment(data: bytes) -> tuple[bool, _Fragment | None]:
-    """Return (True if a frame holds a fragment, the fragment or None if it was captured in part)."""
+    """Parse the fragment in a frame; return (True if the frame holds a fragment, the fragment).
+
+    The fragment is None if it was not captured completely.
+    """
     start = ipv4_offset(data)
     if start:
         field = int.from_bytes(data[start + 6 : start + 8], "big")
@@ -177,9 +181,9 @@ def _ipv4_fragment(data: bytes, start: int, field: int) -> _Fragment | None:
 
 
 def _fragment_header(data: bytes, start: int) -> tuple[int, int] | None:
-    """Return (offset of the field with the Fragment header's number, offset of the header) in an IPv6 packet.
+    """Return (offset of the field that announces the Fragment header, offset of this header) in an IPv6 packet.
 
-    None without a whole Fragment header.
+    The field is the Next Header field before the header. Returns None if there is no complete Fragment header.
     """
     field, at = start + IPV6_NEXT_HEADER_AT, start + IPV6_HEADER_BYTES
     while data[field] in BEFORE_FRAGMENT and at + 2 <= len(data):

@@ -1,10 +1,10 @@
-"""Frame numbers with the capture that they count through.
+"""Frame numbers of captures: integers that carry the name of their capture file.
 
     number = FrameNumber(7, "capture-kept.pcapng")      # an integer: number == 7
     by_capture([number])                                # {"capture-kept.pcapng": (7,)}
 
-A run may have several captures. The reader of a capture makes the frame numbers, so that every part of an experiment
-that passes a number on passes the name of the capture as well.
+A run may have several captures, in each of which frames are numbered from 1. The reader of a capture makes the numbers.
+Code that passes a number on thereby passes the name of the capture as well.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Self
 
 
 class FrameNumber(int):
-    """Number of a frame in a capture, counted from 1, with the file name of the capture.
+    """Number of a frame in a capture, from 1, as an integer with the capture's file name.
 
-    Numbers of different captures are equal if the integers are equal: call by_capture() to remove duplicates.
+    Numbers from different captures are equal if the integers are equal. Therefore use by_capture() to remove
+    duplicates.
     """
 
     capture: str

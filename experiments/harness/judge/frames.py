@@ -84,11 +84,11 @@ class UdpDatagram:
 
 @dataclass(frozen=True)
 class Frame:
-    """Captured Ethernet frame.
+    """Captured Ethernet frame, with its number, time and interface.
 
-    `number` counts from 1 through the file, as Wireshark counts (FrameNumber if it was read from a file); `interface`
-    is its label in the capture; `wire_length` is the original length in octets, greater than `len(data)` for a
-    truncated frame.
+    `number`: number of the frame in the file, from 1, as in Wireshark (FrameNumber if it was read from a file).
+    `interface`: label of the interface in the capture. `wire_length`: original length in octets, greater than
+    `len(data)` for a truncated frame.
     """
 
     number: int
@@ -104,7 +104,7 @@ class Frame:
 
     @cached_property
     def tcp(self) -> TcpSegment | None:
-        """Return the TCP segment in the frame; None without one, or if its header was not captured whole."""
+        """Return the TCP segment in the frame; None if it has none, or if the TCP header was not captured whole."""
         if not self.may_carry(TCP_PROTOCOL):
             return None
         found = _unpacked(self.data)
@@ -112,9 +112,9 @@ class Frame:
 
     @property
     def udp(self) -> UdpDatagram | None:
-        """Return the UDP datagram in the frame; None without one, or if its header was not captured whole.
+        """Return the UDP datagram in the frame; None if it has none, or if the UDP header was not captured completely.
 
-        The payload is left to the parser of its protocol, so that scapy does not dissect it twice.
+        The payload is not dissected here, since the parser of its protocol does this.
         """
         if not self.may_carry(UDP_PROTOCOL):
             return None
@@ -136,7 +136,7 @@ class Frame:
         return len(self.data) < min(self.wire_length, start + length if length else self.wire_length)
 
     def may_carry(self, protocol: int) -> bool:
-        """Return False if the frame's IP header has the protocol number of another transport protocol.
+        """Return False if the protocol number in the frame's IP header is that of another protocol than `protocol`.
 
         This is a fast filter before scapy's dissection.
         """
@@ -165,8 +165,8 @@ def _unpacked(data: bytes) -> TcpSegment | None:
 def _ip_packet(data: bytes, protocol: int) -> tuple[str, str, int, int] | None:
     """Return (source, target, offset of the transport header, end of the packet) of an unfragmented IP packet.
 
-    The end is computed from the IP header, without padding. None for another protocol, and for IPv6 with extension
-    headers.
+    The end is computed from the IP header, so that padding is excluded. Returns None if the packet has another protocol
+    number than `protocol`, or IPv6 extension headers.
     """
     at = ipv4_offset(data)
     if at:
@@ -232,7 +232,7 @@ class InterfaceFrames(tuple[Frame, ...]):
 
 @dataclass(frozen=True)
 class CaptureFile:
-    """Capture read from a file: frames in file order, and packet counts keyed by interface label.
+    """Content of a capture file: frames in file order, and packet counts keyed by interface label.
 
     `host_names`: address -> name of the host in the run, including hosts whose interfaces were not captured. `damage`:
     a sentence about the defect, if the file could be read only in part; else None.
@@ -380,7 +380,7 @@ class ConnectionTraffic:
 
     @property
     def absence(self) -> str | None:
-        """Return None, since a capture without connections is sufficient evidence here."""
+        """Return None: a capture without connections is evidence, too, for claims about connections of any protocol."""
         return None
 
     @property
@@ -419,7 +419,7 @@ def _connections(frames: Iterable[Frame]) -> list[Connection]:
 
 
 def network_layer(packet: Any) -> Any:
-    """Return the IPv4 or IPv6 layer of a scapy packet; None without one."""
+    """Return the IPv4 or IPv6 layer of a scapy packet; None if the packet has neither."""
     return next((packet[layer] for layer in (layers.IP, layers.IPv6) if layer in packet), None)
 
 

@@ -1,8 +1,8 @@
-"""TCP stream reassembly: the octets of one direction in order, with the frame that carried each.
+"""TCP stream reassembly: the octets of one direction in order, with the number of the frame that carried each octet.
 
 RFC 9293 section 3.4: sequence numbers count octets modulo 2^32. Segments may arrive out of order, repeated and
-overlapping; the first copy of an octet to arrive counts, as in a receiver's buffer. Left out: detection of two
-different copies of the same octet, which no conforming sender produces.
+overlapping; of several copies of an octet, the first to arrive counts, as in a receiver's buffer. Left out: detection
+of two different copies of the same octet, which no conforming sender produces.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Piece:
-    """Range [start, end) of a stream's octets, with number and time of the first frame that carried the range."""
+    """Range [start, end) of a stream's octets, with the number and time of the frame that first carried the octets."""
 
     start: int
     end: int
@@ -48,7 +48,7 @@ class Stream:
         self._starts = [piece.start for piece in self.pieces]
 
     def span(self, start: int, end: int) -> tuple[Piece, ...]:
-        """Return the pieces that carried the octets [start, end) of the stream. Raises IndexError beyond its end."""
+        """Return the pieces that carried the octets [start, end). Raises IndexError beyond the stream's end."""
         if not 0 <= start < end <= len(self.data):
             raise IndexError(f"octets {start} to {end} of a stream of {len(self.data)}")
         first = bisect_right(self._starts, start) - 1
@@ -78,7 +78,7 @@ def reassemble(first_sequence: int, segments: Iterable[Segment], end: int | None
 
 
 def unwrap(distance: int, near: int) -> int:
-    """Return the number closest to `near` that equals `distance` modulo 2^32 (unwrapped sequence number)."""
+    """Return the unwrapped sequence number: the number closest to `near` that equals `distance` modulo 2^32."""
     half = SEQUENCE_SPACE // 2
     return near + (distance - near + half) % SEQUENCE_SPACE - half
 

@@ -45,7 +45,7 @@ class Verdict:
 
 
 def judged(claim_id: str, word: Word, evidence: str, frames: Iterable[int] = ()) -> Verdict:
-    """Return a verdict with `captures` filled in from the frame numbers, each of which knows its capture."""
+    """Return a verdict on a claim; its `captures` are derived from `frames`, numbers with the name of their capture."""
     numbers = tuple(frames)
     return Verdict(claim_id, word, evidence, numbers, by_capture(numbers))
 
@@ -110,11 +110,10 @@ def insufficiency(traffic: Iterable[Traffic]) -> str | None:
 
 
 def decide(claim: str, traffic: Iterable[Traffic], check: Callable[[], Finding]) -> Verdict:
-    """Return the verdict on a claim that `check` determines from the traffic.
+    """Return the verdict on a claim that the function `check` determines from captured traffic.
 
-    `check` returns (evidence, frame numbers), or raises Contradiction (failed) or Inconclusive (undecided). Without
-    calling it, the verdict is `undecided` if the traffic is insufficient, and `failed` if it violates the protocol's
-    grammar.
+    `check` returns (evidence, frame numbers), or raises Contradiction (failed) or Inconclusive (undecided). It is not
+    called if the traffic is insufficient (the verdict is `undecided`), or violates the protocol's grammar (`failed`).
     """
     captured = list(traffic)
     try:
@@ -132,7 +131,7 @@ def decide(claim: str, traffic: Iterable[Traffic], check: Callable[[], Finding])
 
 
 def listed(frames: Iterable[int], most: int = 8) -> str:
-    """Format frame numbers as a comma-separated list without duplicates: the first `most`, and a count of the rest.
+    """Format frame numbers as a comma-separated list without duplicates: at most `most`, and the count of the rest.
 
     Several messages can be in one frame, as in HTTP/2 and in DNS over TCP.
     """
@@ -140,7 +139,7 @@ def listed(frames: Iterable[int], most: int = 8) -> str:
 
 
 def figures(values: Sequence[int], most: int = 8) -> str:
-    """Format integers as a comma-separated list, duplicates included: the first `most`, and a count of the rest."""
+    """Format integers as a comma-separated list with duplicates: at most `most` of them, and the count of the rest."""
     text = ", ".join(map(str, values[:most]))
     return f"{text} and {len(values) - most} more" if len(values) > most else text
 
@@ -168,7 +167,7 @@ def citation(cited: Mapping[str, Iterable[int]], main: str | None, most: int = 8
 
 
 def evidence_of(verdict: Verdict, main: str | None) -> str:
-    """Return the evidence of a verdict, and the frames that it cites in brackets.
+    """Return the evidence of a verdict, followed by the cited frames in brackets.
 
     `main`: the run's principal capture, whose name is left out (see citation).
     """

@@ -57,7 +57,7 @@ class Arrival:
 
 @dataclass
 class Action:
-    """Action of an application on a host, with the arrival that triggered it and the action's first frame.
+    """Action of an application on a host, such as a write, with the arrival that triggered it and its first frame.
 
     `own`: the latest arrival on the same connection. `pause_ns`: time since the trigger if longer than PAUSE_NS, else
     0. `lag_ns`: time since the trigger or since the host's previous action, whichever is later.
@@ -81,7 +81,7 @@ class CausalOrderError(ValueError):
 
 
 class _Streams:
-    """State of one TCP connection at one interface; each attribute that is a dictionary has one value per sender."""
+    """State of one TCP connection at one interface, while actions are read; a dictionary has one value per sender."""
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
@@ -219,9 +219,9 @@ class _Reader:
                 self.arrivals.setdefault(frame.number, fin)
 
     def _unread(self, flow: Flow) -> None:
-        """Restore the previous arrival as trigger of the next action.
+        """After a RST, restore the previous arrival as trigger of the next action.
 
-        This follows a RST, which shows that no application read the latest octets.
+        A RST shows that no application read the latest octets.
         """
         if self._before_closed is not None and self._latest is not None and self._latest[0].flow == flow:
             self._latest, self._before_closed = self._before_closed, None

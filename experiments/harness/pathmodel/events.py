@@ -19,7 +19,7 @@ EVENTS_MAX = 5_000_000
 
 
 class Condition:
-    """Condition of the simulation that becomes true once, and then calls the registered actions in order."""
+    """Condition in the simulation: it becomes true once, and then calls its registered actions in order."""
 
     def __init__(self, holds: bool = False) -> None:
         self.holds = holds

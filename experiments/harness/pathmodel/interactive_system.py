@@ -27,7 +27,7 @@ from lab7.experiments.harness.pathmodel.tcp import Connection, Options
 
 @dataclass(frozen=True)
 class Client:
-    """Client on a host, with the think time `first_think_s` in s before its first request."""
+    """Simulated client: its host, and the think time in s before its first request."""
 
     host: str
     first_think_s: float
@@ -35,7 +35,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Plan:
-    """Workload: the clients of one server behind a link of `rate_bps`, think time, and sizes of request and response.
+    """Workload of the simulation: clients of one server, rate of its link, think time, sizes of request and response.
 
     No request starts after `until_s` seconds.
     """

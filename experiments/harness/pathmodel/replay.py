@@ -108,8 +108,8 @@ class Replay:
     def first_known(self, frames: Sequence[Frame], place: int) -> Frame:
         """Return the frame whose simulated time stands for the time of frames[place].
 
-        It is the first frame with a simulated time among frames[place] and the later ones with the same capture time;
-        without one, the last such frame before. Raises CausalOrderError if there is none.
+        It is the first frame, from frames[place] on, that has a simulated time and the same capture time; if there is
+        none, the last earlier frame with a simulated time. Raises CausalOrderError if there is none either.
         """
         now_ns = frames[place].time_ns
         at_once = [frame for frame in frames[place:] if frame.time_ns == now_ns and self.known(frame)]
@@ -131,7 +131,7 @@ class Replay:
         raise CausalOrderError(f"nothing arrives up to frame {last.number}")
 
     def _act(self, actions: Sequence[Action]) -> Application:
-        """Perform the actions of one host in order, each after the arrival that triggered it."""
+        """Perform the actions of one host in order; each waits for the simulated arrival that triggers it."""
         for action in actions:
             yield self._condition(action.trigger)
             # Also await the latest arrival on the action's own connection, since arrivals on two connections may swap.
@@ -246,7 +246,7 @@ class OmittedTerms:
 
 @dataclass(frozen=True)
 class Sample:
-    """One timed measurement: capture times in ns of its first and last frame at the interface labelled `at`."""
+    """One timed measurement in a capture: interface label `at`, and times in ns of its first and last frame there."""
 
     at: str
     first_ns: int

@@ -286,7 +286,7 @@ class Endpoint:
             self._acknowledge_later()
 
     def _read(self) -> None:
-        """Let the application read all received octets, and make the conditions true that wait for them."""
+        """Let the application read all received octets; conditions that wait for these octets become true."""
         if self._scheduled and (self._pushed_twice or (self._pushed and not self._interactive)):
             self._acknowledge_now()
         ready = [condition for total, condition in self._awaited if total <= self.received_bytes]
@@ -320,7 +320,7 @@ class Endpoint:
         self._clock.at(self._clock.now_ns + wait_ns, expire)
 
     def _miss(self) -> None:
-        """Adapt the delayed-ACK timeout after an ACK was sent by timer (Linux's tcp_delack_timer_handler)."""
+        """Adapt the delayed-ACK time-out after the timer has sent an ACK (Linux's tcp_delack_timer_handler)."""
         self._interval_ns = ATO_MIN_NS if self._interactive else min(2 * self._interval_ns, self._rto_ns)
         self._interactive = False
 

@@ -20,8 +20,8 @@ Points = Sequence[tuple[float, float]]
 class Series:
     """Data series of a plot: measured points, predicted curve, and optionally a refined prediction (dashed).
 
-    `half_widths`: half-width of the confidence interval of each measured point, drawn as an error bar; empty without
-    intervals.
+    `half_widths`: half-width of the confidence interval of each measured point, drawn as an error bar; empty if there
+    are no intervals.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Panel:
 def plot_lines(panels: Sequence[Panel], note: str, phone: bool = False) -> str | None:
     """Return the panels as one <svg> element, with the text `note` below; None if matplotlib is not installed.
 
-    `phone`: True for the narrow form of the screen of a phone, with one panel below the other.
+    `phone`: True for the narrow form for the screen of a phone, with one panel below the other.
     """
 
     def paint(figure: Any) -> None:

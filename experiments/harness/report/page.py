@@ -182,7 +182,7 @@ class TermRow:
 
 @dataclass(frozen=True)
 class IndexRow:
-    """Row of the index over runs: one run, the link to its report, and whether it is the experiment's newest run."""
+    """Row of the index over runs: the run, the link to its report, and True if the run is the experiment's newest."""
 
     result: Result
     href: str
@@ -318,9 +318,9 @@ def term_rows(comparison: Comparison) -> list[TermRow]:
 
 
 def legend(comparisons: Sequence[Comparison]) -> dict[str, dict[str, list[str]]]:
-    """Return the legend of the formulas: symbol -> text -> names of the measured times with this text.
+    """Return the legend of the formulas: symbol -> its text -> names of the measured times with this text.
 
-    The text is the symbol's value and meaning, and may differ between measured times.
+    The text is the symbol's value and meaning, which may differ between measured times.
     """
     found: dict[str, dict[str, list[str]]] = {}
     for comparison in comparisons:
@@ -330,7 +330,7 @@ def legend(comparisons: Sequence[Comparison]) -> dict[str, dict[str, list[str]]]
 
 
 def meanings(comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """Return the terms of the comparisons -> their meanings, as far as these are known."""
+    """Return term -> meaning, for the terms of the comparisons whose meaning is known."""
     names = dict.fromkeys(name for comparison in comparisons for name in terms_of(comparison))
     return {name: words for name in names if (words := term_meaning(name))}
 
@@ -353,7 +353,7 @@ def _counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
 
 
 def term_words(name: str) -> str:
-    """Return the name of a term in words: `tcp_handshake` is "TCP handshake"."""
+    """Return a term's name in words for display: `tcp_handshake` becomes "TCP handshake"."""
     return name.replace("tcp_", "TCP ").replace("dns", "DNS").replace("_", " ")
 
 
@@ -364,7 +364,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _signed(seconds: float) -> str:
-    """Return a difference of times in ms with its sign, as for _milliseconds."""
+    """Return a difference of times as text in ms with its sign, in the format of _milliseconds."""
     return ("+" if seconds >= 0 else "") + _milliseconds(seconds)
 
 
@@ -386,9 +386,10 @@ def _frames(numbers: Sequence[int]) -> str:
 
 
 def _cited(verdict: Verdict, main: str | None, pictures: Any = None) -> str:
-    """Return the numbers of a verdict's cited frames, by capture, as HTML with links to those listed in the page.
+    """Return the frames that a verdict cites as HTML: numbers by capture, with links to the frames shown in the page.
 
-    `main`: the capture that the result names; `pictures`: RunPictures of the page. At most MOST_FRAMES of a capture.
+    `main`: the run's principal capture; `pictures`: RunPictures of the page. At most MOST_FRAMES are listed per
+    capture.
     """
     cited = verdict.cited(main)
     if pictures is None:

@@ -2,8 +2,8 @@
 
 In runs with a user's own program, or with deliberate faults, all messages are checked (lab7.experiments.analysis). If
 the packets do not confirm a claim (a statement about a protocol), its evidence may only be that a page could not be
-loaded. The first violation in the packets is the likely cause, and is therefore cited in the evidence of the first such
-claim. The module also makes the result of a run that ended early.
+loaded. The first violation in the packets is the likely cause of that, and is therefore cited in the evidence of the
+first such claim. The module also makes the outcome of a run that ended early.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def find_violations(folder: Path) -> tuple[MessageViolation, ...]:
 
 
 def program_outputs(folder: Path) -> dict[str, str]:
-    """Return file -> its last line, for the files with output of users' programs; remove empty files."""
+    """Return file name -> last line, for the files with the output of users' programs; empty files are removed."""
     found: dict[str, str] = {}
     for path in sorted(folder.glob(PROGRAM_OUTPUTS)):
         if path.stat().st_size:

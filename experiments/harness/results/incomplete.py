@@ -61,7 +61,7 @@ def unfinished(folder: Path) -> Iterator[None]:
 
 
 def kept_files(folder: Path) -> str:
-    """Return the folder of an unfinished run as text, with the number of measurements in its partial.csv, if any."""
+    """Return a text on an incomplete run: its folder, and the number of measurements in partial.csv, if that exists."""
     measured = partial.count(folder)
     return (
         f"{folder}, with {measured} measured time{'s' if measured > 1 else ''} in {partial.PARTIAL_NAME}"

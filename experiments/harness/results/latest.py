@@ -18,7 +18,7 @@ OWN = ""
 
 @dataclass(frozen=True)
 class Latest:
-    """Latest verdict on a claim, with the experiment, start time, fidelity, folder and first capture of the run."""
+    """Latest verdict on a claim, with its run: experiment, start time, fidelity, folder, file name of the capture."""
 
     verdict: Verdict
     experiment: str

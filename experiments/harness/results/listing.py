@@ -1,6 +1,7 @@
 """JSON form of the list of experiments and topologies, for programs that read `lab7 list --json`.
 
-A field that is added later is optional for readers; a change of the meaning of a field changes FORMAT.
+FORMAT is the version number of this form. It is increased if the meaning of a field changes. A field that is added
+later is optional for readers, and leaves FORMAT unchanged.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ class Direction:
 
 @dataclass(frozen=True)
 class LinkDescription:
-    """Link: its two nodes, their interfaces, and the properties of each direction.
+    """Link of a network: its two nodes, their interfaces, and the properties of each direction.
 
-    `there` is the direction from `first` to `second`, `back` the other one.
+    `there` is the direction from `first` to `second`, `back` the direction from `second` to `first`.
     """
 
     first: str

@@ -14,7 +14,7 @@ from lab7.topologies.emulation.testbed import Testbed
 
 
 class Networks:
-    """Collector of the networks of a run: `description` combines them, and is None before the first one has started."""
+    """Collector of the networks that a run starts; `description` combines them, and is None before the first start."""
 
     def __init__(self) -> None:
         self.description: NetworkDescription | None = None

@@ -77,7 +77,7 @@ def recording(folder: Path) -> Iterator[Partial]:
 
 
 def count(folder: Path) -> int:
-    """Return the number of measurements in partial.csv of a folder; 0 without the file."""
+    """Return the number of measurements in partial.csv of a folder; 0 if the file does not exist."""
     try:
         with (folder / PARTIAL_NAME).open(encoding="utf-8", newline="") as file:
             return max(0, sum(1 for _ in csv.reader(file)) - 1)

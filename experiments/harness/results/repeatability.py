@@ -109,7 +109,10 @@ def _shown(value: Any) -> str:
 
 
 def sentence(result: Result, difference: str | None, replaced: list[str]) -> str:
-    """Return a sentence on whether two runs had the same result; `replaced`: roles whose programs it names."""
+    """Return a sentence on the comparison of two runs by their `difference`, a text that is None for identical results.
+
+    `replaced`: roles whose third-party programs may explain a difference, and are named.
+    """
     if difference is None:
         hashed = f"; SHA-256 of {result.files.capture}: {result.files.capture_sha256}" if result.files.capture else ""
         text = f"{result.experiment} twice: identical{hashed}"

@@ -26,13 +26,13 @@ result.json:
 A claim is a statement about a protocol that the packets confirm or contradict. A comparison is a repeatedly measured
 time beside its prediction. Its terms are the parts of the time, such as connection setup; `Comparison` describes its
 fields. A fidelity check is a check of the emulated network or of the machine's load; its `asked` is the configured
-value. `frames`: the numbers of the frames that the evidence cites; a number counts through one capture, and `captures`
-has the numbers of each capture. `programs`: files with output of users' programs, each with its last line. `left_out`:
+value. `frames`: the numbers of the frames that the evidence cites. Frames are numbered within each capture; `captures`
+has the numbers by capture. `programs`: files with output of users' programs, each with its last line. `left_out`:
 a sentence on the octets that were removed from a capture.
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
 are optional for a reader: captures, raw_s, disturbed, span, spans, symbols, capture_sha256, left_out, clock, attempt,
-faults, violations, replaced, environment, network, parameter_texts. Without `captures`, frames count through
+faults, violations, replaced, environment, network, parameter_texts. Without `captures`, frames are those of
 `files.capture`.
 """
 
@@ -142,7 +142,7 @@ class Timing:
     """One measured time (sample): total in s, and terms (summands) in s, keyed by name.
 
     `disturbance`: the delay that other load on the machine added, in real time. `span`: the time span of the sample's
-    packets; None for a mean of many samples, or without a capture.
+    packets; None if the time is a mean of many samples, or if there is no capture.
     """
 
     total_s: float
@@ -311,7 +311,7 @@ class Files:
 class MessageViolation:
     """First violation of one RFC rule by a message in a run, and the id of the claim whose evidence cites it.
 
-    `frame` counts within `capture`; `offset` within the sender's stream or datagram; `octets` are in hexadecimal.
+    `frame` is numbered within `capture`; `offset` is in the sender's stream or datagram; `octets` are in hexadecimal.
     """
 
     rule: str

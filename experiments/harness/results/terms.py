@@ -1,7 +1,7 @@
 """Meanings of the terms (summands) of measured and predicted times, for reports and the console.
 
-A term that only theory has is a correction to the textbook's formula. The measured time contains it too, within other
-terms: acknowledgements, for example, delay the requests behind them.
+Some terms exist in a prediction only: they correct the textbook's formula. The measured time contains these delays
+within other terms: acknowledgements, for example, delay the requests behind them.
 """
 
 from __future__ import annotations

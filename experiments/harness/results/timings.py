@@ -17,7 +17,7 @@ _OTHER_COLUMNS = ("total_s", "counted_s", "latest_frame_s")
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample of a measured time: number from 1, total and terms (summands) in s, and if other load disturbed it."""
+    """One sample of a measured time: number from 1, total and terms (summands) in s, and True if it was disturbed."""
 
     comparison: str
     number: int
@@ -45,7 +45,7 @@ def read_samples(folder: Path) -> list[Sample]:
 def samples_of(folder: Path, result: Result) -> list[Sample]:
     """Return the samples of a run from timings.csv. Raises TimingsError.
 
-    For a measured time without rows there, the samples are those of result.json, which have no terms.
+    For a measured time that has no rows in timings.csv, the samples are those of result.json, which have no terms.
     """
     samples = read_samples(folder)
     known = {sample.comparison for sample in samples}

@@ -142,8 +142,9 @@ class WaitInterval:
 class CacheOutcome:
     """Outcome of a request to a cache in front of a link: a hit, a miss that crossed the link, or a collapsed request.
 
-    `wait_s`: time that the response waited for the link before it was sent. `joined_s`: time that a collapsed request
-    waited for the response to an earlier request for the same object (RFC 9111 section 4). Both are 0 for a hit.
+    `wait_s`: time in s that the response waited for the link before it was sent. `joined_s`: time in s that a collapsed
+    request waited for the response to an earlier request for the same object (RFC 9111 section 4). Both are 0 for a
+    hit.
     """
 
     crossed: bool = False
@@ -242,14 +243,14 @@ class Lru:
             self.put(number)
 
     def ask(self, number: int) -> bool:
-        """Request an object, and store it on a miss; return True for a hit."""
+        """Request an object by its number; return True for a hit. A miss stores the object."""
         hit = self.find(number)
         if not hit:
             self.put(number)
         return hit
 
     def find(self, number: int) -> bool:
-        """Return True if an object is stored, and mark the object as the most recently used."""
+        """Return True if an object is stored; the object then becomes the most recently used one."""
         if number not in self._held:
             return False
         self._held.move_to_end(number)

@@ -64,9 +64,9 @@ def in_ms(seconds: float) -> str:
 
 
 def transmission_symbol(x_s: float, what: str, terms_s: Mapping[str, float]) -> str:
-    """Return the legend of X, a transmission time: value, the octets transmitted, and the division into terms.
+    """Return the legend text of X, the transmission time `x_s` of the octets `what`: its value, and its parts by term.
 
-    `terms_s`: term -> the part of X that this term contains, in s.
+    `terms_s`: term -> the part of X that this term contains. All times are in s.
     """
     parts = [f"{in_ms(part_s)} in {term.replace('_', ' ')}" for term, part_s in terms_s.items() if part_s > 0]
     return f"{in_ms(x_s)}, transmission time of {what}" + (f" (of which {', '.join(parts)})" if parts else "")

@@ -30,9 +30,9 @@ RESULT_PLACE = "/run/lab7-result"
 
 
 def report_step(what: str, share: float) -> None:
-    """Append a progress line (text, share) to a file that the host machine reads.
+    """Append a progress line (text, share from 0 to 1) to a file that the machine outside of the kernel reads.
 
-    It is written with O_SYNC, since hostfs would buffer it.
+    The file is opened with O_SYNC, since hostfs would otherwise buffer the line.
     """
     line = json.dumps([what, share]) + "\n"
     descriptor = os.open(f"{PLACE}/{PROGRESS}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC)

@@ -53,7 +53,7 @@ VIRTUAL_LIMIT_S = 100 * 86_400.0
 
 
 def compile_packages() -> None:
-    """Compile changed modules of lab7 to bytecode once on the host, so that no user-mode kernel has to."""
+    """Compile changed modules of lab7 to bytecode on the host, once, instead of in each user-mode kernel."""
     for name in PACKAGES:
         # compile_dir() ignores errors: modules in a read-only folder are compiled in each kernel instead.
         compileall.compile_dir(job.PACKAGE_ROOT / "lab7" / name, quiet=2)
@@ -86,10 +86,10 @@ class StandstillError(EmulationError):
 
 @dataclass
 class Relay:
-    """Relay of a virtual-time run's output and progress, from files to the terminal and the progress callback.
+    """Relay of a virtual-time run's output and progress, from files to the terminal and to the progress callback.
 
-    `grown` is True if output or progress has appeared, and `moved` if the virtual clock has advanced; both since the
-    caller last reset them. `begun` is True after the first progress report.
+    Since the caller last reset them, `grown` is True if output or progress has appeared, and `moved` is True if the
+    virtual clock has advanced. `begun` is True after the first progress report.
     """
 
     folder: Path
@@ -132,7 +132,11 @@ class Relay:
 
 
 class ProgressLimits:
-    """Limits of a run without progress: CPU time while the clock stands, CPU time without a report, idle host time."""
+    """Limits for a virtual-time run without progress: two of CPU time, and one of host time.
+
+    They are the CPU time without an advance of the virtual clock, the CPU time without a progress report, and the time
+    on the host in which the kernel uses no CPU time.
+    """
 
     def __init__(
         self, machine: Machine, relay: Relay, quiet_limit_s: float, still_limit_s: float = STILL_LIMIT_S

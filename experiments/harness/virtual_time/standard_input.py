@@ -1,7 +1,7 @@
 """Standard input of a command in virtual time: read completely before the command's user-mode Linux kernel starts.
 
-The kernel's clock is simulated. Data that arrived during the run would come at moments that depend on the host. A
-terminal is not read, because its input may never end.
+The clock of that kernel is simulated. If input arrived during the run, its times would depend on the host. A terminal
+is not read, because its input may never end.
 """
 
 import os

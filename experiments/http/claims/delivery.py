@@ -31,7 +31,7 @@ CODING_OVERHEAD_BYTES = 1024
 
 @dataclass(frozen=True)
 class Undelivered:
-    """Reason why a page load did not deliver its files: a text, and the number of the frame that shows it."""
+    """Reason why a page load did not deliver its files: a text, and the number of the frame that is evidence."""
 
     evidence: str
     frame: int
@@ -74,7 +74,7 @@ def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undeliver
 
 
 def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
-    """Return the reason why a response does not deliver this file with status 200; None if it does."""
+    """Return the reason why a response does not deliver `file` with status 200; None if it delivers the file."""
     name, response = _text(path_of(exchange)), exchange.response
     if response is None:
         frame = exchange.request.frames[0]
@@ -88,7 +88,7 @@ def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
 
 
 def response_difference(response: Message, file: bytes) -> str | None:
-    """Return a text on how a response differs from a 200 with the content of this file; None if it does not."""
+    """Return a text on how a response differs from a 200 with the content `file`; None if it does not differ."""
     status = response.start_line[1]
     if status != OK:
         return f"its status is {_text(status)}, not 200"

@@ -49,9 +49,9 @@ def decide_delivered(
     check: Callable[[], Finding],
     as_page: bool = True,
 ) -> Verdict:
-    """Decide a claim by the function `check`; the claim has also failed if a page load did not deliver its files.
+    """Decide a claim by the function `check`, provided that every page load delivered the files of its page.
 
-    If the expected files are not known, the claim is undecided.
+    The claim has failed if a page load did not. If the expected files are not known, the claim is undecided.
     """
 
     def delivered() -> Finding:
@@ -109,12 +109,12 @@ def decide_response_grammar(claim: str, loads: Sequence[PageLoad]) -> Verdict:
 
 @decides("H4")
 def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Verdict:
-    """Decide claim H4: the server is stateless: the same requests in another order get the same responses.
+    """Decide claim H4 (the server is stateless): the same requests in another order get the same responses.
 
     Only the Date field may differ. `others` are further page loads, in which equal requests must get responses of equal
-    status and content. The claim is undecided if the two loads did not send the same requests, or sent them in the same
-    order. It has also failed if the responses are equal but differ from the origin's files, since the origin may have
-    changed its state before the first load.
+    status and content. The claim is undecided if the two page loads did not send the same requests, or sent them in the
+    same order. It has failed, too, if the responses are equal but differ from the origin's files, since the origin may
+    have changed its state before the first load.
     """
     compared = [first, second, *(load for load in others if load.conversations)]
     unfit = _not_reordered(first, second)
@@ -206,7 +206,7 @@ def response_of(exchange: Exchange) -> Message:
 def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
     """Return the only request of a connection, with its response.
 
-    Raises Contradiction if the connection has several requests, or one of another HTTP version.
+    Raises Contradiction if the connection has several requests, or a request of another HTTP version.
     """
     syn = conversation.connection.syn.frame
     sound(conversation)
@@ -221,7 +221,7 @@ def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
 
 
 def of_version(exchange: Exchange, version: bytes) -> None:
-    """Raise Contradiction unless a request has this HTTP version."""
+    """Raise Contradiction unless a request has the HTTP version `version`."""
     found, frame = exchange.request.start_line[2], exchange.request.frames[0]
     if found != version:
         raise Contradiction(f"The request in frame {frame} is {_text(found)}, not {_text(version)}.", frame)
@@ -275,7 +275,7 @@ def sound_requests(conversation: Conversation) -> None:
 
 
 def _proper_response(exchange: Exchange) -> Message | None:
-    """Return the response to a request, or None if there is none.
+    """Return the response to a request; None if no response was captured.
 
     Raises Contradiction unless its version is HTTP/1.x, its status code is valid, and its transfer coding is permitted.
     """

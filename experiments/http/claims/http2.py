@@ -162,7 +162,7 @@ def _exchange(load: PageLoad, target: bytes) -> Exchange:
 
 
 def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Return the response time in ms of `small`, and frame numbers of both responses.
+    """Return the response time in ms of `small`, requested after `large`, and frame numbers of both responses.
 
     Raises Contradiction unless `large` and `small` are requested in this order on one HTTP/1.1 connection.
     """
@@ -172,7 +172,7 @@ def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int
 
 
 def _one_text(load: PageLoad) -> None:
-    """Raise Contradiction unless a page load uses a single connection with valid HTTP/1.1."""
+    """Raise Contradiction unless a page load uses a single connection, with valid HTTP/1.1 on it."""
     syns = [conversation.connection.syn.frame for conversation in load.conversations]
     if len(syns) != 1:
         raise Contradiction(f"{len(syns)} connections were opened ({in_frames(syns)}), not one.", *syns)
@@ -267,7 +267,7 @@ def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary
 
 
 def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
-    """Return the total sizes in octets of all responses' header blocks: (as captured, without HPACK compression).
+    """Return two total sizes in octets of all responses' header blocks: as captured, and without HPACK compression.
 
     Raises Contradiction for a header block that compression has not made smaller, or without header blocks.
     """
@@ -293,7 +293,7 @@ def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
 
 
 def _with_objects(fewest: int, verdict: Verdict, loads: Sequence[PageLoad]) -> Verdict:
-    """Return the verdict; if it is `shown` although a page has fewer than `fewest` objects, change it to undecided."""
+    """Return a verdict, changed from `shown` to undecided if a page has fewer than `fewest` objects."""
     objects = min((len(load.exchanges) for load in loads), default=0)
     if verdict.verdict == "shown" and objects < fewest:
         return undecided(
@@ -308,9 +308,9 @@ def _in_all(loads: Sequence[PageLoad]) -> str:
 
 
 def header_sizes(load: PageLoad) -> list[int]:
-    """Return the header size in octets of each request, in order.
+    """Return the header size in octets of each request in a page load, in order.
 
-    In HTTP/1.x it includes the request line, in HTTP/2 all frames with header fields.
+    In HTTP/1.x it includes the request line, in HTTP/2 it is that of all frames with header fields.
     """
     sizes = []
     for exchange in load.exchanges:

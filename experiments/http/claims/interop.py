@@ -18,9 +18,9 @@ NO_ERROR = 0
 
 
 def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdict:
-    """Return the verdict on whether all files were delivered by this protocol: 1.0, 1.1, 2, 2-upgrade or 2-push.
+    """Return the verdict (with the id `cell_id`) on whether a protocol delivered all files of a page.
 
-    `files` are the contents by URL path, the page first. The verdict has the id `cell_id`.
+    `protocol` is one of 1.0, 1.1, 2, 2-upgrade, 2-push. `files` are the contents by URL path, the page first.
     """
 
     def check() -> Finding:
@@ -34,7 +34,7 @@ def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdic
 
 
 def _every_file(load: PageLoad, files: Files) -> None:
-    """Raise Contradiction unless all these files and no others are requested, and each response delivers its file."""
+    """Raise Contradiction unless exactly the given files are requested, and each response delivers its file."""
     got = set()
     for exchange in load.exchanges:
         path, frame = path_of(exchange), exchange.request.frames[0]

@@ -67,7 +67,8 @@ def decide_independent_hops(
 ) -> Verdict:
     """Decide claim K3: a proxy keeps an idle client connection open although its connection to the origin is closed.
 
-    Each element of `at_client` is a pair of requests; `at_proxy` has the proxy's connections to the origin during each.
+    Each element of `at_client` has a pair of requests with a pause in between; the corresponding element of `at_proxy`
+    has the proxy's connections to the origin during that time.
     """
     unfit = insufficiency(at_proxy)
     if unfit is not None:

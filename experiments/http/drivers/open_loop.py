@@ -91,7 +91,7 @@ class _Connection(asyncio.Protocol):
 
 
 class OpenLoop:
-    """Open-loop HTTP client that carries out one plan: connections, warm-up targets, and requests with time offsets."""
+    """Open-loop HTTP client that executes one plan: connections, warm-up targets, and requests with time offsets."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._host, self._port = plan["connect"]
@@ -118,10 +118,10 @@ class OpenLoop:
         await asyncio.sleep(asyncio.get_running_loop().time() - began_s)
 
     async def run(self) -> dict[str, Any]:
-        """Send every request at its scheduled time, and wait for all responses.
+        """Send every request at its scheduled time, and wait for all responses; return a report.
 
-        Return the report: start and end in ns, largest delay in s of a request, number of additional connections, and
-        failures.
+        The report has start and end in ns, the largest delay in s of a request, the number of additional connections,
+        and the failures.
         """
         loop = asyncio.get_running_loop()
         began_ns, start_s = time.time_ns(), time.monotonic()

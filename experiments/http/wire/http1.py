@@ -47,7 +47,7 @@ REQUEST_TIMEOUT = b"408"
 
 
 class GrammarError(ValueError):
-    """Exception raised for octets that violate the HTTP/1 grammar; its message has the rule and quotes them."""
+    """Exception raised for octets that violate the HTTP/1 grammar; its message has the rule and quotes the octets."""
 
 
 class _CutShortError(EOFError):
@@ -142,7 +142,7 @@ class Message:
 
     @property
     def last_ns(self) -> int:
-        """Return the latest capture time in ns of any octet; after a retransmission it may be an earlier octet's."""
+        """Return the latest capture time in ns of any octet; a retransmitted octet may be later than the last one."""
         return max(piece.time_ns for piece in self.pieces)
 
     @property
@@ -157,7 +157,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Exchange:
-    """HTTP request and its response; None as `response` means that none was captured completely."""
+    """HTTP request and its response; `response` is None if no response was captured completely."""
 
     request: Message
     response: Message | None
@@ -227,7 +227,7 @@ _Reader = Callable[[bytes, int], _Read]
 
 
 def _messages(stream: Stream, read: _Reader) -> tuple[list[Message], str | None, bool | Message]:
-    """Return three values: the complete messages of a stream, a violation of the grammar or None, and the remainder.
+    """Parse a stream; return (complete messages, violation of the grammar or None, remainder).
 
     The remainder is the incomplete message if the stream ends inside a request's body, True if it ends inside a message
     elsewhere, and otherwise False.

@@ -83,7 +83,7 @@ class Http2Conversation(Conversation):
 
 @dataclass
 class _Half:
-    """Request or response on one HTTP/2 stream, as far as it is parsed: header fields, body and frames."""
+    """Request or response on one HTTP/2 stream while it is parsed: header fields, body and frames so far."""
 
     fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     frames: list[Http2Frame] = field(default_factory=list)
@@ -187,7 +187,7 @@ def _problem(client: tuple[Http2Frame, ...], server: tuple[Http2Frame, ...]) -> 
 
 
 def _unasked(requests: dict[int, _Half], responses: dict[int, _Half]) -> str | None:
-    """Return a text on the first response on a stream that neither side opened (RFC 9113 section 5.1), or None."""
+    """Return a text on the first response on a stream that was not opened (RFC 9113 section 5.1); None if absent."""
     unasked = sorted(responses.keys() - requests.keys())
     return f"the server sends frames on stream {unasked[0]}, which was not opened" if unasked else None
 
@@ -228,7 +228,10 @@ def _halves(frames: tuple[Http2Frame, ...], promises: dict[int, _Half] | None = 
 
 
 def _require_unbroken(frame: Http2Frame, block: _Block | None) -> None:
-    """Raise Http2Error if a frame interrupts a header block, or continues none (RFC 9113 section 4.3)."""
+    """Raise Http2Error if a frame interrupts the open header block, or continues a block that is not open.
+
+    Source: RFC 9113 section 4.3.
+    """
     if block is None and frame.kind == Kind.CONTINUATION:
         raise Http2Error(f"CONTINUATION without a header block in packet {frame.packet}")
     if block is not None and (frame.kind, frame.stream_id) != (Kind.CONTINUATION, block.stream_id):
@@ -266,7 +269,7 @@ def _end_block(block: _Block, table: HeaderTable, frame: Http2Frame) -> None:
 
 
 def _upgraded_request(client: Stream, end: int) -> _Half:
-    """Return the HTTP/1.1 request with `Upgrade: h2c`, which becomes the request of stream 1 (RFC 7540 section 3.2)."""
+    """Return the HTTP/1.1 request with `Upgrade: h2c` as the request on stream 1 (RFC 7540 section 3.2)."""
     line, _, rest = client.data[:end].partition(b"\r\n")
     words = line.split(b" ")
     if len(words) != 3:

@@ -78,7 +78,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Judged:
-    """Message at the receiver's server, with the results of SPF, DKIM and DMARC computed from packets.
+    """Message received by the server, with the results of SPF, DKIM and DMARC computed from packets.
 
     `spf` is the result for the envelope sender's domain; `dkim` is None for an unsigned message; `policy` is the DMARC
     policy of the From domain.
@@ -112,9 +112,9 @@ class Judged:
 
 
 def judge(scene: Scene, name: str) -> Judged:
-    """Return a message with its SPF, DKIM and DMARC results, computed from packets.
+    """Evaluate SPF, DKIM and DMARC for the message with `name` in the body, from captured packets.
 
-    Raises Contradiction if the server has not looked up the records.
+    Raises Contradiction if the message has not arrived, or if the server has not looked up the records.
     """
     session, message = scene.message(name)
     published = Published.of(scene.dns)
@@ -150,14 +150,14 @@ def _is_read(contents: Sequence[bytes], message: Message) -> bool:
 
 
 def _refused(one: Judged, what: str) -> list[int]:
-    """Check that a message was rejected with 550; return the frame numbers of mail data and reply."""
+    """Return the frame numbers of a message's mail data and reply. Raises Contradiction unless the reply is 550."""
     if one.code != REJECTED:
         raise Contradiction(f"{what} is answered by {one.code or 'nothing'}, not by 550.", one.message.data.frame)
     return [one.message.data.frame, one.reply_frame]
 
 
 def _taken(one: Judged, what: str) -> list[int]:
-    """Check that a message was accepted with 250; return the frame numbers of mail data and reply."""
+    """Return the frame numbers of a message's mail data and reply. Raises Contradiction unless the reply is 250."""
     if one.code != ACCEPTED:
         raise Contradiction(f"{what} is answered by {one.code or 'nothing'}, not by 250.", one.message.data.frame)
     return [one.message.data.frame, one.reply_frame]
@@ -300,7 +300,7 @@ def decide_policies(claim: str, scene: Scene, names: Sequence[str]) -> Verdict:
 
 @dataclass(frozen=True)
 class Check:
-    """A server's sender check of one message: the time from the end of the mail data to the reply, and its DNS lookups.
+    """Sender check of one message by a server: the time from the end of the mail data to the reply, and DNS lookups.
 
     `lookups`: DNS exchanges of the receiver's server with its resolver; `upstream`: the resolver's exchanges with name
     servers.
@@ -357,7 +357,7 @@ def check_of(scene: Scene, upstream: DnsTraffic) -> Check | None:
 
 @decides("A6")
 def decide_lookup_cost(claim: str, traffic: Sequence[Traffic], first: Sequence[Check], later: Check | None) -> Verdict:
-    """Decide claim A6: a first check makes the resolver send consecutive queries; with a filled cache it sends none."""
+    """Decide claim A6: a first sender check makes the resolver send consecutive queries; with a filled cache, none."""
 
     def check() -> Finding:
         if not first or later is None:

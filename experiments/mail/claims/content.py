@@ -55,7 +55,7 @@ def parts(content: bytes) -> Iterator[EmailMessage]:
 
 
 def decoded(part: EmailMessage) -> bytes:
-    """Return the octets of a MIME part after decoding of its Content-Transfer-Encoding."""
+    """Return the octets of a MIME part, decoded according to its Content-Transfer-Encoding."""
     octets = part.get_payload(decode=True)
     return octets if isinstance(octets, bytes) else b""
 

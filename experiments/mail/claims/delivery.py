@@ -32,7 +32,7 @@ MAY_COME_ONCE = frozenset((b"sender", b"date", b"message-id"))
 
 @dataclass(frozen=True)
 class Arrival:
-    """Message as retrieved by the recipient's user agent; `frame`, `time_ns`: of the frame with its last octet."""
+    """Message as retrieved by the recipient's user agent; `frame` and `time_ns` are those of its last octet."""
 
     content: bytes
     frame: int
@@ -51,7 +51,10 @@ def header_fields(content: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def why_altered(composed: bytes, got: bytes) -> str | None:
-    """Return a description of a change that the RFCs do not permit; None if the message has no such change."""
+    """Compare a message before (`composed`) and after delivery; describe a change that the RFCs do not permit.
+
+    Returns None if there is no such change.
+    """
     before, after = composed.partition(BLANK_LINE)[2], got.partition(BLANK_LINE)[2]
     if before != after:
         return f"the body has {len(after)} octets (SHA-256 {digest(after)}) instead of {len(before)} ({digest(before)})"
@@ -100,9 +103,9 @@ def _sound(problem: str | None, connection: Connection) -> None:
 
 
 def find_arrival(content: bytes, connections: Iterable[Connection]) -> tuple[Connection, Arrival] | None:
-    """Return (connection, retrieved message) for a sent message; None if it was not retrieved.
+    """Find the retrieved copy of a sent message by its body; return (connection, retrieved message), or None.
 
-    The message is identified by its body. Raises Contradiction if it was altered.
+    Raises Contradiction if the message was altered.
     """
     body, altered = content.partition(BLANK_LINE)[2], None
     for connection in connections:

@@ -36,7 +36,7 @@ SAME = {"RFC822": WHOLE, "RFC822.HEADER": "BODY[HEADER]", "RFC822.TEXT": "BODY[T
 
 @dataclass(frozen=True)
 class ImapCourse:
-    """Captured sessions on one mailbox, each named for its purpose.
+    """Captured IMAP and POP3 sessions on one mailbox; each attribute is named after the purpose of the session.
 
     By IMAP: everything (fetches all messages), works (changes the mailbox), looks (verifies the changes later), folder
     (fetches the messages of the created folder), headers (fetches all headers), attachment (fetches one attachment). By
@@ -67,9 +67,9 @@ class MailboxTask:
 
 @decides("M2")
 def decide_imap(claim: str, course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) -> Verdict:
-    """Decide claim M2 (IMAP works on messages in the server's mailbox) from captured sessions.
+    """Decide claim M2: IMAP works on messages in the server's mailbox.
 
-    `contents`: the messages in the mailbox before the sessions, with CRLF line ends.
+    `course`: the captured sessions. `contents`: the messages in the mailbox before the sessions, with CRLF line ends.
     """
     imap = (course.everything, course.works, course.looks, course.folder, course.headers, course.attachment)
 
@@ -105,7 +105,7 @@ def _check(course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) ->
 
 
 def _one(session: ImapSession, verb: str) -> ImapExchange:
-    """Return the session's first command with this name, and the responses to it.
+    """Return the first command of an IMAP session with this name (`verb`), and the responses to it.
 
     Raises Inconclusive if there is none, Contradiction if the command failed.
     """
@@ -186,7 +186,7 @@ def _subject(octets: bytes) -> bytes:
 
 
 def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
-    """Check the octets that partial FETCHes (RFC 3501 section 6.4.5) return; return their number."""
+    """Check that partial FETCHes (RFC 3501 section 6.4.5) return the right octets; return the number of octets."""
     brought = 0
     for exchange in session.exchanges_of("FETCH"):
         asked = PARTIAL.search(exchange.command.argument)
@@ -324,7 +324,7 @@ def _exists(session: ImapSession, count: int) -> ImapExchange:
 
 
 def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
-    """Check that IMAP fetches all headers in fewer octets than a POP3 download; return a clause with the numbers."""
+    """Check that IMAP fetches all headers in fewer octets than a POP3 download; return a clause with both numbers."""
     imap, top, download = course.headers.sessions[0], course.top.sessions[0], course.download.sessions[0]
     needed = sum(len(octets.partition(b"\r\n\r\n")[0]) + 4 for octets in stored.values())
     items = [each for exchange in imap.exchanges_of("FETCH") for each in exchange.fetched().items()]

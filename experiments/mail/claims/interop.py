@@ -85,7 +85,7 @@ def _body(content: bytes) -> bytes:
 
 
 def _means_the_same(message: bytes, sent_: Message) -> None:
-    """Raise Contradiction unless two messages have the same addresses in From and To, and the same Subject.
+    """Raise Contradiction if a sent message differs from the original in Subject or in the addresses of From and To.
 
     Display names may differ, since mutt, for example, adds the user's name from the system.
     """
@@ -141,7 +141,7 @@ def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes
 
 
 def _are(contents: Iterable[bytes], got: Iterable[bytes], frame: int) -> None:
-    """Raise Contradiction unless the retrieved messages are exactly those of the mailbox, each once."""
+    """Raise Contradiction unless the retrieved messages (`got`) are exactly those of the mailbox, each once."""
     wanted, found = Counter(contents), Counter(got)
     for octets in found:
         if octets not in wanted:

@@ -5,10 +5,10 @@ experiment. The evidence is captured: messages accepted by the sender's MTA (rep
 peer refuses (RST) or leaves unanswered (SYN), messages accepted by the peer, and finally the messages in the mailbox,
 read by IMAP. A message is identified by its body, which no server may change (RFC 5321 section 6.4).
 
-A message is lost if the sender's MTA has accepted it, but the mailbox does not have it. No message may be lost. A
-message is duplicated if the mailbox has it more often than it was submitted. RFC 5321 section 6.1 allows one duplicate
-if the sender cannot know that its peer has accepted the message, because no reply came, or because it was killed before
-it could record the reply.
+A message is lost if the sender's MTA has accepted the message, but the mailbox does not have it. No message may be
+lost. A message is duplicated if the mailbox has more copies than were submitted. RFC 5321 section 6.1 allows one
+duplicate if the sender cannot know that its peer has accepted the message: no reply came, or the sender was killed
+before it could record the reply.
 
 If the peer stays down for too long, each message is returned to its sender in a delivery status notification (DSN, RFC
 3464).
@@ -38,11 +38,11 @@ RECORDED_NS = NS // 2
 
 @dataclass(frozen=True)
 class Outage:
-    """Times in ns of one outage: failure and return of the receiving server, and kill and restart of the sender's MTA.
+    """Times in ns of one outage: failure and return of the receiving server, kill and restart of the sender's MTA.
 
-    back_ns: time of the return, None if the receiving server does not return; bound_s: permitted time from the return
-    to the next attempt; receiver: the receiving server's address; keeping: retry policy that the sender must keep if
-    the server does not return, None if it is not checked.
+    back_ns: time of the return, None if the receiving server does not return; bound_s: permitted time in s from the
+    return to the next attempt; receiver: the receiving server's address; keeping: retry policy that the sender must
+    follow if the server does not return, None if it is not checked.
     """
 
     kind: str
@@ -56,7 +56,7 @@ class Outage:
 
 @dataclass(frozen=True)
 class Episode:
-    """Captured traffic and times of one outage.
+    """Captured traffic and known times of one outage.
 
     submitted, leaving: SMTP traffic to and from the sender's MTA, captured at its interface; arriving: SMTP traffic at
     the receiving server's interface, None if not captured; mailbox: final content of the recipient's mailbox, or of the
@@ -72,7 +72,7 @@ class Episode:
 
 
 def attempts(episode: Episode) -> list[Attempt]:
-    """Return all attempts of the sender's server to connect to the receiving server, in order of time."""
+    """Return all connection attempts of the sender's MTA to the receiving server in an outage, in order of time."""
     every = [connection for connection in episode.leaving.others if _is_to_peer(connection, episode.outage)]
     every += [
         session.connection for session in episode.leaving.sessions if _is_to_peer(session.connection, episode.outage)
@@ -93,7 +93,7 @@ def _attempt(connection: Connection) -> Attempt:
 
 
 def during(episode: Episode) -> list[Attempt]:
-    """Return the connection attempts that failed during the outage, in order of time."""
+    """Return the connection attempts that failed while the receiving server was down, in order of time."""
     outage = episode.outage
     end_ns = outage.back_ns or max((attempt.began_ns for attempt in attempts(episode)), default=0) + 1
     return [
@@ -118,7 +118,10 @@ def next_attempt(episode: Episode) -> Attempt | None:
 
 @decides("S5")
 def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict:
-    """Decide claim S5 from outages: the receiving server returns (`episodes`) or does not return (`given_up`)."""
+    """Decide claim S5: while the receiving server is down, the sender's MTA queues mail, retries, and loses no message.
+
+    `episodes`: outages after which the receiving server returns; `given_up`: outages from which it does not return.
+    """
     every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
     # Leave out traffic without a session: it proves a failed delivery, but would make the claim undecided.
@@ -140,9 +143,9 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
 
 
 def _course(episode: Episode) -> Finding:
-    """Check all requirements of claim S5 in an outage after which the receiving server returned.
+    """Check all requirements of claim S5 for an outage after which the receiving server returned.
 
-    Return (description, frame numbers).
+    Returns (description, frame numbers).
     """
     outage, taken = episode.outage, _taken(episode)
     contents = list(fetched_messages(episode.mailbox.sessions[-1]).values())
@@ -198,7 +201,7 @@ def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> Non
 def _tried(episode: Episode) -> list[Attempt]:
     """Check that the receiving server was down, and that the sender's MTA retried.
 
-    Return the failed connection attempts.
+    Returns the failed connection attempts.
     """
     outage, failed = episode.outage, during(episode)
     for attempt in attempts(episode):
@@ -291,7 +294,10 @@ def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[M
 
 
 def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
-    """Return True if the sender may not know a transfer's outcome: no reply, or killed before it was recorded."""
+    """Return True if the sender may not know the outcome of a message's transfer.
+
+    No reply came, or the sender was killed before it could record the reply.
+    """
     reply = message.sent.final
     if reply is None:
         return True
@@ -301,7 +307,7 @@ def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
 def _killed(
     episode: Episode, kill: tuple[int, int], taken: dict[bytes, Message], sent: dict[bytes, list[Message]]
 ) -> str:
-    """Return a clause on a kill of the sender's MTA, with the number of messages in its queue at that time.
+    """Return a clause on a kill of the sender's MTA, with the number of messages then in its queue.
 
     Raises Inconclusive if the queue was empty at a kill during the outage.
     """
@@ -323,9 +329,9 @@ def _is_done(message: Message, at_ns: int) -> bool:
 
 
 def _reported(episode: Episode) -> Finding:
-    """Check an outage from which the receiving server does not return: each accepted message must come back in a DSN.
+    """Check that, in an outage without return of the receiving server, each accepted message came back in a DSN.
 
-    Return (description, frame numbers).
+    Returns (description, frame numbers).
     """
     failed, taken = during(episode), _taken(episode)
     if not was_retried(failed):
@@ -380,7 +386,7 @@ def _token(body: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Resumption:
-    """Events in the resumption of delivery after an outage: last failed and first answered connection attempt.
+    """Resumption of delivery after an outage: last failed and first answered connection attempt, times of its replies.
 
     Times in ns: answered_ns (SYN-ACK), asked_ns (reply 354 to DATA), taken_ns (250 for the first message).
     """

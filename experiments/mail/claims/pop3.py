@@ -19,7 +19,7 @@ TRANSACTIONS = ("STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "TOP", "UIDL")
 
 @dataclass(frozen=True)
 class Pop3Course:
-    """Captured POP3 sessions on one maildrop, in order of time and named for their purpose.
+    """Captured POP3 sessions on one maildrop, in order of time; each attribute is named after a session's purpose.
 
     refused: tries a wrong password, then TRANSACTION commands; keeps: downloads without deletion; drops: marks a
     message for deletion and ends without QUIT; between: counts the messages; deletes: downloads and deletes; after:
@@ -41,9 +41,9 @@ class Pop3Course:
 
 @decides("M1")
 def decide_pop3(claim: str, course: Pop3Course, contents: Sequence[bytes]) -> Verdict:
-    """Decide claim M1 (POP3) from captured sessions.
+    """Decide claim M1: POP3 authorizes the user, then downloads messages, and keeps or deletes them.
 
-    `contents`: the messages in the maildrop before the sessions, with CRLF line ends.
+    `course`: the captured sessions. `contents`: the messages in the maildrop before the sessions, with CRLF line ends.
     """
 
     def check() -> Finding:
@@ -85,9 +85,9 @@ def _nothing_before_proof(session: Pop3Session) -> None:
 
 
 def _refused(session: Pop3Session) -> Pop3Exchange:
-    """Check that a session with wrong passwords stays in the AUTHORIZATION state.
+    """Check that logins with a wrong password leave a POP3 session in the AUTHORIZATION state.
 
-    Return the last login command of the session with the reply.
+    Returns the last login command of the session with its response.
     """
     attempts = session.exchanges_of("PASS", "APOP", "AUTH")
     if not attempts or not session.exchanges_of(*TRANSACTIONS):
@@ -98,7 +98,7 @@ def _refused(session: Pop3Session) -> Pop3Exchange:
 
 
 def _dropped(session: Pop3Session) -> Pop3Exchange:
-    """Return the successful DELE of a session that ends without QUIT. Raises Inconclusive for other sessions."""
+    """Return the successful DELE command of a session that ends without QUIT. Raises Inconclusive if there is none."""
     marked = next((exchange for exchange in session.exchanges_of("DELE") if exchange.ok), None)
     if marked is None or session.exchanges_of("QUIT"):
         raise Inconclusive("No session marks a message for deletion and ends without QUIT.")
@@ -106,9 +106,9 @@ def _dropped(session: Pop3Session) -> Pop3Exchange:
 
 
 def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tuple[int, Pop3Exchange]:
-    """Check that STAT returns the number and total size of the messages in `contents`.
+    """Check that STAT returns the number and total size of the messages in `contents` (None: not checked).
 
-    Return (number, STAT with its response). The size counts CRLF line ends (RFC 1939 section 11).
+    Returns (number, STAT with its response). The size counts CRLF line ends (RFC 1939 section 11).
     """
     asked = traffic.sessions[0].exchanges_of("STAT")
     if not asked:
@@ -138,9 +138,9 @@ def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
 
 
 def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
-    """Check that the session `keeps` retrieves all messages, and that all remain.
+    """Check that the session `keeps` retrieves all messages, and that all remain in the maildrop.
 
-    Return the RETR commands with their responses.
+    Returns the RETR commands with their responses.
     """
     asked = downloaded(course.keeps)
     _are(asked, contents)
@@ -174,7 +174,7 @@ def _are(asked: Sequence[Pop3Exchange], contents: Sequence[bytes]) -> None:
 
 
 def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
-    """Check that the session `deletes` deletes exactly these messages; return the DELE commands and responses."""
+    """Check that the session `deletes` deletes exactly these messages; return the DELE commands with responses."""
     session = course.deletes.sessions[0]
     asked, got = session.exchanges_of("DELE"), {one.command.argument for one in downloaded(course.deletes)}
     _are(downloaded(course.deletes), contents)
@@ -204,7 +204,7 @@ def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange
 
 
 def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
-    """Raise Contradiction if a session downloads messages that are not in `rest`, or if LIST reports wrong sizes.
+    """Raise Contradiction if a session downloads a message that is not in `rest`, or if LIST reports a wrong size.
 
     `rest`: the messages that must have remained in the maildrop. Raises Inconclusive if the session does not download
     all of them.

@@ -26,7 +26,7 @@ HTTP_PORT, SMTP_PORT = 80, 25
 
 @dataclass(frozen=True)
 class Pull:
-    """Captured HTTP page load, the content expected in it (`payload`), and the client's address (`wants`)."""
+    """Captured HTTP page load, the content expected in a response (`payload`), and the client's address (`wants`)."""
 
     load: PageLoad
     payload: bytes
@@ -49,7 +49,10 @@ class Push:
 
 @decides("M4")
 def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Push]) -> Verdict:
-    """Decide claim M4 from HTTP loads and SMTP deliveries, ideally in both directions between two servers."""
+    """Decide claim M4 (HTTP pulls, SMTP pushes) from HTTP page loads and SMTP deliveries.
+
+    The deliveries should be in both directions between two servers.
+    """
 
     def check() -> Finding:
         pulled = [_pulled(one) for one in pulls]
@@ -104,7 +107,7 @@ def _opened_by(connection: Connection, address: str, why: str) -> None:
 
 
 def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Message] | None:
-    """Return (session, captured message) of an accepted message with this content; None if absent.
+    """Return (session, message) for the accepted message with this content in SMTP traffic; None if there is none.
 
     Changes that the RFCs permit servers are ignored.
     """

@@ -1,19 +1,19 @@
-"""Checks of SMTP reply codes from 421 to 554: the server sends the code for its specified cause, and only then.
+"""Checks of the SMTP reply codes from 421 to 554: the server sends each code for its specified cause, and only then.
 
     421          sent unsolicited after a signal to the server, which closes the connection and accepts no new one
     450          the mailbox is unavailable for now; the same RCPT is accepted only after the greylisting delay
-    451          writes to the queue's disk fail; the same message is accepted once they succeed
-    452          the disk is full; the same command is accepted before, and once there is space
-    500          the verb is in no RFC; the session continues
-    501          a known verb has bad syntax; with correct syntax it is accepted
-    502          the verb is in some RFC, but this server does not implement it
-    503          the command is out of sequence; the same command in sequence is accepted
+    451          writing to the queue's disk fails; later the same message is accepted
+    452          the disk is full; the same command is accepted earlier, and later when there is space
+    500          no RFC defines the verb; the session continues
+    501          the syntax of a known verb is wrong; with correct syntax the command is accepted
+    502          an RFC defines the verb, but this server does not implement it
+    503          the command is out of sequence; in sequence, the same command is accepted
     504          the parameter is not supported; with a supported parameter the command is accepted
     550          the user is unknown; another user is accepted
     551          the user has moved; the mailbox in the reply accepts mail
-    552          the quota is exceeded; the same message is accepted before, and once the mailbox is emptied
+    552          the quota is exceeded; the same message is accepted earlier, and after the mailbox is emptied
     553          the path violates the grammar of a mailbox; a valid path is accepted
-    554          DATA without an accepted recipient; with one the reply is 354
+    554          DATA without an accepted recipient; after an accepted recipient the reply to DATA is 354
 
 Source: RFC 5321 sections 3.3, 3.4, 3.8, 4.1.1, 4.2.2 to 4.2.4 and 4.5.4.1.
 """
@@ -69,7 +69,7 @@ def shutting_down(scenario: Scenario) -> Finding:
 
 
 def mailbox_unavailable(scenario: Scenario) -> Finding:
-    """Check 450: a recipient is rejected for now; the same RCPT is accepted only after the greylisting delay."""
+    """Check 450: a recipient is rejected temporarily; the same RCPT is accepted only after the greylisting delay."""
     _, first = answered(scenario, 450, "RCPT")
     second = repeated_exchange(scenario, first, *POSITIVE)
     waited_s = (second.command.first_ns - first.command.first_ns) / 1e9
@@ -104,7 +104,7 @@ def local_error(scenario: Scenario) -> Finding:
 
 
 def insufficient_storage(scenario: Scenario) -> Finding:
-    """Check 452: the disk is full; the same command is accepted when there is space."""
+    """Check 452: a command is rejected while the disk is full; the same command is accepted when there is space."""
     _, first = answered(scenario, 452, "MAIL", "RCPT", ".")
     second = repeated_exchange(scenario, first, *POSITIVE)
     _taken_before(scenario, first)
@@ -133,7 +133,7 @@ def _taken_before(scenario: Scenario, refused: SmtpExchange) -> None:
 
 
 def unknown_verb(scenario: Scenario) -> Finding:
-    """Check 500: a verb that is in no RFC is rejected, and the session continues."""
+    """Check 500: a verb that no RFC defines is rejected, and the session continues."""
     _, asked = answered(scenario, 500)
     verb = command(asked).verb
     if verb in ARGUMENTS or verb in OTHER_VERBS:
@@ -155,7 +155,7 @@ def syntax_error(scenario: Scenario) -> Finding:
 
 
 def not_implemented(scenario: Scenario) -> Finding:
-    """Check 502: a verb of an RFC that the server does not announce is rejected."""
+    """Check 502: a verb that an RFC defines, but that the server does not announce, is rejected."""
     session, asked = answered(scenario, 502)
     if asked.verb not in OTHER_VERBS:
         raise Contradiction(
@@ -227,7 +227,7 @@ def user_moved(scenario: Scenario) -> Finding:
 
 
 def quota_exceeded(scenario: Scenario) -> Finding:
-    """Check 552: a message exceeds the quota; the same message is accepted before, and after emptying the mailbox."""
+    """Check 552: a message that exceeds the quota is rejected, but accepted earlier and after emptying the mailbox."""
     messages = [message for session in scenario.sessions for message in session.messages]
     refused = next((message for message in messages if message.sent.code == 552), None)
     if refused is None:

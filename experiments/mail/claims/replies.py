@@ -43,7 +43,7 @@ CODES = (211, 214, 220, 221, 250, 251, 354, 421, 450, 451, 452, 500, 501, 502, 5
 
 @dataclass(frozen=True)
 class Scenario:
-    """Captured traffic of the scenario that causes one reply code.
+    """Captured traffic of one scenario, the dialogue that causes one reply code.
 
     client, server: SMTP traffic at the client and at the server; reading: the recipient's mailbox connections; facts:
     observations inside the server's host, keyed by name, such as free disk space in octets.
@@ -67,10 +67,10 @@ Check = Callable[[Scenario], Finding]
 def decide_reply_causes(
     claim: str, scenarios: Mapping[int, Scenario], checks: Mapping[int, Check], broken: Mapping[int, str] | None = None
 ) -> Verdict:
-    """Decide claim S6 from one scenario per reply code.
+    """Decide claim S6: each SMTP reply code is sent for the cause that RFC 5321 specifies.
 
-    All mappings are keyed by reply code. checks: function that checks the scenario; broken: reason why a scenario was
-    interrupted.
+    scenarios: captured traffic of the scenario that causes a code; checks: function that checks the scenario; broken:
+    reason why a scenario was interrupted. All are keyed by reply code.
     """
     broken = broken or {}
     missing = [code for code in CODES if code not in scenarios and code not in broken]
@@ -153,7 +153,7 @@ def later_exchanges(scenario: Scenario, first: SmtpExchange) -> Sequence[SmtpExc
 
 
 def command(exchange: SmtpExchange) -> Command:
-    """Return the command of an exchange (command or mail data, and reply). Raises Contradiction for mail data."""
+    """Return the command of an exchange. Raises Contradiction if the exchange is the mail data and their reply."""
     if not isinstance(exchange.command, Command):
         raise Contradiction(f"{exchange.text!r} is not a command.", exchange.command.frame)
     return exchange.command
@@ -254,7 +254,7 @@ def mail_accepted(scenario: Scenario) -> Finding:
 
 
 def user_forwarded(scenario: Scenario) -> Finding:
-    """Check 251: the recipient has moved; the reply has the new mailbox, and the server forwards the message to it."""
+    """Check 251: the reply for a recipient who has moved names the new mailbox, and the server forwards the message."""
     session, asked = answered(scenario, 251, "RCPT")
     message = next((one for one in session.messages if asked in one.recipients), None)
     if message is None or not message.taken:

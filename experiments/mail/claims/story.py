@@ -30,7 +30,7 @@ STEPS = ("compose", "queue", "connect", "transfer", "mailbox", "read")
 
 @dataclass(frozen=True)
 class HostTimes:
-    """Times of events without packets, in ns of CLOCK_REALTIME: start and end of composition, storage of the mail."""
+    """Times in ns (CLOCK_REALTIME) of events without packets: start and end of composition, storage in the mailbox."""
 
     composing_ns: int
     composed_ns: int
@@ -39,10 +39,10 @@ class HostTimes:
 
 @dataclass(frozen=True)
 class MessagePath:
-    """Captured path of one message: SMTP sessions of submission and relaying, and the connection of its retrieval.
+    """Captured path of one message: SMTP sessions of submission and relaying, connection of the retrieval.
 
-    `handed`, `passed`: the message in these sessions; `read_ns`, `read_frame`: time and frame in which the retrieval is
-    complete.
+    `handed`, `passed`: the message in the two SMTP sessions; `read_ns`, `read_frame`: time and frame in which the
+    retrieval is complete.
     """
 
     submission: SmtpSession
@@ -111,7 +111,7 @@ class _Moment:
 
 
 def _seen(traffic: SmtpTraffic, story: MessagePath) -> Message:
-    """Return the message as captured at one of the servers' interfaces. Raises Contradiction if it is not there."""
+    """Return the message as captured at one of the servers' interfaces. Raises Contradiction if it is missing there."""
     found = next((message for message in traffic.messages if message.body == story.handed.body), None)
     if found is None or story.relay.greeting is None:
         raise Contradiction("The message is missing in the capture at a server's interface.", story.handed.data.frame)

@@ -40,7 +40,7 @@ POP3_PORT, IMAP_PORT, WEB_PORT = 110, 143, 80
 
 @dataclass(frozen=True)
 class Addresses:
-    """IP addresses of Alice's host, the sender's server, the receiver's server and Bob's host."""
+    """IP addresses of the four hosts: Alice's, the sender's server, the receiver's server, Bob's."""
 
     alice: str
     sender: str
@@ -271,7 +271,7 @@ def decide_closing(claim: str, traffic: SmtpTraffic) -> Verdict:
 
 
 def transcript(session: SmtpSession) -> None:
-    """Raise Contradiction unless a session has only commands and replies of RFC 5321 section 3.3, in valid order."""
+    """Raise Contradiction unless a session has only commands and replies of RFC 5321 section 3.3, in a valid order."""
     frame = session.connection.syn.frame
     if session.greeting is None or session.greeting.code != 220:
         raise Contradiction(f"The session of frame {frame} does not begin with 220.", frame)
@@ -344,7 +344,7 @@ def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Me
 
 
 def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
-    """Check that Bob's user agent retrieves a message unaltered; return (connection, retrieved message)."""
+    """Check that Bob's user agent retrieves a message unaltered; return (connection, message as retrieved)."""
     mine = [one for one in legs.reading if one.server.address == legs.who.receiver]
     found = find_arrival(message.content, mine)
     if found is None:
@@ -354,7 +354,7 @@ def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
 
 
 def _pushes(session: SmtpSession, submitted: SmtpTraffic) -> tuple[int, int, int]:
-    """Check that a server already has the message when it opens the connection to port 25.
+    """Check that a server already has a message when it opens the connection to port 25 on which it sends the message.
 
     Returns the frame numbers of (mail data of the submission, SYN, mail data of the transfer).
     """

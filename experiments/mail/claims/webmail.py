@@ -22,7 +22,7 @@ MAIL_PORTS = {25: "SMTP", 465: "SMTP", 587: "SMTP", 110: "POP3", 995: "POP3", 14
 
 @dataclass(frozen=True)
 class Screen:
-    """Captured TCP connections of a user's host during webmail; `load`: those of HTTP, parsed."""
+    """Captured TCP connections of a webmail user's host; `load` are the parsed HTTP connections among them."""
 
     connections: Sequence[Connection]
     load: PageLoad
@@ -33,7 +33,7 @@ class Webmail:
     """Captured traffic of one message sent by webmail: at the writer's host, between the servers, at the reader's host.
 
     text: the message's text; token: a word of the text that is the same in every encoding; sender, receiver: addresses
-    of the servers.
+    of the two servers.
     """
 
     writes: Screen

@@ -27,7 +27,7 @@ REFUSED = (poplib.error_proto, imaplib.IMAP4.error)
 
 
 def run_steps(client: Any, steps: Sequence[Sequence[Any]]) -> None:
-    """Run one session: call the methods of a poplib or imaplib client; each step is (method name, arguments ...).
+    """Run one session: call methods of a poplib or imaplib client; each step is (method name, argument, ...).
 
     A refused command does not end the session. Raises OSError, EOFError and imaplib's abort.
     """

@@ -30,7 +30,7 @@ REDIRECTIONS_MAX = 5
 
 
 class PageError(Exception):
-    """A page is not HTML, or lacks the link or form that a step of the script needs."""
+    """Error for a page that is not HTML, or that lacks the link or form that a step of the script requires."""
 
 
 class Page(HTMLParser):
@@ -99,7 +99,7 @@ class Browser:
         return response.status, response.headers["Location"] or ""
 
     def submit(self, action: str, given: Mapping[str, str]) -> None:
-        """Submit the form with this action, with the given fields filled in. Raises PageError without such a form."""
+        """Submit the form with this action, with the given fields filled in. Raises PageError if there is none."""
         form = next((one for one in self._page.forms if one[0] == action), None)
         if form is None:
             raise PageError(f"no form goes to {action}")
@@ -113,7 +113,7 @@ class Browser:
             self.open(action, urlencode(fields).encode(), "application/x-www-form-urlencoded")
 
     def follow(self, what: str) -> None:
-        """Open the first link with `what` in the text or address. Raises PageError without such a link."""
+        """Open the first link with `what` in the text or address. Raises PageError if there is no such link."""
         found = next((address for address, text in self._page.links if what in address or what in text), None)
         if found is None:
             raise PageError(f"there is no link {what!r}")

@@ -47,7 +47,7 @@ def _search(subject: str) -> Sequence[Any]:
 def working_steps(subject: str) -> Steps:
     """Return imaplib calls that create a folder, search, set flags, copy, and fetch a part of a message.
 
-    Each is (method, arguments ...).
+    Each call is (method, argument, ...). `subject`: Subject of the message that is copied.
     """
     return [
         *_IMAP,
@@ -66,9 +66,9 @@ def working_steps(subject: str) -> Steps:
 
 
 def looking_steps() -> Steps:
-    """Return imaplib calls that read the flags and folders changed by working_steps().
+    """Return imaplib calls that read the flags and folders that working_steps() has changed.
 
-    Each is (method, arguments ...).
+    Each call is (method, argument, ...).
     """
     return [
         *_READ_ONLY,
@@ -81,9 +81,9 @@ def looking_steps() -> Steps:
 
 
 def folder_steps() -> Steps:
-    """Return imaplib calls that fetch all messages in the folder created by working_steps().
+    """Return imaplib calls that fetch all messages in the folder that working_steps() has created.
 
-    Each is (method, arguments ...).
+    Each call is (method, argument, ...).
     """
     return [*_IMAP, ("select", FOLDER, True), ("fetch", "1:*", "(BODY.PEEK[])"), ("logout",)]
 

@@ -2,32 +2,32 @@
 
     tcp_handshake   1 RTT     SYN, SYN-ACK
     greeting        1 RTT     ACK, and the greeting of the server
-    authorization   a RTT     POP3: USER, PASS (2); IMAP: CAPABILITY, which clients send first, and LOGIN (2)
-    selection       s RTT     POP3: STAT or LIST (1); IMAP: EXAMINE (1), and SEARCH for a task that searches (1)
-    retrieval       r RTT     POP3: a TOP or RETR for each message (n); IMAP: one FETCH for all of them (1), and
-                              BODYSTRUCTURE before a part (1)
+    authorization   2 RTT     POP3: USER, PASS; IMAP: CAPABILITY, which clients send first, and LOGIN
+    selection       s RTT     POP3: STAT or LIST (s = 1); IMAP: EXAMINE (s = 1), and SEARCH for an attachment (s = 2)
+    retrieval       r RTT     POP3: a TOP or RETR for each of n messages (r = n), or for one (r = 1); IMAP: one FETCH
+                              (r = 1), and BODYSTRUCTURE before an attachment (r = 2)
     transmission    w RTT     w: number of times that a response waits for acknowledgements by slow start
     farewell        1 RTT     QUIT, LOGOUT
 
-The reading tasks are: headers of all messages, one attachment, everything.
+There are three reading tasks: the headers of all n messages, one attachment, everything. POP3 takes (6 + n + w) RTT to
+read n messages or their headers, IMAP (7 + w) RTT for any n. One attachment takes (7 + w) RTT by POP3 and (9 + w) RTT
+by IMAP, which need not transfer the rest of the message. POP3 clients may pipeline commands (RFC 2449 section 6.6);
+poplib does not.
 
-So POP3 takes (6 + n + w) RTT to read n messages or their headers, and IMAP takes (7 + w) RTT for any n. One attachment
-takes (7 + w) RTT by POP3 and (9 + w) RTT by IMAP, which need not transfer the rest of the message. POP3 clients may
-pipeline commands (RFC 2449 section 6.6); poplib does not.
-
-By webmail, on one persistent connection, a request takes 1 RTT:
+By webmail, on one persistent connection, each request takes 1 RTT:
 
     tcp_handshake   1 RTT
-    request         the login form, the login, its redirect (3); pages of the message list, 50 messages each (l, or 1
-                    for the task `attachment`); a page per message; for the picture a search, its message,
-                    the picture (3)
-    transmission    as above
+    request         3 for the login: the form, its submission, the redirect
+                    1 for each page of the message list, with 50 messages each (only the first page for an attachment)
+                    1 for each message, if everything is read
+                    3 for the picture, unless only headers are read: a search, its message, the picture
+    transmission    w RTT, as above
 
 The link's rate is unlimited here: only slow start makes a response take longer than one round trip. The congestion
 window, ten segments at first (RFC 6928), doubles with each round trip (RFC 5681 section 3.1), and does not shrink
 within a session.
 
-The round trips are counted from RFC 1939 section 3 and RFC 3501 section 2.2 (a command, its response).
+The round trips are counted from RFC 1939 section 3 and RFC 3501 section 2.2: a command and its response.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LOG_IN_REQUESTS, LIST_MESSAGES = 3, 50
 
 @dataclass(frozen=True)
 class Reading:
-    """Cost of a reading task by POP3 or IMAP, as counts of commands and sizes of long responses.
+    """Cost of a reading task by POP3 or IMAP: numbers of commands, and sizes of long responses.
 
     retrieval: number of retrieval commands that do not depend on the number of messages; message_retrieval: number of
     retrieval commands for each message; answers: sizes of the long responses in octets; fits: True if the responses fit
@@ -98,7 +98,7 @@ def mailbox_session(what: Reading, rtt_s: float) -> Theory:
 
 
 def list_pages(count: int) -> int:
-    """Return the number of pages of webmail's message list for `count` messages."""
+    """Return the number of pages in webmail's message list for a mailbox of `count` messages."""
     return math.ceil(count / LIST_MESSAGES)
 
 
@@ -130,7 +130,7 @@ def slow_start_windows(answers: Sequence[int]) -> int:
 
 
 def with_window(theory: Theory, omitted: OmittedTerms) -> Theory:
-    """Return a prediction with a term `window` for waits that the closed form's slow start omits.
+    """Return a prediction with an added term `window`: waits for the congestion window that the closed form omits.
 
     The closed form counts whole windows, beginning with ten segments. A real congestion window also decays when the
     connection is idle (RFC 2861), and grows only while it limits the sender (RFC 7661); a sender may also wait for a

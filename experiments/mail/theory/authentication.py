@@ -24,10 +24,10 @@ MX_LOOKUPS = 2
 
 
 def first_check(zones: int, keys: int, rtt_s: float) -> Theory:
-    """Return the predicted time from the end of the mail data to the reply, for the first message of a domain.
+    """Return the predicted time of the first sender check for a domain, from the end of the mail data to the reply.
 
-    zones: number of zones from the root to the sender's zone; keys: number of signatures; rtt_s: round-trip time from
-    the resolver to a name server.
+    zones: number of zones from the root to the sender's zone; keys: number of signatures; rtt_s: round-trip time in s
+    from the resolver to a name server.
     """
     form = RoundTrips(rtt_s).trips("spf", zones + MX_LOOKUPS)
     if keys:

@@ -28,7 +28,7 @@ DIALOGUE_TRIPS = 3
 
 
 def recovery(refused: bool, rtt_s: float, retry_s: float, connect_timeout_s: float) -> Theory:
-    """Return the predicted time from the last failed attempt's SYN to the first 250 for a message."""
+    """Return the predicted time from the last failed attempt's SYN to the 250 for the first message."""
     form = RoundTrips(rtt_s)
     if refused:
         form.trips("refusal", 1).add("wait", retry_s, "wait")
@@ -49,10 +49,10 @@ def refusal_framing_s(rate_bps: float) -> float:
 
 
 def completed(theory: Theory, refused: bool, rate_bps: float, omitted: OmittedTerms | None) -> Theory:
-    """Return a prediction with terms added for effects that the closed form omits: window, acknowledgements, framing.
+    """Return a prediction with added terms for delays that the closed form omits: window, acknowledgements, framing.
 
-    omitted: these terms for the answered connection, from its SYN on; None if the path model finds no causal order of
-    the connection's packets.
+    omitted: the delays of the answered connection, from its SYN on; None if the path model finds no causal order of the
+    connection's packets.
     """
     framing_s = refusal_framing_s(rate_bps) if refused else 0.0
     if omitted is None:

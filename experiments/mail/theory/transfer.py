@@ -51,10 +51,10 @@ ONE_AT_A_TIME, PIPELINED = 4, 2
 
 @dataclass(frozen=True)
 class Leg:
-    """Network path between two hosts, as parameters of the closed forms.
+    """Network path between two hosts, with the parameters of the closed forms.
 
-    rate_bps: None if unlimited; message_bytes: mean size of a command or reply in octets; slow_start: whether to count
-    the time for which slow start leaves the link idle.
+    rate_bps: rate in bit/s, None if unlimited; message_bytes: mean size of a command or reply in octets; slow_start:
+    True to count the time for which slow start leaves the link idle.
     """
 
     rtt_s: float
@@ -85,7 +85,11 @@ class Leg:
 
 
 def lookup_s(asked: Sequence[int], server_rtt_s: float, local_rtt_s: float = 0.0) -> float:
-    """Return the time in s of consecutive DNS lookups; `asked`: number of name servers queried for each lookup."""
+    """Return the predicted time in s of consecutive DNS lookups.
+
+    `asked`: number of name servers queried for each lookup; the round-trip times are those from the resolver to a name
+    server, and from the client to the resolver.
+    """
     return sum(local_rtt_s + count * server_rtt_s for count in asked)
 
 
@@ -172,10 +176,10 @@ def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
 
 
 def completed(form: Callable[[Leg], Theory], leg: Leg, omitted: OmittedTerms) -> Theory:
-    """Return the prediction for a network path, with terms added for effects that the closed form omits.
+    """Return the prediction for a network path, with terms added for delays that the closed form omits.
 
-    window: waits for the congestion window beyond the form's own slow start; acknowledgements: their transmission time,
-    with that of FINs; server_waits: waits of third-party servers by timers; framing: transmission time of frames in
+    window: waits for the congestion window beyond the form's own slow start; acknowledgements: transmission time of
+    ACKs and FINs; server_waits: waits of third-party servers by timers; framing: transmission time of frames in
     addition to the commands, replies and mail data that the form counts (DNS messages, short segments, deviations from
     the mean length). All are computed by simulation (pathmodel.replay).
     """

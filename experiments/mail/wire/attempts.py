@@ -30,7 +30,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Requirements on a queue's retries to an unreachable peer, in seconds.
+    """Requirements on the retries of a mail queue to an unreachable peer, in s.
 
     interval_s, longest_s: minimum and maximum time between attempts; keep_s: minimum time before a message expires.
     """
@@ -41,7 +41,7 @@ class RetryPolicy:
 
 
 def was_retried(failed: Sequence[Attempt]) -> bool:
-    """Return True if the first and the last of these attempts are at least AGAIN_NS apart."""
+    """Return True if there are failed attempts, and the first and the last of them are at least AGAIN_NS apart."""
     return bool(failed) and failed[-1].began_ns - failed[0].began_ns >= AGAIN_NS
 
 

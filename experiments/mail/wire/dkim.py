@@ -1,10 +1,10 @@
 """DKIM signatures of captured messages, verified from the octets: canonicalization, SHA-256 and RSA (RFC 6376).
 
-The arithmetic is spelled out: RSA is s^e mod n, compared with the padded hash of RFC 8017 section 8.2.2 (PKCS #1 v1.5);
-n and e are read from the DER of the key record. The result thus depends neither on the code of lab7's services nor on a
-signature library.
+RSA is computed here: s^e mod n is compared with the padded hash of RFC 8017 section 8.2.2 (PKCS #1 v1.5); n and e are
+read from the DER of the key record. The result thus depends neither on the code of lab7's services nor on a signature
+library.
 
-Left out: Ed25519 (RFC 8463), and tags that no claim needs. For such a signature UnreadableSignature is raised.
+Left out: Ed25519 (RFC 8463), and tags that no claim needs. UnreadableSignature is raised for such a signature.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SignatureTags:
 
 @dataclass(frozen=True)
 class SignatureCheck:
-    """Result of a DKIM verification: whether the body's hash equals bh=, and whether b= is valid for the header."""
+    """Result of a DKIM verification, separately for the body (its hash equals bh=) and for the header (b= is valid)."""
 
     body_is_signed: bool
     header_is_signed: bool
@@ -70,13 +70,13 @@ def header_of(content: bytes) -> list[tuple[str, bytes]]:
 
 
 def field_value(content: bytes, name: str) -> str:
-    """Return the unfolded value of the first field with this name; empty without the field."""
+    """Return the unfolded value of the first header field with this name; empty if the field is missing."""
     octets = next((octets for each, octets in header_of(content) if each == name), b":")
     return re.sub(rb"\r\n(?=[ \t])", b"", octets.partition(b":")[2]).strip().decode("utf-8", "replace")
 
 
 def author_domain(content: bytes) -> str:
-    """Return the domain of the From field, which a user agent displays as the author's."""
+    """Return the domain of the author's address in the From field."""
     return field_value(content, "from").rpartition("@")[2].strip("<> ").lower()
 
 
@@ -120,7 +120,7 @@ def _canonical_field(octets: bytes, method: str) -> bytes:
 
 
 def _signed_header(content: bytes, signature: SignatureTags, method: str) -> bytes:
-    """Return the octets that a signature covers: the fields in h=, then the DKIM-Signature field without b=.
+    """Return the header octets that a signature covers: the fields in h=, then the DKIM-Signature field without b=.
 
     Of several fields with one name, the lowest is taken first (RFC 6376 section 5.4.2).
     """

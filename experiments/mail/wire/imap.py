@@ -38,7 +38,7 @@ _NO_COMMAND = {
 
 @dataclass(frozen=True)
 class ImapExchange(Exchange[Command, Response]):
-    """IMAP command with the untagged data and the tagged completion in response."""
+    """IMAP command with its responses: untagged data and the tagged completion."""
 
     @property
     def ok(self) -> bool:
@@ -137,13 +137,16 @@ def _pair(commands: list[Command], responses: list[Response]) -> tuple[list[Imap
 
 
 def _reused_tag(exchanges: list[ImapExchange]) -> str | None:
-    """Return a clause about the first tag that two commands share (RFC 3501 section 2.2.1 forbids it); else None."""
+    """Return a clause about the first tag that two commands share, which RFC 3501 section 2.2.1 forbids; else None."""
     used = Counter(exchange.command.tag for exchange in exchanges)
     return next((f"the tag {tag} is used twice" for tag, count in used.items() if count > 1), None)
 
 
 def _order(greeting: Response | None, exchanges: list[ImapExchange]) -> str | None:
-    """Return a violation of the required order, or None: the greeting is first, completions follow their commands."""
+    """Return a clause about a violation of the required order: greeting first, each completion after its command.
+
+    Returns None if the order is right.
+    """
     if greeting is not None and (greeting.tag != UNTAGGED or greeting.status not in ("OK", "PREAUTH", "BYE")):
         return f"the line in frame {greeting.frame} is not a greeting"
     return early_reply(exchanges)

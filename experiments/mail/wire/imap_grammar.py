@@ -38,7 +38,7 @@ Value = str | bytes | list["Value"]
 
 
 class ImapGrammarError(ValueError):
-    """Octets violate the IMAP grammar; the message names the rule and quotes an excerpt."""
+    """Octets that violate the IMAP grammar; the message names the rule and quotes an excerpt."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
-"""Decomposition of a POP3 or IMAP session's duration into TCP handshake, phases of the session, transmission.
+"""Decomposition of a POP3 or IMAP session's duration into TCP handshake, phases of the session, and transmission.
 
     tcp_handshake   SYN sent                              to  SYN-ACK received
     greeting        SYN-ACK received                      to  the greeting received
-    authorization   last octet of the command sent        to  the first octet of the reply received, for the command
-                                                              that authenticates, and for all before it
+    authorization   last octet of a command sent          to  the first octet of its reply received, for the command
+                                                              that authenticates the user and earlier commands
     selection       as for authorization                      for commands that open, count or search a mailbox
     retrieval       as for authorization                      for commands that return messages or parts of them
     transmission    first octet of a reply received       to  its last octet
-    farewell        last octet of the command sent        to  the reply received, for QUIT and LOGOUT
+    farewell        last octet of the command sent        to  its reply received, for QUIT and LOGOUT
 
-The total runs from the SYN to the reply to the farewell. Time in no interval is residual: the client's processing.
+The total runs from the SYN to the reply to QUIT or LOGOUT. Time in no interval is residual: processing time of the
+client.
 """
 
 from __future__ import annotations

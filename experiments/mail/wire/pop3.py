@@ -52,7 +52,7 @@ class Pop3Session(Dialogue[Pop3Exchange, Response | None]):
 
     @property
     def proof(self) -> Pop3Exchange | None:
-        """Return the command, with response, that authenticated the user, such as PASS; None if there is none."""
+        """Return the command that authenticated the user, such as PASS, with its response; None if there is none."""
         return next((exchange for exchange in self.exchanges if exchange.verb in PROOFS and exchange.ok), None)
 
 
@@ -121,7 +121,10 @@ def _read(reading: _SessionParser) -> None:
 
 
 def _order(reading: _SessionParser) -> str | None:
-    """Return a violation of the required order, or None: the greeting is first, responses follow their commands."""
+    """Return a clause about a violation of the required order: greeting first, each response after its command.
+
+    Returns None if the order is right.
+    """
     if reading.greeting is not None and reading.greeting.status == "+":
         return "the greeting is a continuation request"
     return early_reply(reading.exchanges)

@@ -33,7 +33,7 @@ LISTINGS, CONTENTS = ("LIST", "UIDL", "AUTH"), ("RETR", "TOP", "CAPA")
 
 
 class Pop3GrammarError(ValueError):
-    """Octets violate the POP3 grammar; the message names the rule and quotes an excerpt."""
+    """Octets that violate the POP3 grammar; the message names the rule and quotes an excerpt."""
 
 
 @dataclass(frozen=True)

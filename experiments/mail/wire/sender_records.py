@@ -23,7 +23,7 @@ _STRING = re.compile(r'"([^"]*)"')
 
 @dataclass(frozen=True)
 class Published:
-    """DNS records that a host has received: (name, type) -> values, and frame number of the response."""
+    """DNS records that a host has received: (name, type) -> values, and the frame number of the response."""
 
     answers: dict[tuple[str, str], tuple[tuple[str, ...], int]]
 
@@ -39,9 +39,9 @@ class Published:
         return cls(found)
 
     def values(self, name: str, rtype: str) -> tuple[tuple[str, ...], int]:
-        """Return (values of a name and type, frame number of the response).
+        """Return (values of the records with a name and type, frame number of the response).
 
-        Raises Inconclusive without a response.
+        Raises Inconclusive if no response was captured.
         """
         key = (canonical(name), rtype)
         if key not in self.answers:
@@ -49,11 +49,9 @@ class Published:
         return self.answers[key]
 
     def text(self, name: str, version: str) -> tuple[str, int]:
-        """Return (TXT record that begins with `version`, frame number of the response).
+        """Return (TXT record of a name that begins with `version`, frame number of the response).
 
-        The record is "" if there is none.
-
-        Raises Inconclusive without a response.
+        The record is "" if the name has none. Raises Inconclusive if no response was captured.
         """
         values, frame = self.values(name, "TXT")
         texts = ["".join(_STRING.findall(value)) for value in values]
@@ -65,9 +63,9 @@ def _values(response: DnsMessage, rtype: str) -> tuple[str, ...]:
 
 
 def spf_result(published: Published, domain: str, address: str) -> tuple[str, list[int]]:
-    """Return (SPF result for a client's address, frame numbers of the records).
+    """Evaluate a domain's SPF record for a client's address; return (SPF result, frame numbers of the records).
 
-    Raises Inconclusive without a response.
+    Raises Inconclusive if a response was not captured.
     """
     text, frame = published.text(domain, "v=spf1")
     frames = [frame]
@@ -112,9 +110,7 @@ def _is_in(address: str, values: Iterable[str], prefix: str) -> bool:
 def dmarc_policy(published: Published, domain: str) -> tuple[str, int]:
     """Return (policy in a domain's own DMARC record, frame number of the response).
 
-    The policy is "" without a record.
-
-    Raises Inconclusive without a response.
+    The policy is "" if there is no record. Raises Inconclusive if no response was captured.
     """
     text, frame = published.text(f"_dmarc.{domain}", "v=DMARC1")
     found = re.search(r";\s*p\s*=\s*([a-z]+)", text)

@@ -33,7 +33,7 @@ BLANK_LINE = b"\r\n\r\n"
 
 @dataclass(frozen=True)
 class SmtpExchange(Exchange[Command | MailData, Reply]):
-    """SMTP command, or the mail data after a 354, and the reply."""
+    """SMTP command with its reply, or the mail data after a 354 with their reply."""
 
     @property
     def code(self) -> int:
@@ -134,7 +134,7 @@ class _SessionParser:
         return self.replies.pop(0) if self.replies else None
 
     def record(self, said: Command | MailData) -> SmtpExchange:
-        """Add a command or mail data, with the next reply, as an SmtpExchange; return it."""
+        """Pair a command or mail data with the next reply; record the pair as an SmtpExchange and return it."""
         self.at += len(said.octets)
         made = SmtpExchange(said, self.next_reply())
         self.exchanges.append(made)
@@ -186,7 +186,7 @@ def _read_auth(reading: _SessionParser, exchange: SmtpExchange) -> None:
 
 
 def _read_data(reading: _SessionParser, asked: SmtpExchange) -> bool:
-    """Parse the mail data after a 354; return False if incomplete."""
+    """Parse the mail data after a 354, and their reply; return False if the mail data are incomplete."""
     data = read_mail_data(reading.stream, reading.at)
     if data is None:
         return False
@@ -209,7 +209,10 @@ def _update_transaction(reading: _SessionParser, exchange: SmtpExchange) -> None
 
 
 def _order(greeting: Reply | None, exchanges: Sequence[SmtpExchange], left: Iterable[Reply]) -> str | None:
-    """Return a violation of the required order, or None: replies follow their commands; only 421 may be unsolicited."""
+    """Return a clause about a violation of the required order: each reply after its command, only 421 unsolicited.
+
+    Returns None if the order is right.
+    """
     first = next(iter(exchanges), None)
     if first is not None and greeting is not None and first.command.first_ns < greeting.last_ns:
         return f"{first.text!r} in frame {first.command.frame} precedes the greeting"

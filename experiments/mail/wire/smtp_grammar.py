@@ -66,7 +66,7 @@ OTHER_VERBS = frozenset(("SEND", "SOML", "SAML", "TURN", "ETRN", "ATRN", "BDAT",
 
 
 class SmtpGrammarError(ValueError):
-    """Octets violate the SMTP grammar; the message names the rule and quotes an excerpt."""
+    """Octets that violate the SMTP grammar; the message names the rule and quotes an excerpt."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Command(Request):
 
     @property
     def why_malformed(self) -> str | None:
-        """Return the violation of the command grammar (RFC 5321 section 4.1.1); None for a valid command."""
+        """Return the violation of the command grammar (RFC 5321 section 4.1.1) as text; None for a valid command."""
         if self.verb not in ARGUMENTS:
             return f"no RFC defines the command {self.verb or self.text!r}"
         if len(self.octets) > COMMAND_OCTETS:
@@ -95,7 +95,7 @@ class Command(Request):
 
 @dataclass(frozen=True)
 class Reply(Line):
-    """SMTP reply: code, and text by lines."""
+    """SMTP reply: the code, and the text of each line."""
 
     code: int
     lines: tuple[str, ...]

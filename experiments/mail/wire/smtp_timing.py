@@ -28,7 +28,10 @@ MAIL_TERMS = ("transmission", "dialogue", "tcp_handshake", "dns")
 
 
 def divide(intervals: Iterable[Interval], start_ns: int, end_ns: int) -> Decomposition:
-    """Divide the time span [start_ns, end_ns) into terms by intervals; time in no interval is `residual`."""
+    """Divide the time [start_ns, end_ns) into terms, by intervals that each belong to a term.
+
+    Time in no interval is the term `residual`.
+    """
     return sum_up(intervals, start_ns, end_ns, MAIL_TERMS)
 
 
@@ -45,7 +48,7 @@ def smtp_intervals(sessions: Iterable[SmtpSession], at_server: SmtpTraffic) -> I
 
 
 def _is_same(there: SmtpSession, here: SmtpSession) -> bool:
-    """Return True if two sessions are the same connection, captured at both ends, and not a later use of the port."""
+    """Return True if two sessions, captured at both ends, are the same connection, not a later one on the same port."""
     begun, ended = here.connection.syn.time_ns, max((reply.last_ns for reply in here.replies), default=0)
     return there.connection.client == here.connection.client and begun <= there.connection.syn.time_ns <= ended
 

@@ -71,7 +71,7 @@ def run(context: Run, more: More = no_more) -> Outcome:
 def partial(
     captured: CaptureFile, _folder: Path, seed: int, parameters: dict[str, str], more: More = no_more
 ) -> tuple[Verdict, ...]:
-    """Return the verdicts on the claims as far as the capture of an interrupted run supports them."""
+    """Return the verdicts that the capture of an interrupted run supports, for the plan drawn from `seed`."""
     return decide(captured, plan_of(seed, parameters.get("exercise", EXERCISES[0]), more))
 
 

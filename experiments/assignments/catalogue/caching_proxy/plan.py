@@ -120,9 +120,9 @@ class Plan:
     script: dict[str, Any] = field(default_factory=dict)
 
     def target(self, *steps: Mapping[str, Any], query: str = "") -> str:
-        """Store scripted responses (steps) of the origin to a new random request target; return the target.
+        """Store scripted origin responses (`steps`) for a new random request target; return the target.
 
-        The n-th request gets the n-th response, and all further requests get the last one.
+        The n-th request for the target gets the n-th response, and all further requests get the last one.
         """
         word = self.random.choice(("news", "notes", "prices", "table"))
         name = f"/{word}-{self.random.randrange(16**6):06x}"
@@ -140,9 +140,9 @@ class Plan:
         return f'"{self.random.getrandbits(48):012x}"'
 
     def add(self, claim: str, check: Check, *asks: Ask, rules: frozenset[str] = frozenset()) -> None:
-        """Add a test case for a claim: the client's requests, and the check of their packets.
+        """Add a test case for a claim: the client's requests (`asks`), and the check of their packets.
 
-        rules: ids of the message rules (RFC rules on single messages) that the proxy's messages must keep, too.
+        rules: ids of the message rules (RFC requirements on single messages) that the proxy's messages must also meet.
         """
         self.cases.append(Case(claim, asks, check, rules))
 
@@ -156,14 +156,14 @@ def step(content: bytes, cache: str = "", *, etag: str = "", status: int = 200, 
 
 
 def ask(target: str, *fields: str, wait_s: float = 0, method: str = "GET", content: bytes = b"") -> Ask:
-    """Return a client request for a target, in absolute-form, sent after a pause of `wait_s` seconds."""
+    """Return a client request for a target, in absolute-form; the client sends it after a pause of `wait_s` seconds."""
     return Ask(absolute(NAME, target, CLOSE, *fields, method=method, content=content), target, wait_s)
 
 
 def plan_of(seed: int, which: str, more: More = no_more) -> Plan:
-    """Return the test cases and the origin's script, drawn from a seed.
+    """Return the test cases and the origin's scripted responses, drawn from a seed.
 
-    Test cases hidden from students are omitted if `which` is "public".
+    If `which` is "public", test cases hidden from students are omitted. `more`: function that adds further test cases.
     """
     plan = Plan(Random(seed))
     for add in (_forward, _fields, _framing, _hit, _not_storable, _validation, _age, _key):

@@ -63,7 +63,7 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Load the page and further objects in each region; after a pause load the page again in one of the regions."""
+    """Produce the traffic: load the page and further objects in each region; later load the page again in one."""
     values = lab.variant
     for region in (values["first"], values["second"], values["third"]):
         _load(lab, region, [values["page"], *values["objects"][region]])
@@ -84,7 +84,7 @@ def _user(seen: CaptureView, region: str) -> CaptureView:
 
 
 def _resolved(seen: CaptureView, region: str, place: int = 0) -> tuple[DnsExchange, DnsMessage]:
-    """Return (DNS query with its response, the response alone) of a region's user.
+    """Return (DNS query with its response, the response alone) captured at the user of a region.
 
     `place`: index of the query among the user's DNS queries, from 0.
     """
@@ -103,7 +103,7 @@ def _page(seen: CaptureView, host: str) -> list[Exchange]:
 
 
 def _page_response(seen: CaptureView, region: str, place: int) -> tuple[Message, Message]:
-    """Return (request, response) of a region's user for the page.
+    """Return (request, response) for the page, captured at the user of a region.
 
     `place`: index among the user's requests for the page, from 0.
     """
@@ -217,7 +217,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.a", hint="The name server of the region has cached the address.")
 def q11(seen: CaptureView) -> Key:
-    """Return the answer key: the TTL of the A record in the second DNS response to the user who loads again."""
+    """Return the answer key: the TTL of the A record in the second DNS response to the user of two page loads."""
     _, first = _resolved(seen, seen.variant["again"])
     _, second = _resolved(seen, seen.variant["again"], 1)
     ttl_s = _address(second).ttl
@@ -229,7 +229,7 @@ def q11(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.response", hint="Open the header of the second response.")
 def q12(seen: CaptureView) -> Key:
-    """Return the answer key: Cache-Status (RFC 9211) in the second page response to the user who loads again."""
+    """Return the answer key: Cache-Status (RFC 9211) in the second response with the page to one user."""
     _, response = _page_response(seen, seen.variant["again"], 1)
     value = response.values(b"cache-status")[0].decode()
     explanation = f"{span(response)}: `Cache-Status: {value}` (RFC 9211 section 2)."

@@ -59,7 +59,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def record(lab: Lab) -> None:
-    """Send the queries in the drawn order; after a pause repeat the query for the name that does not exist."""
+    """Produce the traffic: the queries in the drawn order; after a pause again the query for the nonexistent name."""
     for name, kind in lab.variant["queries"]:
         lab.run_module("client", "lab7.services.dns.stub", name, kind)
     lab.run("client", ["sleep", str(lab.variant["pause"])])
@@ -79,7 +79,7 @@ def _responses(seen: CaptureView, kind: str, name: str = "") -> list[DnsMessage]
 
 
 def _missing(seen: CaptureView) -> list[DnsMessage]:
-    """Return the NXDOMAIN responses to queries for A records."""
+    """Return the captured NXDOMAIN responses to queries for A records."""
     return [one for one in _responses(seen, "A") if one.rcode == NXDOMAIN]
 
 
@@ -109,7 +109,7 @@ def q2(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.cname && dns.flags.response == 1", hint="Follow the records from alias to name.")
 def q3(seen: CaptureView) -> Key:
-    """Return the answer key: the canonical name to which the alias leads in the end."""
+    """Return the answer key: the canonical name at the end of the alias's CNAME chain."""
     response = _responses(seen, "A", seen.variant["alias"])[0]
     name = next(one.name for one in response.answer if one.type == "A")
     explanation = f"The A record in frame {response.frame} belongs to {name} (RFC 1034 section 3.6.2)."
@@ -118,7 +118,7 @@ def q3(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.cname && dns.flags.response == 1", hint="Each alias has one CNAME record.")
 def q4(seen: CaptureView) -> Key:
-    """Return the answer key: the number of CNAME records from the alias to the canonical name."""
+    """Return the answer key: the number of CNAME records in the chain from the alias to the canonical name."""
     response = _responses(seen, "A", seen.variant["alias"])[0]
     chain = [one for one in response.answer if one.type == "CNAME"]
     text = ", ".join(f"{one.name} to {one.rdata}" for one in chain)

@@ -58,7 +58,10 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def _addresses(draw: Draw) -> dict[str, str]:
-    """Draw the addresses of the name servers: those of top-level domains in one network, the others in their own."""
+    """Draw the addresses of the name servers, keyed by host.
+
+    The name servers of top-level domains are in one network; each other name server is in a network of its own.
+    """
     top = draw.sample("addresses of top-level domains", range(2, 251), 4)
     networks = (("root", 0), ("example", 2), ("provider", 3))
     own = {host: f"10.53.{network}.{draw.number(host, 2, 250)}" for host, network in networks}
@@ -66,7 +69,7 @@ def _addresses(draw: Draw) -> dict[str, str]:
 
 
 def record(lab: Lab) -> None:
-    """Query a name twice, with a pause between, other names, and a TXT RRset too large for a UDP response."""
+    """Produce the traffic: one query sent twice with a pause, other lookups, and a TXT RRset too large for UDP."""
     name, big = lab.variant["name"], lab.variant["big"]
     lab.run_module("client", "lab7.services.dns.stub", name, "A")
     lab.run("client", ["sleep", str(lab.variant["pause"])])
@@ -77,7 +80,7 @@ def record(lab: Lab) -> None:
 
 
 def _asked(seen: CaptureView, host: str) -> list[DnsExchange]:
-    """Return the DNS exchanges between client and local name server, captured at the interface of a host."""
+    """Return the DNS queries of the client to the local name server with their responses, captured at `host`."""
     return [one for one in seen.at(host).dns.exchanges if one.query.target == LOCAL]
 
 
@@ -147,7 +150,7 @@ def q3(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.count.answers == 0 && dns.count.auth_rr > 0", hint="Look for a record of type A.")
 def q4(seen: CaptureView) -> Key:
-    """Return the answer key: whether the second referral has a glue record."""
+    """Return the answer key: yes if the second referral has a glue record, otherwise no."""
     response = _resolution(seen)[1][1]
     server = next(one.rdata for one in response.authority if one.type == "NS")
     glue = any(one.type == "A" for one in response.additional)
@@ -190,7 +193,7 @@ def q6(seen: CaptureView) -> Key:
 
 
 def _segments(seen: CaptureView, messages: list[DnsMessage]) -> tuple[int, ...]:
-    """Return the frames at the local name server with the TCP segments of messages, the last of them included."""
+    """Return the numbers of the frames that carry the TCP segments of DNS messages at the local name server."""
     ways = {
         (Endpoint(one.source, one.source_port), Endpoint(one.target, one.target_port))
         for one in messages

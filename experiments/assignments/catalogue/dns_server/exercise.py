@@ -77,7 +77,7 @@ OPCODE = Rule("dns-server-opcode", "dns", "An unknown OPCODE is answered by NOTI
 
 @dataclass(frozen=True)
 class Names:
-    """Test zone drawn from a seed: its records, and the names for which the test cases query."""
+    """Test zone drawn from a seed: its records, and the names that the test cases query."""
 
     records: tuple[Expected, ...]
     host: str
@@ -103,7 +103,7 @@ class Names:
 
 @dataclass
 class Plan:
-    """The test zone, and the test cases in the order in which their queries are sent."""
+    """Test zone of the exercise, and the test cases in the order in which their queries are sent."""
 
     names: Names
     cases: list[Case]
@@ -147,7 +147,10 @@ def draw_names(seed: int) -> Names:
 
 
 def cases_of(names: Names, which: str, more: More = no_more) -> list[Case]:
-    """Return the test cases in the order of sending; those hidden from students are omitted if `which` is "public"."""
+    """Return the test cases for the test zone `names`, in the order of sending.
+
+    If `which` is "public", those hidden from students are omitted. `more`: function that adds further test cases.
+    """
     cases: list[Case] = []
     plan = Plan(names, cases)
 
@@ -311,7 +314,7 @@ def run(context: Run, more: More = no_more) -> Outcome:
 def partial(
     captured: CaptureFile, _folder: Path, seed: int, parameters: dict[str, str], more: More = no_more
 ) -> tuple[Verdict, ...]:
-    """Return the verdicts on the claims as far as the capture of an interrupted run supports them."""
+    """Return the verdicts that the capture of an interrupted run supports, for the zone drawn from `seed`."""
     return decide(captured, draw_names(seed), parameters.get("exercise", EXERCISES[0]), more)
 
 

@@ -82,7 +82,7 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Log in with a wrong and then the right password, and do the drawn transfers, all in one FTP session."""
+    """Produce the traffic: one FTP session with a wrong login, the right login, and the drawn transfers."""
     variant = lab.variant
     said = [
         f"USER {variant['user']}",
@@ -237,7 +237,7 @@ def _data_frames(transfer: Transfer) -> tuple[int, ...]:
 
 @question(points=2, filter="ftp.response.code == 213 || ftp-data", hint="What ends a line in TYPE A, what in the file?")
 def q9(seen: CaptureView) -> Key:
-    """Return the answer key: the number of octets by which TYPE A (CRLF line ends) enlarges the text file."""
+    """Return the answer key: the number of octets that TYPE A adds to the text file, since it sends CRLF for LF."""
     transfer = _transfer(seen, f"RETR {seen.variant['text']}")
     size = _reply(_first(_session(seen).exchanges_of("SIZE"), 213))
     in_image, moved = int(size.message), len(transfer.stream.data)

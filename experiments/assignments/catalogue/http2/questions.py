@@ -39,7 +39,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
-    """Write the page and its pictures, which the server serves."""
+    """Write the page and its pictures into the folder that the origin serves."""
     images = "".join(f'<img src="{name}" alt="">\n' for name in variant["pictures"])
     mark = f'<meta name="course" content="{variant["nonce"]}">'
     (folder / variant["page"]).write_text(f"<!doctype html>\n{mark}\n<title>{variant['page']}</title>\n{images}")
@@ -50,7 +50,7 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Load the page once by HTTP/2 and once by HTTP/1.1, in the drawn order."""
+    """Produce the traffic: load the page once by HTTP/2 and once by HTTP/1.1, in the drawn order."""
     for strategy in lab.variant["strategies"]:
         url = f"http://www.example.com/{lab.variant['page']}"
         lab.run_module("client", "lab7.services.http.client", "--strategy", strategy, url)
@@ -160,7 +160,7 @@ def q8(seen: CaptureView) -> Key:
 
 @question(points=2, filter="http2", hint="Look for the first HTTP/2 frame of the server on the second stream.")
 def q9(seen: CaptureView) -> Key:
-    """Return the answer key: the number of HTTP/2 requests that the client sends before the second response begins."""
+    """Return the answer key: the number of HTTP/2 requests sent before the server's second response begins."""
     exchanges = [one for _, one in _http2(seen).streams]
     response = exchanges[1].response
     assert response is not None

@@ -25,7 +25,7 @@ YEAR_S = 31_536_000
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw a student's parameters: names, sizes, RTT, order of requests, and one connection for all or for each."""
+    """Draw a student's parameters: names, sizes, RTT, order of requests, and whether all share one connection."""
     page = f"{draw.word('page')}.html"
     picture = f"{draw.word('picture')}.png"
     extra = [f"{draw.word(f'extra-{number}', 2)}.txt" for number in range(draw.number("extras", 1, 4))]
@@ -57,7 +57,7 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Request the objects in the drawn order, on one connection or on one connection each."""
+    """Produce the traffic: request the objects in the drawn order, on one connection or on a new one for each."""
     urls = [f"http://{lab.variant['host']}/{name}" for name in lab.variant["order"]]
     field = ["-H", f"X-Course: {lab.variant['nonce']}"]
     common = ["curl", "--silent", "--show-error", "--output", "/dev/null"]

@@ -56,7 +56,7 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Load the page by each strategy of STRATEGIES in turn, such as HTTP/1.0 with parallel connections."""
+    """Produce the traffic: load the page by each of STRATEGIES in turn, such as HTTP/1.0 with parallel connections."""
     url = f"http://www.example.com/{lab.variant['page']}"
     for strategy in STRATEGIES:
         flags = ["--strategy", strategy, "--parallel", str(len(lab.variant["pictures"]))]
@@ -65,7 +65,10 @@ def record(lab: Lab) -> None:
 
 
 def _load(seen: CaptureView, strategy: str) -> PageLoad:
-    """Return the captured page load by a strategy; the idle times in the capture separate the page loads."""
+    """Return the captured page load by a strategy (HTTP version and use of connections).
+
+    Page loads follow each other in the order of STRATEGIES, and are separated by idle times.
+    """
     starts: list[int] = []
     last_ns = 0
     for one in seen.page_load.conversations:

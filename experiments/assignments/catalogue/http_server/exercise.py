@@ -79,7 +79,7 @@ NO_HOST = Rule("http-server-no-host", "http", "A request without Host is answere
 
 @dataclass(frozen=True)
 class Site:
-    """Test site: file contents keyed by path (the page also at `/`), a path without a file, and an unknown method."""
+    """Test site: file contents keyed by path (the page also at `/`), a path that does not exist, an unknown method."""
 
     files: dict[str, bytes]
     text: str
@@ -91,7 +91,7 @@ class Site:
 
 @dataclass
 class Plan:
-    """The test site, and the test cases in the order in which their requests are sent."""
+    """Test site of the exercise, and the test cases in the order in which their requests are sent."""
 
     site: Site
     cases: list[Case]
@@ -116,7 +116,10 @@ def make_site(folder: Path, seed: int) -> Site:
 
 
 def cases_of(site: Site, which: str, more: More = no_more) -> list[Case]:
-    """Return the test cases in the order of sending; those hidden from students are omitted if `which` is "public"."""
+    """Return the test cases for a test site, in the order of sending.
+
+    If `which` is "public", those hidden from students are omitted. `more`: function that adds further test cases.
+    """
     modified = _date(MODIFIED)
     since, before = f"If-Modified-Since: {modified}", f"If-Modified-Since: {_date(MODIFIED - 86_400)}"
     typed = {"/": b"text/html", site.text: b"text/plain", site.picture: b"image/png"}

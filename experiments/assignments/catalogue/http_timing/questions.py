@@ -33,7 +33,11 @@ STRATEGIES = {
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw a student's parameters: page load strategy, a second one to compare, RTT, number and sizes of objects."""
+    """Draw a student's parameters: two page load strategies, the RTT, and the number and sizes of objects.
+
+    A strategy is an HTTP version and use of connections. The student's capture shows the first one; the time of the
+    second one is to be computed.
+    """
     strategy = draw.choice("strategy", list(STRATEGIES))
     pictures = [f"{draw.word(f'picture-{number}')}.png" for number in range(draw.number("pictures", 3, 9))]
     return {
@@ -48,7 +52,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
-    """Write the page and its pictures, which the server serves."""
+    """Write the page and its pictures into the folder that the origin serves."""
     images = "".join(f'<img src="{name}" alt="">\n' for name in variant["pictures"])
     mark = f'<meta name="course" content="{variant["nonce"]}">'
     (folder / variant["page"]).write_text(f"<!doctype html>\n{mark}\n<title>{variant['page']}</title>\n{images}")
@@ -59,7 +63,7 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Load the page by the drawn strategy, such as HTTP/1.1 with pipelining."""
+    """Produce the traffic: load the page by the drawn strategy, such as HTTP/1.1 with pipelining."""
     url = f"http://www.example.com/{lab.variant['page']}"
     flags = ["--strategy", lab.variant["strategy"], "--parallel", str(lab.variant["parallel"])]
     lab.run_module("client", "lab7.services.http.client", *flags, url)
@@ -183,7 +187,7 @@ def q9(seen: CaptureView) -> Key:
     hint="Count handshakes and rounds of requests; a round of parallel ones counts once.",
 )
 def q10(seen: CaptureView) -> Key:
-    """Return the answer key: the number of RTTs that another given strategy would take to load the same objects."""
+    """Return the answer key: the number of RTTs that the second drawn strategy would take to load the same objects."""
     frames = tuple(dict.fromkeys(one.request.frames[0] for one in seen.http))
     count = len(seen.http)
     trips = round(http_page_load(seen.variant["other_strategy"], 1.0, [0] * count).total_s)

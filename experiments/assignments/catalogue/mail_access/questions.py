@@ -62,7 +62,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def record(lab: Lab) -> None:
-    """Deliver the messages from a host outside the capture, then run the user's IMAP, POP3 and IMAP sessions."""
+    """Produce the traffic: deliver the messages (not captured), then run the user's IMAP, POP3 and IMAP sessions."""
     variant = lab.variant
     _deliver(lab)
     login = ["login", variant["user"], variant["password"]]
@@ -147,7 +147,7 @@ def _listed(session: ImapSession) -> dict[int, dict[str, Value]]:
 
 
 def _row(session: ImapSession, uid: int) -> Response:
-    """Return the untagged FETCH response about the message with this UID."""
+    """Return the untagged FETCH response about the message with this UID in an IMAP session."""
     rows = _exchange(session, "FETCH", by_uid=True).data("FETCH")
     numbers = {int(str(items["UID"])): number for number, items in _exchange(session, "FETCH", True).fetched().items()}
     return next(row for row in rows if row.number == numbers[uid])
@@ -159,7 +159,7 @@ def _subject(items: Mapping[str, Value]) -> str:
 
 
 def _whole(seen: CaptureView) -> tuple[Response, bytes]:
-    """Return (untagged FETCH response with the complete message, octets of the message) of the first session."""
+    """Return (untagged FETCH response with the complete message, octets of the message) of the first IMAP session."""
     exchange = _exchange(_imap(seen, FIRST), "FETCH")
     (response,) = (one for one in exchange.data("FETCH") if b"BODY[]" in one.rest)
     (content,) = (value for value in exchange.fetched()[response.number or 0].values() if isinstance(value, bytes))

@@ -71,14 +71,14 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Do all tasks by the commands of `solution`, as a student could."""
+    """Produce the traffic of a student who solves all tasks, by the commands of `solution`."""
     for host, command in solution(lab.variant):
         lab.run(host, command)
         time.sleep(RELAY_S)
 
 
 def solution(variant: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (host, shell command) for each step of a solution of all tasks, in order."""
+    """Return (host, shell command) for each step of a sample solution of all tasks, in order."""
     page, picture = f"http://www.campus.edu/{variant['page']}", f"http://www.campus.edu/{variant['picture']}"
     ftp = (
         f"curl -sS -o /dev/null {'-P -' if variant['mode'] == 'active' else ''} ftp://ftp.example.com/{variant['file']}"
@@ -115,7 +115,7 @@ def _named(name: str) -> str:
 
 
 def _for(seen: CaptureView, name: str, port: int, method: bytes = b"GET") -> list[Exchange]:
-    """Return Alice's HTTP requests, with responses, for the object named by the drawn parameter `name`.
+    """Return the HTTP requests of Alice, with responses, for the object that the drawn parameter `name` names.
 
     port: the server port of the requests.
     """
@@ -139,7 +139,7 @@ def _frames(*messages: Framed) -> list[int]:
 
 @question(points=1, filter="dns.flags.response == 1", hint="`alice dig NAME TYPE` asks the name server of the host.")
 def q1(seen: CaptureView) -> Key:
-    """Grade the task: a DNS query for the given name and type, and a response with such records."""
+    """Grade the task: a DNS query for the drawn name and type, and a response with records of this type."""
     wanted, qname = seen.variant["qtype"], _named(seen.variant["qname"])
     asked = [one for one in seen.dns.exchanges if one.query.question is not None]
     same = [
@@ -162,7 +162,7 @@ def q1(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.request.method == GET", hint="`curl -i` prints the status line, too.")
 def q2(seen: CaptureView) -> Key:
-    """Grade the task: a GET of the page, and a 200 response with the student's nonce in its content."""
+    """Grade the task: a GET request for the page, and a 200 response with the student's nonce in its content."""
     tried = _for(seen, "page", 80)
     for one in tried:
         if (
@@ -177,7 +177,7 @@ def q2(seen: CaptureView) -> Key:
 
 @question(points=2, filter="http.response.code == 304", hint="If-Modified-Since takes the date of Last-Modified.")
 def q3(seen: CaptureView) -> Key:
-    """Grade the task: a conditional request for the page, and a 304 response; half the points without the 304."""
+    """Grade the task: a conditional request for the page, answered by 304; half the points for another answer."""
     tried = [
         one
         for one in _for(seen, "page", 80)
@@ -194,7 +194,7 @@ def q3(seen: CaptureView) -> Key:
 
 @question(points=2, filter="tcp.port == 3128", hint="The second time the proxy has it; see Age or Cache-Status.")
 def q4(seen: CaptureView) -> Key:
-    """Grade the task: a response with the picture from the proxy's cache; half the points for a miss."""
+    """Grade the task: a response with the picture from the proxy's cache; half the points for a cache miss."""
     tried = _for(seen, "picture", PROXY_PORT)
     for one in tried:
         if (
@@ -210,7 +210,7 @@ def q4(seen: CaptureView) -> Key:
 
 @question(points=2, filter="ftp || ftp-data", hint="`curl -P -` uses PORT or EPRT, without it PASV or EPSV.")
 def q5(seen: CaptureView) -> Key:
-    """Grade the task: an FTP transfer of the whole file in the given mode; half the points for any other transfer."""
+    """Grade the task: a complete FTP transfer of the file in the drawn mode; half the points for any other transfer."""
     name, mode, size = seen.variant["file"], seen.variant["mode"], seen.variant["file_bytes"]
     done = [one for one in seen.ftp.transfers if one.verb == "RETR" and one.base_name == name and one.done]
     for one in done:

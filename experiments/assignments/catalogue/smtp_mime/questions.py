@@ -118,7 +118,7 @@ def compose(variant: Mapping[str, Any]) -> str:
 
 
 def record(lab: Lab) -> None:
-    """Submit the message from Alice's host, and wait for its delivery to the recipients that have a mailbox."""
+    """Produce the traffic: submit the message from Alice's host, and wait for delivery to the existing mailboxes."""
     variant = lab.variant
     user = f"{variant['user']}@{HERE}"
     credentials = base64.b64encode(f"\0{variant['user']}\0{variant['password']}".encode()).decode()
@@ -170,7 +170,7 @@ def q1(seen: CaptureView) -> Key:
 
 @question(points=2, filter='smtp.req.command == "RCPT" || imf', hint="Compare the RCPT commands with To and Cc.")
 def q2(seen: CaptureView) -> Key:
-    """Return the answer key: the recipient that the envelope has, but not the header (as by Bcc)."""
+    """Return the answer key: the recipient that is in the envelope but not in the header section (Bcc)."""
     (message,) = _session(seen, SUBMISSION_PORT).messages
     shown = str(_parsed(message)["To"])
     hidden = next(one for one in message.recipients if _path(one) not in shown)
@@ -237,7 +237,7 @@ def q6(seen: CaptureView) -> Key:
 
 @question(points=1, filter="imf.received", hint="Compare the header in the submission with that in the relay.")
 def q7(seen: CaptureView) -> Key:
-    """Return the answer key: the name after `from` in the Received field that the sender's server adds."""
+    """Return the answer key: the name after `from` in the Received field that the sender's server has added."""
     message = _relayed(seen)
     field = str(_parsed(message)["Received"])
     frame = message.data.frame

@@ -75,7 +75,7 @@ Check = Callable[[View], str]
 
 @dataclass(frozen=True)
 class Mail:
-    """Message of the client: reverse-path, recipients, and the lines of header and body without CRLF."""
+    """Test message: reverse-path, recipients, and the lines of header section and body without CRLF."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -97,16 +97,17 @@ class Mail:
         return mail, *(f"RCPT TO:<{one}>\r\n".encode() for one in self.recipients)
 
     def session(self, parameters: str = "") -> tuple[bytes, ...]:
-        """Return the octets of an SMTP session, divided into the parts that are sent one by one.
+        """Return the octets of an SMTP session that sends the message, divided into pieces that are sent one by one.
 
-        The first part is empty (for the greeting); the part before the last (QUIT) is the mail data.
+        The first piece is empty: the client waits for the greeting. The last piece is QUIT, and the one before it the
+        mail data.
         """
         return b"", HELLO, *self.envelope(parameters), DATA, self.sent, QUIT
 
 
 @dataclass
 class Plan:
-    """Test cases whose addresses and texts are drawn from a seed."""
+    """Test cases of the exercise, with addresses and texts drawn from a seed."""
 
     random: Random
     cases: list[Case] = field(default_factory=list)
@@ -129,7 +130,10 @@ class Plan:
 
 
 def plan_of(seed: int, which: str, more: More = no_more) -> Plan:
-    """Return the test cases drawn from a seed; those hidden from students are omitted if `which` is "public"."""
+    """Return the test cases drawn from a seed; those hidden from students are omitted if `which` is "public".
+
+    `more`: function that adds further test cases.
+    """
     plan = Plan(Random(seed))
     _hello(plan)
     _envelope(plan)
@@ -215,9 +219,9 @@ def _messages(plan: Plan) -> None:
 
 
 def accepted(view: View, mail: Mail, rule: Rule) -> int:
-    """Require that the server accepts the one message of a session.
+    """Require that the server accepts the message `mail` in a session with one transaction.
 
-    Return the index of the mail data among the parts of the session (see Mail.session).
+    Returns the index of the mail data among the pieces of the session (see Mail.session).
     """
     data = 3 + len(mail.recipients)
     view.expect(2, (OK,), rule if rule is EIGHT_BIT else ACCEPTS, "MAIL")
@@ -229,7 +233,7 @@ def accepted(view: View, mail: Mail, rule: Rule) -> int:
 
 
 def _handed_on(mail: Mail, rule: Rule | None = None) -> Check:
-    """Return a check function: the server must relay a message unaltered to the next hop, for all of its recipients."""
+    """Return a check function: the server must relay a message unaltered to the next hop, for all its recipients."""
 
     def check(view: View) -> str:
         number = accepted(view, mail, rule or MAIL_DATA)
@@ -241,9 +245,9 @@ def _handed_on(mail: Mail, rule: Rule | None = None) -> Check:
 
 
 def _complete(view: View, mail: Mail, number: int, rule: Rule | None = None) -> str:
-    """Require that the next hop gets a message unaltered for all recipients.
+    """Require that the next hop receives the message `mail` unaltered for all recipients.
 
-    Return the number of mail transactions as text.
+    `number`: index of its mail data among the pieces of the session. Returns the number of mail transactions as text.
     """
     found = view.delivered(mail.lines[0], number)
     for one in found:
@@ -286,7 +290,7 @@ def _traced(mail: Mail) -> Check:
 
 
 def _trace(one: Delivery) -> list[Line]:
-    """Return the lines of the Received field at the top of a message; empty if the message has none there."""
+    """Return the lines of the Received field at the top of a relayed message; empty if there is no such field."""
     if not one.lines or not one.lines[0].text.lower().startswith(b"received:"):
         return []
     folded = [one.lines[0]]

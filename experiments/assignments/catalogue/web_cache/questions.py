@@ -63,7 +63,7 @@ def _write(folder: Path, variant: Mapping[str, Any], name: str, version: int) ->
 
 
 def record(lab: Lab) -> None:
-    """Request all objects once, then one object while fresh, and two objects when stale, one of which has changed."""
+    """Produce the traffic: request all objects; then one that is fresh, and two that are stale, one of them changed."""
     for name in lab.variant["first"]:
         _get(lab, name)
     lab.run("client", ["sleep", str(lab.variant["pause"])])
@@ -87,7 +87,7 @@ def _legs(seen: CaptureView) -> Legs:
 
 
 def _served(seen: CaptureView, name: str = "") -> list[Served]:
-    """Return each request of the client, with the request to the origin that it caused (None for a cache hit).
+    """Return each request of the client with the proxy's resulting request to the origin (None for a cache hit).
 
     `name`: return only the requests for this object.
     """
@@ -102,7 +102,7 @@ def _response(served: Served) -> Message:
 
 
 def _origin(served: Served) -> tuple[Message, Message]:
-    """Return (proxy's request to the origin, origin's response) for a request of the client."""
+    """Return (request, response) of the exchange between proxy and origin that a request of the client caused."""
     assert served.upstream is not None
     assert served.upstream.response is not None
     return served.upstream.request, served.upstream.response
@@ -113,7 +113,7 @@ def _field(message: Message, name: bytes) -> str:
 
 
 def _age(seen: CaptureView) -> tuple[int, Message]:
-    """Return (Age in s, response) of the second response for the object that is requested again while still fresh."""
+    """Return (Age in s, response) of the second response for the object that is requested twice while fresh."""
     response = _response(_served(seen, seen.variant["kept"])[1])
     return int(_field(response, b"age")), response
 
@@ -228,7 +228,7 @@ def q11(seen: CaptureView) -> Key:
     points=1, filter="tcp.len > 0 && tcp.port == 3128", hint="Subtract the times of two frames on the client's side."
 )
 def q12(seen: CaptureView) -> Key:
-    """Return the answer key: the time from an object's first request, a cache miss, to its response at the client."""
+    """Return the answer key: the time from the client's first request for an object (a miss) to the response."""
     first = _served(seen, seen.variant["kept"])[0]
     request, response = first.exchange.request, _response(first)
     time_s = (response.first_ns - request.first_ns) / 1e9

@@ -52,13 +52,13 @@ class Request:
 
 @dataclass
 class Script:
-    """Scripted responses (steps) keyed by target, and the number of requests so far for each target."""
+    """Scripted responses (steps), keyed by target, and the number of requests received so far for each target."""
 
     steps: Mapping[str, Sequence[Step]]
     asked: dict[str, int] = field(default_factory=dict)
 
     def next(self, request: Request) -> Step:
-        """Return the scripted response to a request, and count the request; 404 for a target without a script."""
+        """Count a request, and return the scripted response to it; 404 for a target without a script."""
         steps = self.steps.get(request.target)
         if steps is None:
             return {"status": 404, "content": b"no such target\n".hex()}
@@ -103,7 +103,7 @@ def _parts(content: bytes) -> Iterator[bytes]:
 
 
 class _BrokenError(Exception):
-    """The octets from the client are not an HTTP request."""
+    """Octets from the client that are not an HTTP request."""
 
 
 def read_request(connection: socket.socket, data: bytes) -> tuple[Request, bytes] | None:

@@ -75,5 +75,5 @@ def _handle(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(_argv: list[str]) -> int:
-    """Handle the JSON requests on standard input, one a line, until its end; return the exit code."""
+    """Carry out the JSON requests on standard input, one per line, until its end; return the exit code."""
     return serve(_handle, errors=(OSError,))

@@ -146,7 +146,7 @@ def _starting(incomplete: str, names: Iterable[tuple[str, str]]) -> list[Complet
 
 
 def _or_files(found: list[CompletionItem], incomplete: str) -> list[CompletionItem]:
-    """Return the completions found. If there are none, or a path is typed, request file names from the shell."""
+    """Return the completions found, or let the shell complete file names if there are none or a slash was typed."""
     return found if found and "/" not in incomplete else [CompletionItem(incomplete, type="file")]
 
 
@@ -166,7 +166,10 @@ def _matrices(_context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _hosts(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return the hosts of the network that is up by the name given before, else those of the topology of that name."""
+    """Return completions for a host, by the network or topology named earlier on the command line.
+
+    A running network with that name has precedence; otherwise the hosts are those of the topology.
+    """
     named = str(_first(context, "topology", "name", "what"))
     if (described := _described(named)) is not None:
         return _starting(incomplete, ((host["name"], "") for host in described["hosts"]))
@@ -175,12 +178,12 @@ def _hosts(context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _first(context: click.Context, *names: str) -> Any:
-    """Return the value of the first of these parameters that has one, or else the first word; an empty text without."""
+    """Return the value of the first given parameter among `names`; else the first remaining word, or an empty text."""
     return next((found for name in names if (found := context.params.get(name))), next(iter(context.args), ""))
 
 
 def _described(network: str) -> dict[str, Any] | None:
-    """Return the description of a network that is up; None if none of that name answers at once."""
+    """Ask a running network for its description (hosts and links); return None if it is absent or does not answer."""
     from lab7.topologies.emulation.control import client, registry
     from lab7.topologies.emulation.errors import EmulationError
 
@@ -217,7 +220,7 @@ def _listed_names(_context: click.Context, incomplete: str) -> list[CompletionIt
 
 
 def _exported(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return the runs, and the tools for which a topology is exported."""
+    """Return completions for the argument of `lab7 export`: names of tools such as kathara, otherwise runs."""
     tools = [CompletionItem(name) for name in EXPORT_TOOLS if incomplete and name.startswith(incomplete)]
     return tools or _runs(context, incomplete)
 

@@ -25,9 +25,10 @@ COMMON = ("results", "links", "time", "seed", "switch", "arp", "ipv6")
 
 
 def find_defaults(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """Return (file, its default options as a table) for the nearest file that has any; None without one.
+    """Return (path, table of default options) of the nearest file with defaults; None if there is no such file.
 
-    Raises click.UsageError.
+    The file is searched for in `folder` and its parent folders. Raises click.UsageError for a file that cannot be
+    parsed.
     """
     for place in (folder, *folder.parents):
         if (place / FILE).is_file():

@@ -28,7 +28,7 @@ SEPARATORS = frozenset(("|", "||", "&&", ";", "&", "sudo", "exec", "time", "nohu
 
 
 def stand_for_hosts(words: list[str], known: Collection[str]) -> list[int]:
-    """Return the indices of the words in `HOST COMMAND ...` that are names of hosts, without the first word."""
+    """Return the indices of the words after HOST in a line `HOST COMMAND ...` that denote hosts of the network."""
     found = []
     program = ""
     for place in range(1, len(words)):

@@ -119,7 +119,7 @@ def _missing(error: click.MissingParameter, context: click.Context) -> click.Cli
 
 
 def _bad_value(error: click.BadParameter, context: click.Context) -> click.ClickException:
-    """Return an error for an invalid value in which a range is words, and a choice has a suggestion."""
+    """Return the error for an invalid option value: the valid range or choices in words, and the closest choice."""
     assert error.param is not None
     kind, typed = error.param.type, error.message.partition("'")[2].partition("'")[0]
     message = None
@@ -132,7 +132,7 @@ def _bad_value(error: click.BadParameter, context: click.Context) -> click.Click
 
 
 def _values(kind: Any) -> str:
-    """Return the values of an option's type in words; an empty text for a type without a list or range."""
+    """Return the values that an option's type permits, in words (`auto, netem or wire`); empty if it has no limits."""
     if isinstance(kind, click.Choice):
         return f"{', '.join(kind.choices[:-1])} or {kind.choices[-1]}" if len(kind.choices) > 1 else kind.choices[0]
     if isinstance(kind, click.IntRange | click.FloatRange):
@@ -144,7 +144,7 @@ def _values(kind: Any) -> str:
 
 
 def _context_of(program: click.Command, arguments: Sequence[str]) -> click.Context:
-    """Return the context of the command that a command line names: click's parser of options gives none."""
+    """Return the click context of the command in a command line, for errors of click's option parser without one."""
     context = click.Context(program, info_name="lab7")
     for word in arguments:
         inner = context.command.get_command(context, word) if isinstance(context.command, click.Group) else None
@@ -154,7 +154,7 @@ def _context_of(program: click.Command, arguments: Sequence[str]) -> click.Conte
 
 
 def _without_value(error: click.BadOptionUsage, context: click.Context) -> click.ClickException:
-    """Return an error for an option without its value that says what the value can be."""
+    """Return the error for an option that lacks its value, with the values that the option accepts."""
     options = [one for one in context.command.params if isinstance(one, click.Option) and error.option_name in one.opts]
     if not options or "requires an argument" not in error.message:
         return error
@@ -168,7 +168,7 @@ def _context_if_wanted(option: click.Option, context: click.Context) -> tuple[cl
 
 
 def _surplus(error: click.UsageError, context: click.Context) -> click.ClickException:
-    """Return an error for arguments beyond those of a command that shows the arguments that there are."""
+    """Return the error for surplus arguments, with the arguments that the command accepts."""
     usage = " ".join(piece for piece in context.command.collect_usage_pieces(context) if piece != "[OPTIONS]")
     takes = f"takes only {usage}" if usage else "takes no argument"
     left = error.message.partition("(")[2].rpartition(")")[0]
@@ -176,7 +176,7 @@ def _surplus(error: click.UsageError, context: click.Context) -> click.ClickExce
 
 
 def _unknown_command(error: click.UsageError, context: click.Context) -> click.ClickException:
-    """Return an error for an unknown command of a group such as `lab7 link` that names those there are."""
+    """Return the error for an unknown subcommand of a group such as `lab7 link`, with the valid subcommands."""
     word = error.message.split("'")[1]
     if not isinstance(context.command, click.Group) or context.parent is None:
         return error

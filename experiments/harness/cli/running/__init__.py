@@ -1,1 +1,1 @@
-"""Commands that act on a network that another terminal has started."""
+"""Commands that act on a running network, which another terminal has started: ps, attach, capture, link and others."""

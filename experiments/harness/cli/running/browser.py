@@ -50,7 +50,10 @@ def open_network(name: str, host: str | None, from_host: str | None, port: int) 
 
 
 def _served(hosts: Mapping[str, Any], only: str | None) -> Iterator[tuple[str, str, int, bool]]:
-    """Yield (host, address, port, True for a web server) for each server that gets a loopback port."""
+    """Yield (host, address, port, True for a web server) for each TCP server that is to get a port on loopback.
+
+    `only`: the host whose servers are yielded; None for the web servers of all hosts.
+    """
     for name, one in hosts.items():
         address = next((each["ip"] for each in one["interfaces"] if each["ip"]), "")
         if not address or only not in (None, name):
@@ -144,7 +147,7 @@ _tasks: set[asyncio.Task[None]] = set()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy what one connection receives to another connection until the end, and then half-close the latter."""
+    """Copy octets from one connection to another until the end of input, then half-close the second connection."""
     while octets := await reader.read(READ_BYTES):
         writer.write(octets)
         await writer.drain()

@@ -153,7 +153,7 @@ def _record(recording: _Recording, channel: Channel, stopped: socket.socket) -> 
 
 
 def _ends(channel: Channel) -> bool:
-    """Read one message from the process that runs the network; return True if the connection has ended instead."""
+    """Read one message from the network's control server; return True if the connection to the server has ended."""
     try:
         channel.receive(0.0)
     except (ClosedError, TimeoutError):

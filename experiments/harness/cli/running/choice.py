@@ -1,4 +1,4 @@
-"""Choice between a running network and a new one, for commands that accept a topology or the name of a network."""
+"""Choice of the network for a command that accepts a topology or a network's name: a running network, or a new one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ new_option = click.option("--new", is_flag=True, help="start a new network, even
 
 
 def running_network(text: str, timed: str, *, new: bool) -> str | None:
-    """Return the name of the running network that `text`, a name or a topology, refers to; None for a new network.
+    """Return the name of the running network that `text`, a name or a topology, refers to; None to start a new network.
 
     A new network is also started if --new or an option that describes a network is on the command line.
     """
