@@ -384,7 +384,7 @@ def fit_to_open_files(limits: ConnectionLimits) -> ConnectionLimits:
 
 
 class Slot:
-    """Handle of one admitted connection, from accept() to connection_lost(): its table entry and its socket."""
+    """Handle of one connection that the limits admitted: its entry in the table of connections, and its socket."""
 
     def __init__(self, connections: "ConnectionSet", entry: TableEntry, accepted: socket.socket) -> None:
         self.on_evict: Callable[[], object] | None = None

@@ -1,10 +1,10 @@
-"""Cell of a sweep: one run, named by a hash of all data on which its result depends.
+"""Cell of a sweep: one run of an experiment, named by a hash of all data on which its result depends.
 
-The hash covers the experiment (with the content of a user's file), all its parameters as parsed, repetitions, seed,
-replacements (with the content of the files in their command lines), link emulation, the clock (real, or that of a
-user-mode Linux kernel), and the version of lab7. Since parameters are parsed, `20ms` and `0.02s` are one cell. A sweep
-that was stopped therefore continues with the cells without a result, an extended sweep runs only its new cells, and the
-cells of a changed program are run again.
+The hash covers the experiment (with the content of a user's file), all its parameters as parsed, the number of
+repetitions, the seed, the programs that replace services of lab7 (their command lines, with the content of the files
+that these name), link emulation, the clock (real, or that of a user-mode Linux kernel), and the version of lab7. Since
+parameters are parsed, `20ms` and `0.02s` are one cell. A sweep that was stopped therefore continues with the cells
+without a result, an extended sweep runs only its new cells, and the cells of a changed program are run again.
 """
 
 from __future__ import annotations

@@ -19,7 +19,10 @@ FIGURES = ("runs", "theory ms", "measured ms", "± ms", "ratio", "claims shown",
 
 
 def settings_of(experiment: Experiment, given: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the parameters of each run: every combination of the values in `given`, such as `20ms,60ms`."""
+    """Return the parameters of each run (name -> value): all combinations of the values in `given`.
+
+    `given` has a list of values for each name, separated by commas, such as `20ms,60ms`.
+    """
     return combinations(axes_of(experiment, given))
 
 

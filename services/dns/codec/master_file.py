@@ -69,7 +69,7 @@ def read_master_file(path: Path, origin: Name | None = None, warn: Warn = no_war
 
 
 def parse_master_file(text: str, origin: Name | None = None, file: str = "zone") -> list[Entry]:
-    """Parse the text of a master file without $INCLUDE; return the records as entries.
+    """Parse the text of a master file; return its records as entries (record, file, line). $INCLUDE is an error.
 
     Raises MasterFileError, whose message names the file `file`.
     """

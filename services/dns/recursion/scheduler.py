@@ -3,13 +3,13 @@
 RFC 5452 section 5 is the reason for sharing: a query that is sent once gives a spoofer one chance, and not as many as
 there are clients (the birthday attack). So at most one query is outstanding for a name, type and class:
 
-- Clients with the same question and the same network share one resolution.
-- Clients with the same question and different networks (RFC 7871) are resolved one after the other, each beginning with
-  the caches: a network within the scope of an earlier answer costs no query. A client chooses its subnet freely, so if
-  every subnet had a query of its own, a client could cause any number of outstanding queries (CVE-2025-5994,
-  "RebirthDay"). The price is that clients of many networks wait for one another if scopes are narrow.
-- Resolutions of different questions may need the same query, for an alias or a server's address. If both would send it
-  to the same server in the same form, they share one query; otherwise the second waits until the first has ended.
+- Clients with the same question and the same client subnet (EDNS Client Subnet, RFC 7871) share one resolution.
+- Clients with the same question and different subnets are resolved one after the other. Each resolution looks in the
+  caches first: a subnet that the scope of an earlier answer covers needs no query. A client chooses its subnet freely,
+  so if every subnet had a query of its own, a client could cause any number of outstanding queries (CVE-2025-5994,
+  "RebirthDay"). The price is that clients of many subnets wait for one another if scopes are narrow.
+- Resolutions of different questions may need the same query, for an alias or a server's address. If both would send the
+  same message to the same server, they share one query; otherwise the second waits until the first has ended.
 
 Limits bounds the resolutions in progress, and the resolutions that one client waits for; further questions get
 SERVFAIL. A question that has waited longer than SECONDS_MAX for another resolution gets SERVFAIL as well.

@@ -97,9 +97,9 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         self._wiring.changed()
 
     def reshape(self, interface: Interface, params: Mapping[str, Any]) -> None:
-        """Change the shape (rate, delay ...) of the frames that an interface sends to the one in TCLink's parameters.
+        """Set rate, delay, loss and queue of the frames that an interface sends, by the parameters of Mininet's TCLink.
 
-        Without shaping parameters the shape stays. A link that was created unshaped becomes a user-space link, unless
+        Without such parameters nothing changes. A link that was created without them becomes a user-space link, unless
         the kernel can shape it. Raises TopologyError for an invalid value.
         """
         shape = _shape_of(interface, params)
