@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from lab7.experiments.analysis.capture_claims import LACKING, decide_claims
 from lab7.experiments.analysis.inspection import CHECKS, Inspection, inspect
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.cli.interface.captures import CapturePath

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lab7.experiments.analysis.inspection import inspect
 from lab7.experiments.analysis.rules.rule import Violation
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from lab7.experiments.harness.judge.frames import read_capture
 from lab7.experiments.harness.results.result import MessageViolation
 

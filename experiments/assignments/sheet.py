@@ -22,7 +22,7 @@ import yaml
 
 from lab7.experiments.assignments.answer_types import Given
 from lab7.experiments.assignments.course.roster import decode_text
-from lab7.experiments.harness.capture.reader import is_capture
+from lab7.experiments.harness.capture.pcapng import is_capture
 
 SHEET_NAME = "answers.yaml"
 SHEET_BYTES_MAX = 256 * 1024

@@ -23,7 +23,7 @@ from typing import Any
 
 from lab7.experiments.diff.intervals import METHOD, Difference, differences
 from lab7.experiments.diff.messages import MessageDifference, compare_ladders
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from lab7.experiments.harness.results.result import Comparison, Result
 from lab7.experiments.harness.results.timings import Sample, TimingsError, samples_of
 from lab7.experiments.ladder.ladder import Ladder, ladder_of

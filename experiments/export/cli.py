@@ -15,7 +15,7 @@ from lab7.experiments.export.har import har_of
 from lab7.experiments.export.junit import junit_of
 from lab7.experiments.export.markdown import markdown_of
 from lab7.experiments.export.tables import ExtraMissingError, columns_of, csv_of, write_parquet
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from lab7.experiments.harness.catalogue.known_claims import known_claims
 from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.experiments.harness.cli import common

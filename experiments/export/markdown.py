@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from lab7.experiments.harness.claims import Claim
 from lab7.experiments.harness.judge.frames import read_capture
 from lab7.experiments.harness.judge.verdict import evidence_of

@@ -72,7 +72,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "Capture",
         "CaptureInterface",
     ),
-    "lab7.experiments.harness.capture.reader": ("CaptureReadError",),
+    "lab7.experiments.harness.capture.pcapng": ("CaptureReadError",),
     "lab7.experiments.harness.measurement": (
         "Evidence",
         "Lab",

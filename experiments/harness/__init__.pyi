@@ -1,6 +1,6 @@
 from lab7.experiments.harness.capture.capture import Capture as Capture
 from lab7.experiments.harness.capture.capture import CaptureInterface as CaptureInterface
-from lab7.experiments.harness.capture.reader import CaptureReadError as CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError as CaptureReadError
 from lab7.experiments.harness.claims import Claim as Claim
 from lab7.experiments.harness.clock import tolerance as tolerance
 from lab7.experiments.harness.driver import Driver as Driver

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.cli.interface.captures import CapturePath
 from lab7.experiments.harness.judge.frames import CaptureFile

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture, read_readable_capture
 from lab7.experiments.harness.results.result import Result, ResultError
 

@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from lab7.experiments.harness.judge.frames import CaptureFile, Frame, read_capture
 from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Result
 from lab7.experiments.ladder.ladder import Arrow, Ladder, in_order, ladder_of

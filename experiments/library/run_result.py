@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from lab7.experiments.harness.catalogue.known_claims import known_claims
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 from lab7.experiments.harness.judge.verdict import Verdict, evidence_of

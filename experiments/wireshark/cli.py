@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from lab7.experiments.harness.catalogue.known_claims import known_claims
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.results.run_folder import RunNotFoundError, capture_names, load_run

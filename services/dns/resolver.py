@@ -38,12 +38,11 @@ from lab7.services.dns.flags import (
     prefix_lengths,
     root_servers,
 )
-from lab7.services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, Delegation, Service
+from lab7.services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, Delegation, InfraCache, Service
 from lab7.services.dns.recursion.classification import addresses_of, hosts_of
 from lab7.services.dns.recursion.context import ResolverContext, UpstreamAddresses
 from lab7.services.dns.recursion.ecs_cache import QUESTIONS_MAX, ECSCache
 from lab7.services.dns.recursion.handler import PRIVATE, AccessList, RecursionHandler, RecursiveResponder
-from lab7.services.dns.recursion.infra_cache import InfraCache
 from lab7.services.dns.recursion.iterator import Result
 from lab7.services.dns.recursion.root_hints import root_delegation
 from lab7.services.dns.recursion.scheduler import Scheduler

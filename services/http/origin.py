@@ -28,8 +28,16 @@ from lab7.services.http.conditional import CONDITIONAL_NAMES, precondition_statu
 from lab7.services.http.errors import HTTPError
 from lab7.services.http.faults import SERVER_FAULTS, FaultyServerConnection
 from lab7.services.http.fields import FieldLine, Fields, lower_tokens
-from lab7.services.http.files.partial import full_response, partial_response
-from lab7.services.http.files.static import UNKNOWN_TYPE, CacheRule, Directory, Representation, StaticFiles, parse_rule
+from lab7.services.http.files.partial import partial_response
+from lab7.services.http.files.static import (
+    UNKNOWN_TYPE,
+    CacheRule,
+    Directory,
+    Representation,
+    StaticFiles,
+    full_response,
+    parse_rule,
+)
 from lab7.services.http.flags import add_idle_flag
 from lab7.services.http.messages import (
     ASTERISK,

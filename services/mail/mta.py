@@ -78,7 +78,8 @@ class MTA:
         self._dispatcher = Dispatcher(service, self.spool, lambda: self.accounts, options.maildirs)
         self._resolver = self._stub_resolver()
         self._authentication = self._set_up_authentication()
-        self._dispatcher.mailboxes.is_junk = self._authentication.is_junk
+        if self._authentication.is_checking:
+            self._dispatcher.mailboxes.is_junk = self._authentication.is_junk
         self._dispatcher.sign = self._authentication.submit
         self._dispatcher.set_remote(self._remote(schedule))
         tls = starttls_context(options, [self.hostname])
@@ -164,9 +165,9 @@ class MTA:
         message = replace(message, content=with_header_end(message.content))
         if self.server.context.policy.may_relay(client):
             return await self._enqueue(message, client, await self._authentication.submit(message.content, now))
+        if not self._authentication.is_checking:
+            return await self._enqueue(message, client, message.content)
         decision, content = await self._authentication.receive(message, client, now)
-        if decision is None:
-            return await self._enqueue(message, client, content)
         self._log_decision(message, client, decision)
         return decision.reply or await self._enqueue(message, client, content, decision.field)
 

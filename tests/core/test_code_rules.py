@@ -35,7 +35,6 @@ PURE_TIME = {"gmtime", "struct_time"}
 # Modules of services that touch the world, and why. All others are cores.
 SHELLS = {
     "services.shell": "the asyncio shell that all services share: sockets, signals, the wall clock",
-    "services.datagram_batch": "system calls for batches of datagrams",
     "services.datagrams": "UDP sockets, from which datagrams are received in batches",
     "services.workers": "worker processes of a program on one port",
     "services.connections": "listening sockets, connections, their deadlines and their shutdown",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab7.experiments.harness.capture.reader import read_packets
+from lab7.experiments.harness.capture.pcapng import read_packets
 from lab7.experiments.harness.judge.frames import FIN, SYN, Frame, read_capture
 from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.results.result import Result

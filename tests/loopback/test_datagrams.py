@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab7.services import datagram_batch
+from lab7.services import datagrams
 from lab7.services.datagrams import BATCH_DATAGRAMS, UNSENT_MAX, DatagramEndpoint, DatagramProtocol, FastPath
 
 HOST = "127.0.0.1"
@@ -244,8 +244,8 @@ def test_replies_wait_for_room_in_the_send_buffer(bound: socket.socket, monkeypa
             ctypes.set_errno(errno.EAGAIN)
             return -1
 
-    libc = datagram_batch._libc
-    monkeypatch.setattr(datagram_batch, "_libc", FullAfterOne())
+    libc = datagrams._libc
+    monkeypatch.setattr(datagrams, "_libc", FullAfterOne())
     protocol, replies, _ = exchange(bound, [b"s1", b"s2", b"s3"], 3)
     assert replies == [b"S1", b"S2", b"S3"]
     assert protocol.errors == []

@@ -15,7 +15,7 @@ from pathlib import Path
 from lab7.experiments.assignments.draw import Draw
 from lab7.experiments.assignments.handin.record import HandIn, read_handin
 from lab7.experiments.assignments.handin.task import signing_key
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 from lab7.experiments.harness.results.result import Fidelity
 

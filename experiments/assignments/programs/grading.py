@@ -29,7 +29,7 @@ from lab7.experiments.assignments.programs.definition import ProgramAssignment, 
 from lab7.experiments.assignments.programs.stages import Evidence, decide_stages
 from lab7.experiments.assignments.programs.submission import Submission
 from lab7.experiments.assignments.programs.trial import ENDED_NAME, NETWORK, PROGRAM_NAME, request_of
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.measurement import CAPTURE_NAME

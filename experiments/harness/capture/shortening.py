@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
-from lab7.experiments.harness.capture.pcapng import PcapngWriter
-from lab7.experiments.harness.capture.reader import read_packets
+from lab7.experiments.harness.capture.pcapng import PcapngWriter, read_packets
 
 # Function: frame -> number of its first octets to keep.
 Kept = Callable[[bytes], int]

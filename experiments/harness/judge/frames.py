@@ -11,6 +11,14 @@ Connections (RFC 9293): the client is the sender of the SYN. A connection begins
 opened before the capture began are skipped, because the start of their streams is unknown. Ports may be reused: a SYN
 with another initial sequence number opens another connection, a SYN with the same number is a retransmission. Left out:
 the urgent pointer.
+
+A run may have several captures, so that the number of a frame has the name of its capture:
+
+    number = FrameNumber(7, "capture-kept.pcapng")      # an integer: number == 7
+    by_capture([number])                                # {"capture-kept.pcapng": (7,)}
+
+The numbers are made here, so that every part of an experiment that passes a number on passes the name of the capture
+as well.
 """
 
 from __future__ import annotations
@@ -22,13 +30,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from lab7.experiments.harness.capture.pcapng import InterfaceCounts
-from lab7.experiments.harness.capture.reader import Packet, read_packets, read_readable
+from lab7.experiments.harness.capture.pcapng import InterfaceCounts, Packet, read_packets, read_readable
 from lab7.experiments.harness.judge import layers
 from lab7.experiments.harness.judge.fragments import Reassembler, ipv4_offset, ipv6_offset
-from lab7.experiments.harness.judge.frame_number import FrameNumber
 from lab7.experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
 
 # EtherType, protocol numbers and offsets within the frame for IPv4 (RFC 894; RFC 791 section 3.1; RFC 768).
@@ -45,6 +51,38 @@ _UDP = struct.Struct("!HHH")
 _TCP = struct.Struct("!HHIIBB")
 TCP_HEADER_BYTES, IPV4_HEADER_BYTES, IPV6_HEADER_BYTES = 20, 20, 40
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
+
+
+class FrameNumber(int):
+    """Number of a frame in a capture, from 1, as an integer with the capture's file name.
+
+    Numbers from different captures are equal if the integers are equal. Therefore use by_capture() to remove
+    duplicates.
+    """
+
+    capture: str
+
+    def __new__(cls, number: int, capture: str) -> Self:
+        """Return the number of a frame in the capture of this file name."""
+        made = super().__new__(cls, number)
+        made.capture = capture
+        return made
+
+    def __getnewargs__(self) -> tuple[int, str]:  # type: ignore[override]
+        """Return the arguments of __new__, for copies (copy.deepcopy, pickle)."""
+        return int(self), self.capture
+
+
+def by_capture(numbers: Iterable[int]) -> dict[str, tuple[int, ...]]:
+    """Return file name of a capture -> numbers of its frames, without duplicates, in the order of `numbers`.
+
+    Numbers without a capture are left out.
+    """
+    found: dict[str, dict[int, None]] = {}
+    for number in numbers:
+        if isinstance(number, FrameNumber):
+            found.setdefault(number.capture, {})[int(number)] = None
+    return {capture: tuple(some) for capture, some in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

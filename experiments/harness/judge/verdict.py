@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Concatenate, Generic, Literal, ParamSpec, Protocol, get_args
 
-from lab7.experiments.harness.judge.frame_number import by_capture
+from lab7.experiments.harness.judge.frames import by_capture
 
 Word = Literal["shown", "failed", "undecided"]
 P = ParamSpec("P")

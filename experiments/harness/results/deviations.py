@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from lab7.experiments.harness.experiment import Experiment, Outcome, Run
-from lab7.experiments.harness.judge.frame_number import FrameNumber
+from lab7.experiments.harness.judge.frames import FrameNumber
 from lab7.experiments.harness.judge.verdict import Verdict, judged, undecided
 from lab7.experiments.harness.results.result import Check, Fidelity, MessageViolation
 from lab7.topologies.emulation.watch import last_line

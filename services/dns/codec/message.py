@@ -47,6 +47,8 @@ UDP_SIZE_DEFAULT = 1232
 QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
 _DO = 0x8000
 _HEADER = struct.Struct("!HHHHHH")
+# Octets of memory of an rdata object, beside those of its wire format.
+_RDATA_OCTETS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +110,18 @@ class RRset:
         begin = rotation % len(self.rdatas)
         return replace(self, rdatas=self.rdatas[begin:] + self.rdatas[:begin])
 
+    def stored_octets(self) -> int:
+        """Estimate the octets of memory that the RRset takes in a cache."""
+        return sum(map(rdata_octets, self.rdatas))
+
     def canonical(self) -> tuple[Name, int, int, tuple[bytes, ...]]:
         """Return a comparison key that ignores order, case and TTL: name, type, class, sorted canonical rdata."""
         return (self.name, self.rtype, self.rclass, tuple(sorted(rdata.canonical() for rdata in self.rdatas)))
+
+
+def rdata_octets(rdata: Rdata) -> int:
+    """Estimate the octets of memory that an rdata takes: the object, and its wire format."""
+    return _RDATA_OCTETS + len(rdata.to_wire())
 
 
 def rrsets_of(records: Iterable[Record]) -> list[RRset]:

@@ -12,17 +12,17 @@ The path of one query through the modules, from a client to an authoritative ser
     recursion.handler          access list, RD and RA, client subnet; calls the scheduler
     recursion.scheduler        shares one resolution among clients with the same question, and drives it    asyncio
     recursion.iterator         resolves the question: RFC 1034 section 5.3.3 as generators of queries
-    recursion.local_names      answers for localhost, without a query
-    recursion.cache            RRset cache and delegation cache: trust, TTLs, negative answers
+    recursion.context          the state that all resolutions share: caches, settings, addresses that may be queried;
+                               answers for special names, such as localhost, without a query
+    recursion.cache            RRset cache and delegation cache: trust, TTLs, negative answers; infra cache: selects a
+                               server by RTT, timeouts and lameness
     recursion.stale            with --serve-stale only: expired answers of the RRset cache
-    recursion.infra_cache      selects a server by RTT, timeouts and lameness
     recursion.query            one query: retries at one server, response matching, query budget
     recursion.transport        sends the query from a random port, receives the response                    yes
     recursion.classification   response -> answer, alias, referral, negative answer, lame
     recursion.validation       with trust anchors: response -> secure, insecure, bogus (DNSSEC); without, for clients
                                with DO: signatures are stored with the data
     recursion.ecs_cache        with EDNS Client Subnet only: answers by the client's network
-    recursion.context          the state that all resolutions share: caches, settings, addresses that may be queried
     recursion.root_hints       parses --root and --root-hints
 
 The authoritative server's part of the path is in server.server, server.responder, zones.handler and zones.zone; names,

@@ -1,4 +1,4 @@
-"""RRset cache and delegation cache of the resolver: answers ranked by trust, negative answers, failures.
+"""Caches of the resolver: RRset cache (answers by trust, negative answers, failures), delegation cache, infra cache.
 
 RFC 1034 section 5.3.3 and RFC 2181 sections 5.4 and 5.4.1 (ranking), RFC 2308 (negative answers), RFC 9520 (resolution
 failures). Callers pass the time as `now` in seconds. A TTL is returned as the seconds left, rounded down, so that no
@@ -38,14 +38,20 @@ sent the referral. When the parent's TTL is over, the parent is queried again, a
 everything below it. Without this rule, the servers of a revoked zone can renew its delegation for ever by delegating
 ever longer names ("phoenix domains", CVE-2022-30698 and CVE-2022-30699).
 
-The infra cache (recursion.infra_cache) describes servers, not data. It influences only the choice of the server and the
-timeout, never an answer, so its entries need no trust, and a fixed lifetime is enough.
+The infra cache (InfraCache; the name is from Unbound) describes servers, not data. It influences only the choice of the
+server and the timeout, never an answer, so its entries need no trust, and a fixed lifetime is enough. RFC 1034 section
+5.3.3 step 2 and RFC 1035 section 7.2: the server with the best history is queried first. The timeout is computed as in
+RFC 6298 section 2. A server without a measurement is tried first, so that all servers are measured. Each timeout
+doubles the server's next timeout. Until the server responds again, this doubled value counts as its RTT in the
+selection. After TIMEOUTS_BEFORE_BACKOFF consecutive timeouts, the server is in back-off (RFC 9520 section 3.1). All
+entries expire, so that a repaired server is used again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from math import inf
+from random import Random
 from typing import Protocol
 
 from lab7.services.bounded_dict import BoundedDict, cost_of
@@ -54,7 +60,6 @@ from lab7.services.dns.codec.message import RRset, synthesize_cname
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.codec.rdata import NS, SOA, SingleName
 from lab7.services.dns.security.extended_error import ExtendedError
-from lab7.services.dns.security.secured import stored_octets
 
 # Maximum number of RRsets, negative answers and failures, about as many as fit in Unbound's default of 4 MiB. A large
 # RRset counts as several entries: a zone could otherwise fill the cache with 50,000 RRsets of 64 KiB.
@@ -71,6 +76,21 @@ FAILURE_TTL_MIN_S = 1
 FAILURE_TTL_MAX_S = 300
 # RFC 8767 section 5: "a recommended TTL of 30 seconds" for expired data.
 STALE_TTL_S = 30
+
+# Infra cache: maximum number of servers, and lifetime of an entry in seconds, Unbound's infra-cache-numhosts and
+# infra-host-ttl.
+SERVERS_MAX = 10_000
+ENTRY_TTL_S = 900.0
+# Time in seconds that a server counts as lame for a zone: BIND's former lame-ttl.
+LAME_TTL_S = 600.0
+# Timeout in seconds for a server whose RTT is unknown: BIND's; Unbound's initial estimate is 0.376 s.
+TIMEOUT_UNKNOWN_S = 0.8
+TIMEOUT_MIN_S = 0.4
+# Maximum timeout in seconds (RFC 1035 section 7.2: retries back off); three fit in BIND's 10 s per question.
+TIMEOUT_MAX_S = 3.2
+# RFC 9520 section 3.1: after three timeouts in a row a server is in back-off (1 s, 2 s, 4 s ...) and selected last.
+TIMEOUTS_BEFORE_BACKOFF = 3
+BACKOFF_MAX_S = 60.0
 
 # RR type in the key of an NXDOMAIN entry, which denies all types of a name.
 ANY_TYPE = -1
@@ -162,7 +182,7 @@ class _Entry:
     def cost(self) -> int:
         """Weight of the entry in the limit of the cache: 1 for a usual entry, more for a large one."""
         value = self.value.soa if isinstance(self.value, Negative) else self.value
-        return 1 if isinstance(value, Failure) else cost_of(stored_octets(value))
+        return 1 if isinstance(value, Failure) else cost_of(value.stored_octets())
 
     def ttl_left(self, now: float) -> float:
         return self.stored + self.ttl - now
@@ -403,3 +423,98 @@ def _look_up_dname(cache: CacheView, name: Name, rtype: int, now: float) -> Look
     # A query for type CNAME is answered by the alias itself, so the chain ends there.
     target = None if rtype == RRType.CNAME else synthesized[1]
     return LookupResult(Rcode.NOERROR, (dname, synthesized[0]), target)
+
+
+@dataclass(slots=True)
+class InfraEntry:
+    """Round-trip time, timeouts and capabilities of one server address; times are in seconds."""
+
+    srtt_s: float | None = None
+    rttvar_s: float = 0.0
+    timeouts: int = 0
+    edns: bool = True
+    preserves_case: bool = True
+    # RFC 7871 section 12.1: a server that responds without the option gets no client subnets any more.
+    accepts_subnet: bool = True
+    backoff_until: float = 0.0
+    expires: float = 0.0
+
+    def timeout_s(self) -> float:
+        """Return the timeout in seconds for the next query to the server."""
+        # RFC 6298 section 2.3
+        base = TIMEOUT_UNKNOWN_S if self.srtt_s is None else self.srtt_s + 4 * self.rttvar_s
+        return min(max(base, TIMEOUT_MIN_S) * 2.0 ** min(self.timeouts, 8), TIMEOUT_MAX_S)
+
+    def expected_s(self) -> float:
+        """Return the expected response time of the server in seconds.
+
+        The result is 0 if the server has not been measured, so that it is tried first.
+        """
+        if self.timeouts:
+            return self.timeout_s()
+        return self.srtt_s if self.srtt_s is not None else 0.0
+
+
+class InfraCache:
+    """Cache of InfraEntry objects keyed by server address, and of lameness keyed by address and zone."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._servers: BoundedDict[str, InfraEntry] = BoundedDict(SERVERS_MAX)
+        self._lame: BoundedDict[tuple[str, Name], float] = BoundedDict(SERVERS_MAX)
+
+    def get(self, address: str, now: float) -> InfraEntry:
+        """Return the entry of a server; a new entry if there is none, or if it is older than ENTRY_TTL_S."""
+        server = self._servers.get(address)
+        if server is None or now >= server.expires:
+            server = InfraEntry(expires=now + ENTRY_TTL_S)
+            self._servers.put(address, server)
+        return server
+
+    def answered(self, address: str, rtt_s: float, now: float) -> None:
+        """Record a response with its round-trip time: update the server's smoothed RTT, and end its back-off."""
+        server = self.get(address, now)
+        if server.srtt_s is None:
+            # RFC 6298 section 2.2
+            server.srtt_s, server.rttvar_s = rtt_s, rtt_s / 2
+        else:
+            server.rttvar_s += (abs(server.srtt_s - rtt_s) - server.rttvar_s) / 4
+            server.srtt_s += (rtt_s - server.srtt_s) / 8
+        server.timeouts = 0
+        server.backoff_until = 0.0
+
+    def timed_out(self, address: str, now: float) -> None:
+        """Record a timeout of a server; the third in a row begins the server's back-off."""
+        server = self.get(address, now)
+        server.timeouts += 1
+        if server.timeouts >= TIMEOUTS_BEFORE_BACKOFF:
+            backoff_s = min(2.0 ** min(server.timeouts - TIMEOUTS_BEFORE_BACKOFF, 8), BACKOFF_MAX_S)
+            server.backoff_until = now + backoff_s
+
+    def is_unresponsive(self, address: str, now: float) -> bool:
+        """Tell whether a server is in back-off."""
+        return now < self.get(address, now).backoff_until
+
+    def mark_lame(self, address: str, zone: Name, now: float) -> None:
+        """Store that a server is lame for a zone."""
+        self._lame.put((address, zone), now + LAME_TTL_S)
+
+    def is_lame(self, address: str, zone: Name, now: float) -> bool:
+        """Tell whether a server is lame for a zone: the zone is delegated to it, but it is not authoritative."""
+        until = self._lame.get((address, zone))
+        return until is not None and now < until
+
+    def best(self, addresses: Iterable[str], zone: Name, queries: dict[str, int], now: float) -> str | None:
+        """Return the best of several server addresses; None if there is none.
+
+        The criteria, in order: fewest `queries` so far, not lame for the zone, not in back-off, shortest RTT, random
+        choice.
+        """
+
+        def order(address: str) -> tuple[int, bool, bool, float, float]:
+            server = self.get(address, now)
+            unresponsive = now < server.backoff_until
+            tie = self._random.random()
+            return (queries.get(address, 0), self.is_lame(address, zone, now), unresponsive, server.expected_s(), tie)
+
+        return min(addresses, key=order, default=None)

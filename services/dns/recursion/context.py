@@ -1,4 +1,4 @@
-"""Resolver context: the settings, caches and permitted upstream addresses that all resolutions of one resolver share.
+"""Resolver context: settings, caches, special names and upstream addresses, which all resolutions of a resolver share.
 
     upstream = UpstreamAddresses(ipv6=False)                        # no IPv6, loopback, multicast ... addresses
     upstream.usable(("192.0.2.53", "127.0.0.1", "2001:db8::53"))   -> ("192.0.2.53",)
@@ -9,23 +9,45 @@ BIND (bogus servers and its own addresses) and Knot Resolver, the resolver does 
 6890 section 2.2.2), loopback, link-local, multicast, reserved and broadcast addresses, in IPv4, IPv6, and IPv4 mapped
 into IPv6 (RFC 4291 section 2.5.5.2). Private addresses are queried: in a lab all networks are private.
 
-Addresses that the operator has chosen are queried nevertheless: root hints, forwarders, and the networks of
---may-query. If a root hint or forwarder is in a special network, such as 127.0.0.0/8, all addresses of this network may
-be queried, because the other name servers of such a set-up have addresses in it, too.
+Exempt are addresses that the operator has chosen: those of root hints and forwarders, and the networks of --may-query.
+If a root hint or forwarder is in a special network, such as 127.0.0.0/8, the whole network is exempt, because the other
+name servers of such a set-up have addresses in it, too.
+
+Special names are answered here, without a query (RFC 6761 sections 6.3 and 6.4, RFC 7686):
+
+    localhost. A                   ->  127.0.0.1
+    x.localhost. AAAA              ->  ::1
+    localhost. MX                  ->  NODATA, with an SOA as in Unbound
+    1.0.0.127.in-addr.arpa. PTR    ->  localhost.
+    x.invalid. A, x.onion. A       ->  NXDOMAIN
+
+Queries for them would be useless traffic to the root servers; those for onion names would tell others which hidden
+services a user visits, and other servers could answer with other addresses. The reverse names of the loopback addresses
+are the zones of RFC 6303 sections 4.2 and 4.3 that no network uses itself. Left out: the other zones of RFC 6303 and
+names of RFC 6761, which networks of experiments have (10.in-addr.arpa, test).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from random import Random
 
 from lab7.services.dns.address_space import Network
-from lab7.services.dns.codec.codes import ADDRESS_TYPES
+from lab7.services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRClass, RRType
+from lab7.services.dns.codec.fields import Rdata
+from lab7.services.dns.codec.message import RRset
 from lab7.services.dns.codec.name import Name
-from lab7.services.dns.recursion.cache import Cache, Delegation, LookupResult, Service, look_up
+from lab7.services.dns.codec.rdata import AAAA, PTR, SOA, A
+from lab7.services.dns.recursion.cache import (
+    NEGATIVE_TTL_MAX_S,
+    Cache,
+    Delegation,
+    InfraCache,
+    LookupResult,
+    Service,
+    look_up,
+)
 from lab7.services.dns.recursion.ecs_cache import ECSCache, ECSView
-from lab7.services.dns.recursion.infra_cache import InfraCache
-from lab7.services.dns.recursion.local_names import local_answer
 from lab7.services.dns.security.trust import SecurityContext
 
 DO_NOT_QUERY: tuple[Network, ...] = tuple(
@@ -43,6 +65,23 @@ DO_NOT_QUERY: tuple[Network, ...] = tuple(
         "ff00::/8",
     )
 )
+
+_LOCALHOST = Name.from_text("localhost.")
+_ADDRESSES: dict[int, Rdata] = {
+    RRType.A: A(IPv4Address("127.0.0.1")),
+    RRType.AAAA: AAAA(IPv6Address("::1")),
+}
+# Names that have records; all names below localhost have the same.
+_SPECIAL_RECORDS: dict[Name, dict[int, Rdata]] = {
+    _LOCALHOST: _ADDRESSES,
+    **{
+        Name.from_text(address.reverse_pointer + "."): {RRType.PTR: PTR(_LOCALHOST)}
+        for address in (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+    },
+}
+# Names below which no other name exists.
+_EMPTY_ZONES = (Name.from_text("invalid."), Name.from_text("onion."))
+_SPECIAL_TTL_S = NEGATIVE_TTL_MAX_S
 
 
 class UpstreamAddresses:
@@ -70,6 +109,26 @@ class UpstreamAddresses:
         if not any(address in network for network in DO_NOT_QUERY):
             return True
         return any(address in network for network in self._allowed)
+
+
+def special_answer(name: Name, rtype: int) -> LookupResult | None:
+    """Return the answer for a special name, which is answered without a query; None for any other name."""
+    for zone in _EMPTY_ZONES:
+        if name.is_below(zone):
+            return LookupResult(Rcode.NXDOMAIN, soa=_soa(zone))
+    records = _ADDRESSES if name.is_below(_LOCALHOST) else _SPECIAL_RECORDS.get(name)
+    if records is None:
+        return None
+    rtypes = tuple(records) if rtype == RRType.ANY else (rtype,)
+    answers = tuple([RRset(name, one, RRClass.IN, _SPECIAL_TTL_S, (records[one],)) for one in rtypes if one in records])
+    return LookupResult(
+        Rcode.NOERROR, answers, soa=None if answers else _soa(_LOCALHOST if records is _ADDRESSES else name)
+    )
+
+
+def _soa(zone: Name) -> RRset:
+    rdata = SOA(_LOCALHOST, Name.from_text("nobody.invalid."), 1, 3600, 1200, 604_800, _SPECIAL_TTL_S)
+    return RRset(zone, RRType.SOA, RRClass.IN, _SPECIAL_TTL_S, (rdata,))
 
 
 @dataclass(slots=True)
@@ -130,12 +189,12 @@ class ResolverContext:
         return replace(self, cache=self.cache.sibling(), ecs_cache=ecs_cache, security=security, hosts=hosts)
 
     def look_up(self, name: Name, rtype: int, subnet: Network | None, now: float) -> LookupResult | None:
-        """Look up a name and type among the local names and in the caches; return the LookupResult, None on a miss.
+        """Look up a name and type among the special names and in the caches; None on a miss.
 
         The ECS cache is looked up for clients in `subnet`, before the RRset cache.
         """
-        if (local := local_answer(name, rtype)) is not None:
-            return local
+        if (special := special_answer(name, rtype)) is not None:
+            return special
         if self.ecs_cache is None or subnet is None:
             return look_up(self.cache, name, rtype, now)
         view = ECSView(self.cache, self.ecs_cache, subnet)

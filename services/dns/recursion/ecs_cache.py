@@ -19,7 +19,6 @@ from lab7.services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
 from lab7.services.dns.codec.message import RRset
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, Negative, Value
-from lab7.services.dns.security.secured import stored_octets
 
 # Maximum number of networks per question, and of questions (RFC 7871 section 11.3): ENTRIES_MAX entries in total.
 NETWORKS_MAX = 100
@@ -67,7 +66,7 @@ class ECSCache:
             networks = BoundedDict(self._networks_max)
             self._questions.put(question, networks)
         key, scope = self.validity(subnet)
-        networks.put(key, _Entry(rrset.with_ttl(ttl), scope, now + ttl), cost_of(stored_octets(rrset)))
+        networks.put(key, _Entry(rrset.with_ttl(ttl), scope, now + ttl), cost_of(rrset.stored_octets()))
 
     def get(self, name: Name, rtype: int, subnet: Network, now: float) -> tuple[RRset, int] | None:
         """Return (RRset with the TTL left, scope prefix length) by longest match on `subnet`; None on a miss."""

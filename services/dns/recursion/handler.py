@@ -17,7 +17,7 @@ network in the option upstream instead of the client's address, truncated to the
 response to the client then has the option, too.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Protocol
@@ -31,7 +31,7 @@ from lab7.services.dns.codec.message import EDNS, Message, Question, Record, RRs
 from lab7.services.dns.recursion.context import ResolverContext
 from lab7.services.dns.recursion.iterator import Result, from_cache
 from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
-from lab7.services.dns.security.secured import SecuredRRset, is_secure, signature_records
+from lab7.services.dns.security.secured import SecuredRRset, is_implied
 from lab7.services.dns.server.responder import AgingResponseCache, Client, Handled, Responder, Response
 
 # Networks that may query by default: private and shared (RFC 1918, RFC 4193, RFC 6598), link-local, loopback.
@@ -191,11 +191,11 @@ def recursive_reply(query: Message, result: Result, rotation: int = 0) -> Messag
                 # The proof of a negative answer without an SOA (RFC 4035 section 3.2.1).
                 continue
             section += rrset.rotated(rotation).records()
-            section += signature_records(rrset) if dnssec_ok else ()
+            section += _signature_records(rrset) if dnssec_ok else ()
             proofs |= dict.fromkeys(rrset.proof if isinstance(rrset, SecuredRRset) else ())
     for proof in proofs if dnssec_ok else ():
-        authority += [*proof.records(), *signature_records(proof)]
-    secure = result.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN) and is_secure(
+        authority += [*proof.records(), *_signature_records(proof)]
+    secure = result.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN) and _is_secure(
         result.answers, result.authority
     )
     # Data with an extended error is stale, or not validated.
@@ -208,6 +208,30 @@ def recursive_reply(query: Message, result: Result, rotation: int = 0) -> Messag
         authority=tuple(authority),
         edns=_edns_with_error(query, result),
     )
+
+
+def _signature_records(rrset: RRset) -> Iterator[Record]:
+    """Yield the RRSIG records of a secured RRset, with the TTL of the RRset; nothing if it has no signatures."""
+    if isinstance(rrset, SecuredRRset):
+        for signature in rrset.signatures:
+            yield Record(rrset.name, RRType.RRSIG, rrset.rclass, rrset.ttl, signature)
+
+
+def _is_secure(answers: Iterable[RRset], authority: Iterable[RRset] = ()) -> bool:
+    """Tell whether all RRsets of a response are secure (RFC 4035 section 3.2.3, RFC 6840 section 5.8).
+
+    A CNAME synthesized from a DNAME has no signature; it is secure if the DNAME is (RFC 6672 section 5.3.1).
+    """
+    dname: RRset | None = None
+    count = 0
+    for rrset in (*answers, *authority):
+        count += 1
+        if dname is not None and is_implied(rrset, dname):
+            continue
+        if not (isinstance(rrset, SecuredRRset) and rrset.secure):
+            return False
+        dname = rrset if rrset.rtype == RRType.DNAME else None
+    return count > 0
 
 
 class RecursiveResponder:

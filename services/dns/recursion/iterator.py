@@ -60,7 +60,7 @@ servers gave no usable response) is cached as a failure of the host, because oth
 led there. BudgetExceededError is not caught in a nested Iteration: it ends the whole resolution.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from lab7.services.dns.address_space import Network
@@ -97,7 +97,7 @@ from lab7.services.dns.recursion.query import (
 from lab7.services.dns.recursion.stale import stale_answer
 from lab7.services.dns.recursion.validation import Judge, Validation
 from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError, error_from
-from lab7.services.dns.security.secured import insecurity
+from lab7.services.dns.security.secured import SecuredRRset
 
 # Maximum number of aliases followed per question; BIND follows 16, Unbound 11.
 ALIASES_MAX = 16
@@ -676,7 +676,16 @@ def _end_of_chain(last: LookupResult, chain: tuple[RRset, ...]) -> Result:
     if last.rcode == Rcode.SERVFAIL:
         return Result(Rcode.SERVFAIL, detail="a recent resolution failure is cached", extended_error=last.error)
     authority = last.denials if last.soa is None else (last.soa,)
-    return Result(last.rcode, chain, authority, extended_error=insecurity((*chain, *authority)))
+    return Result(last.rcode, chain, authority, extended_error=_insecurity((*chain, *authority)))
+
+
+def _insecurity(rrsets: Iterable[RRset]) -> ExtendedError | None:
+    """Return the reason for which signed RRsets in a list were not validated, of the first such RRset.
+
+    Returns None without one.
+    """
+    reasons = (rrset.error for rrset in rrsets if isinstance(rrset, SecuredRRset))
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def _unanswered(delegation: Delegation, question: Question, detail: str) -> str:

@@ -39,9 +39,8 @@ from lab7.services.dns.codec.codes import Opcode, Rcode
 from lab7.services.dns.codec.errors import WireError
 from lab7.services.dns.codec.message import EDNS, HEADER_OCTETS, UDP_SIZE_DEFAULT, Message, Question, Record, rrsets_of
 from lab7.services.dns.codec.name import Name
-from lab7.services.dns.recursion.cache import Delegation, Service
+from lab7.services.dns.recursion.cache import Delegation, InfraEntry, Service
 from lab7.services.dns.recursion.context import ResolverContext
-from lab7.services.dns.recursion.infra_cache import InfraEntry
 from lab7.services.dns.security.extended_error import ExtendedError
 from lab7.services.dns.security.signature import ValidationBudget
 

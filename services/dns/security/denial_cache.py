@@ -19,7 +19,7 @@ from lab7.services.dns.codec.name import Name
 from lab7.services.dns.codec.rdata_security import NSEC, NSEC3
 from lab7.services.dns.security.nsec import Denial, NsecRecord, denies_name, denies_type, wildcard_of
 from lab7.services.dns.security.nsec3 import HashedDenials, Nsec3Record, usable_record
-from lab7.services.dns.security.secured import SecuredRRset, stored_octets
+from lab7.services.dns.security.secured import SecuredRRset
 from lab7.services.dns.security.signature import ValidationBudget, ValidationLimitError
 
 # Maximum number of zones and records together; a large record counts as several. Without it, an attacker's zones could
@@ -45,7 +45,7 @@ class _Stored(Generic[Record]):
     @property
     def cost(self) -> int:
         """Weight of the record in the limit of the cache: 1 for a usual record, more for a large one."""
-        return cost_of(stored_octets(self.rrset))
+        return cost_of(self.rrset.stored_octets())
 
 
 @dataclass(slots=True)

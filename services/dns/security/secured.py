@@ -5,12 +5,10 @@ The resolver's caches store secured RRsets in place of plain RRsets, so that dat
 NSEC or NSEC3 records of the proof. An answer synthesized from a wildcard has the proof that no closer name exists.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lab7.services.dns.codec.codes import RRType
-from lab7.services.dns.codec.fields import Rdata
-from lab7.services.dns.codec.message import Record, RRset, synthesize_cname
+from lab7.services.dns.codec.message import RRset, rdata_octets, synthesize_cname
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.codec.rdata_security import RRSIG
 from lab7.services.dns.security.extended_error import ExtendedError
@@ -37,58 +35,16 @@ class SecuredRRset(RRset):
         proof = tuple([part.with_ttl(min(part.ttl, ttl)) for part in self.proof])
         return self._copy(self.name, ttl, proof)
 
+    def stored_octets(self) -> int:
+        """Estimate the octets of memory that the secured RRset takes, with its signatures and its proof."""
+        own = RRset.stored_octets(self) + sum(map(rdata_octets, self.signatures))
+        return own + sum([part.stored_octets() for part in self.proof])
+
     def _copy(self, name: Name, ttl: int, proof: tuple["SecuredRRset", ...]) -> "SecuredRRset":
         # replace() of dataclasses would take several times as long, and each cache hit has a copy.
         return SecuredRRset(
             name, self.rtype, self.rclass, ttl, self.rdatas, self.signatures, self.secure, proof, self.error
         )
-
-
-# Octets of memory of an rdata object, beside those of its wire format.
-_RDATA_OCTETS = 200
-
-
-def stored_octets(rrset: RRset) -> int:
-    """Estimate the octets of memory that an RRset takes, with its signatures and its proof."""
-    rdatas: list[Rdata] = [*rrset.rdatas]
-    proof: tuple[SecuredRRset, ...] = ()
-    if isinstance(rrset, SecuredRRset):
-        rdatas += rrset.signatures
-        proof = rrset.proof
-    return sum(_RDATA_OCTETS + len(rdata.to_wire()) for rdata in rdatas) + sum(stored_octets(part) for part in proof)
-
-
-def signature_records(rrset: RRset) -> Iterator[Record]:
-    """Yield the RRSIG records of a secured RRset, with the TTL of the RRset; nothing if it has no signatures."""
-    if isinstance(rrset, SecuredRRset):
-        for signature in rrset.signatures:
-            yield Record(rrset.name, RRType.RRSIG, rrset.rclass, rrset.ttl, signature)
-
-
-def is_secure(answers: Iterable[RRset], authority: Iterable[RRset] = ()) -> bool:
-    """Tell whether all RRsets of a response are secure (RFC 4035 section 3.2.3, RFC 6840 section 5.8).
-
-    A CNAME synthesized from a DNAME has no signature; it is secure if the DNAME is (RFC 6672 section 5.3.1).
-    """
-    dname: RRset | None = None
-    count = 0
-    for rrset in (*answers, *authority):
-        count += 1
-        if dname is not None and is_implied(rrset, dname):
-            continue
-        if not (isinstance(rrset, SecuredRRset) and rrset.secure):
-            return False
-        dname = rrset if rrset.rtype == RRType.DNAME else None
-    return count > 0
-
-
-def insecurity(rrsets: Iterable[RRset]) -> ExtendedError | None:
-    """Return the reason for which signed RRsets in a list were not validated, of the first such RRset.
-
-    Returns None without one.
-    """
-    reasons = (rrset.error for rrset in rrsets if isinstance(rrset, SecuredRRset))
-    return next((reason for reason in reasons if reason is not None), None)
 
 
 def is_implied(rrset: RRset, dname: RRset) -> bool:

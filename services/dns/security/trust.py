@@ -23,7 +23,6 @@ from lab7.services.dns.codec.rdata_security import DNSKEY, DS
 from lab7.services.dns.security.denial_cache import DenialCache
 from lab7.services.dns.security.extended_error import ExtendedError
 from lab7.services.dns.security.keys import records_of_text
-from lab7.services.dns.security.secured import stored_octets
 from lab7.services.errors import ServiceError
 
 # Maximum number of zones whose state is stored; Unbound's key-cache-size of 4 MiB has room for about as many.
@@ -123,7 +122,7 @@ class SecurityContext:
     def put_referral(self, zone: Name, message: Message, now: float) -> None:
         """Store a referral, so that its DS records, or the proof that there are none, validate its zone later."""
         proof = replace(message, answers=(), additional=())
-        size = sum(map(stored_octets, rrsets_of(proof.authority)))
+        size = sum([rrset.stored_octets() for rrset in rrsets_of(proof.authority)])
         self._referrals.put(zone, (proof, now), cost_of(size))
 
     def take_referral(self, zone: Name, now: float) -> Message | None:

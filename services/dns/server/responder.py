@@ -181,6 +181,8 @@ class ServerCodec:
     def _reply_to_options(self, query: Message, options: EDNSOptions, client: Client) -> Message | None:
         """Return a response that the EDNS options of a query require instead of an answer; None if it requires none."""
         sent = () if query.edns is None else query.edns.options
+        if not (sent or options.require_cookie):
+            return None
         try:
             check_options(sent, client.transport)
         except WireError:

@@ -58,20 +58,3 @@ class StoredResponse:
     name: str = ""
     # Cache of derived metadata (freshness.py), filled at the first use; a copy of the response starts without it.
     memo: object = field(default=None, init=False, compare=False, repr=False)
-
-    def under_name(self, name: str, size_octets: int | None = None) -> "StoredResponse":
-        """Return a copy of the stored response with the name and the size that its content has in the store.
-
-        This is cheaper than dataclasses.replace().
-        """
-        return StoredResponse(
-            self.uri,
-            self.method,
-            self.request_fields,
-            self.request_time,
-            self.response_time,
-            self.response,
-            size_octets,
-            self.span,
-            name,
-        )

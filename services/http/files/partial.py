@@ -1,4 +1,4 @@
-"""Full and partial responses from a file: 200, 206 and 416 (RFC 9110 sections 14.4, 14.6, 15.3.7 and 15.5.17).
+"""Partial responses from a file: 206 and 416 (RFC 9110 sections 14.4, 14.6, 15.3.7 and 15.5.17).
 
 HTTP/1.1 206 Partial Content
 Content-Range: bytes 0-4/10
@@ -11,29 +11,6 @@ from lab7.services.http.files.static import FileBody, Representation, Segment, S
 from lab7.services.http.messages import Response
 from lab7.services.http.ranges import Span
 from lab7.services.http.server.error_pages import page_response
-
-
-class HeadBody:
-    """The body of a response to HEAD: a size without content."""
-
-    def __init__(self, size_octets: int) -> None:
-        self.size_octets: int | None = size_octets
-
-    def read(self, limit_octets: int) -> bytes:
-        """Raise OSError: a response to HEAD has no content."""
-        raise OSError(f"a response to HEAD has no content to read (limit: {limit_octets} octets)")
-
-    def close(self) -> None:
-        """Do nothing: there are no resources to release."""
-
-
-def full_response(files: StaticFiles, representation: Representation, method: bytes) -> Response:
-    """Return the 200 response for a file too large for the memory cache; raises OSError if it cannot be opened."""
-    if method == b"HEAD":
-        return Response(200, representation.response.fields, HeadBody(representation.size_octets))
-    return Response(
-        200, representation.response.fields, FileBody(files.open(representation), [(0, representation.size_octets)])
-    )
 
 
 def partial_response(files: StaticFiles, representation: Representation, spans: list[Span], is_known: bool) -> Response:

@@ -354,3 +354,26 @@ class StaticFiles:
 def _cost(path: bytes, representation: Representation) -> int:
     """Return the memory that a cache entry uses, in octets: its content, and an estimate for its objects."""
     return len(representation.content or b"") + len(path) + 2048
+
+
+class HeadBody:
+    """The body of a response to HEAD: a size without content."""
+
+    def __init__(self, size_octets: int) -> None:
+        self.size_octets: int | None = size_octets
+
+    def read(self, limit_octets: int) -> bytes:
+        """Raise OSError: a response to HEAD has no content."""
+        raise OSError(f"a response to HEAD has no content to read (limit: {limit_octets} octets)")
+
+    def close(self) -> None:
+        """Do nothing: there are no resources to release."""
+
+
+def full_response(files: StaticFiles, representation: Representation, method: bytes) -> Response:
+    """Return the 200 response for a file too large for the memory cache; raises OSError if it cannot be opened."""
+    if method == b"HEAD":
+        return Response(200, representation.response.fields, HeadBody(representation.size_octets))
+    return Response(
+        200, representation.response.fields, FileBody(files.open(representation), [(0, representation.size_octets)])
+    )

@@ -63,8 +63,16 @@ from lab7.services.http.http1.codec import (
     request_framing,
     response_framing,
 )
-from lab7.services.http.http1.states import HalfState, Signal, move
+from lab7.services.http.http1.states import TRANSITIONS, HalfState, Signal
 from lab7.services.http.messages import END, HTTP_1_1, NO_FIELDS, Closed, Data, Event, Fault, Request, Response
+
+
+def _move(half: HalfState, signal: Signal) -> HalfState:
+    """Return the state of a half after `signal`. Raises LocalProtocolError if the table has no such transition."""
+    after = TRANSITIONS.get((half, signal))
+    if after is None:
+        raise LocalProtocolError(f"invalid transition: {signal.name} in state {half.name}")
+    return after
 
 
 class Connection:
@@ -104,7 +112,7 @@ class Connection:
         return None
 
     def _fail(self, status: int, detail: str) -> Fault:
-        self.receiving = move(self.receiving, Signal.FAULT)
+        self.receiving = _move(self.receiving, Signal.FAULT)
         self.persistent = False
         return Fault(status, detail)
 
@@ -112,7 +120,7 @@ class Connection:
         event = self._decoder.decode(self._buffer)
         if event is None:
             return []
-        self.receiving = move(self.receiving, Signal.DATA if isinstance(event, Data) else Signal.END)
+        self.receiving = _move(self.receiving, Signal.DATA if isinstance(event, Data) else Signal.END)
         return [event]
 
 
@@ -153,7 +161,7 @@ class ClientConnection(Connection):
         """
         framing = request_framing(request)
         octets = format_request_head(request)
-        self.sending = move(self.sending, Signal.HEAD)
+        self.sending = _move(self.sending, Signal.HEAD)
         self._encoder = BodyEncoder(framing.length)
         # RFC 9112 section 9.6: a request with the close option is the last one.
         self.persistent = framing.persistent
@@ -168,13 +176,13 @@ class ClientConnection(Connection):
 
     def send_data(self, data: bytes) -> bytes:
         """Encode a piece of a request's content, and return the octets to send."""
-        self.sending = move(self.sending, Signal.DATA)
+        self.sending = _move(self.sending, Signal.DATA)
         return self._encoder.encode_data(data)
 
     def send_end(self, trailers: Fields = NO_FIELDS) -> bytes:
         """Return the octets to send at the end of a request; trailers are omitted unless the content is chunked."""
         octets = self._encoder.encode_end(trailers if self._encoder.is_chunked else NO_FIELDS)
-        self.sending = move(move(self.sending, Signal.END), Signal.NEXT)
+        self.sending = _move(_move(self.sending, Signal.END), Signal.NEXT)
         return octets
 
     def take_head_size(self) -> int:
@@ -212,7 +220,7 @@ class ClientConnection(Connection):
         if self.receiving is not HalfState.BODY:
             return []
         end = self._decoder.at_eof()
-        self.receiving = move(self.receiving, Signal.END)
+        self.receiving = _move(self.receiving, Signal.END)
         self._complete()
         return [end]
 
@@ -226,7 +234,7 @@ class ClientConnection(Connection):
 
     def _complete(self) -> None:
         self._methods.popleft()
-        self.receiving = move(self.receiving, Signal.CLOSE if self._ends_after_this else Signal.NEXT)
+        self.receiving = _move(self.receiving, Signal.CLOSE if self._ends_after_this else Signal.NEXT)
 
     def _head_step(self) -> list[Event]:
         if not self._methods:
@@ -249,7 +257,7 @@ class ClientConnection(Connection):
         if response.status < 200:
             if response.status == 101:
                 return self._switch(response)
-            self.receiving = move(self.receiving, Signal.INTERIM)
+            self.receiving = _move(self.receiving, Signal.INTERIM)
             return response
         self._head_sizes.append(size_octets)
         framing = response_framing(self._methods[0], response)
@@ -257,14 +265,14 @@ class ClientConnection(Connection):
         self._ends_after_this = not framing.persistent
         if self._ends_after_this:
             self.persistent = False
-        self.receiving = move(self.receiving, Signal.HEAD)
+        self.receiving = _move(self.receiving, Signal.HEAD)
         return response
 
     def _switch(self, response: Response) -> Response:
         # RFC 9110 section 7.8: a server must not switch to a protocol that the client has not offered.
         if not self._offers_upgrade:
             raise HTTPError(502, "the server switched protocols without an Upgrade offer")
-        self.receiving = move(self.receiving, Signal.CLOSE)
+        self.receiving = _move(self.receiving, Signal.CLOSE)
         self.persistent = False
         self.has_switched = True
         return response
@@ -379,13 +387,13 @@ class ServerConnection(Connection):
 
     def send_continue(self) -> bytes:
         """Return the octets of 100 Continue, to be sent (RFC 9110 section 10.1.1)."""
-        self.sending = move(self.sending, Signal.INTERIM)
+        self.sending = _move(self.sending, Signal.INTERIM)
         self.wants_continue = False
         return CONTINUE
 
     def send_interim(self, response: Response) -> bytes:
         """Encode an interim (1xx) response, and return the octets to send; none for an HTTP/1.0 client."""
-        self.sending = move(self.sending, Signal.INTERIM)
+        self.sending = _move(self.sending, Signal.INTERIM)
         # RFC 9110 section 15.2: no interim response to an HTTP/1.0 client.
         if self._request is None or self._request.version < HTTP_1_1:
             return b""
@@ -395,7 +403,7 @@ class ServerConnection(Connection):
 
     def switch(self) -> bytes:
         """Leave HTTP/1 after a request with Upgrade (RFC 9110 section 7.8); return the octets received after it."""
-        self.sending = move(self.sending, Signal.WHOLE)
+        self.sending = _move(self.sending, Signal.WHOLE)
         return self.take_rest()
 
     def take_rest(self) -> bytes:
@@ -426,12 +434,12 @@ class ServerConnection(Connection):
             self.persistent = False
         head = _final_head(response.status, response.reason, response.fields, date, length, option)
         if length is None or has_no_content(self._method, response.status):
-            self.sending = move(self.sending, Signal.WHOLE)
+            self.sending = _move(self.sending, Signal.WHOLE)
             return head
         if isinstance(body, bytes):
-            self.sending = move(self.sending, Signal.WHOLE)
+            self.sending = _move(self.sending, Signal.WHOLE)
             return head + body
-        self.sending = move(self.sending, Signal.HEAD)
+        self.sending = _move(self.sending, Signal.HEAD)
         self._encoder = BodyEncoder(length)
         return head
 
@@ -447,12 +455,12 @@ class ServerConnection(Connection):
 
     def send_data(self, data: bytes) -> bytes:
         """Encode a piece of a response's content, and return the octets to send."""
-        self.sending = move(self.sending, Signal.DATA)
+        self.sending = _move(self.sending, Signal.DATA)
         return self._encoder.encode_data(data)
 
     def send_end(self, trailers: Fields = NO_FIELDS) -> bytes:
         """Return the octets to send at the end of a response; trailers are omitted unless the content is chunked."""
-        self.sending = move(self.sending, Signal.END)
+        self.sending = _move(self.sending, Signal.END)
         # RFC 9110 section 6.5.1: trailer fields may be discarded.
         return self._encoder.encode_end(trailers if self._encoder.is_chunked else NO_FIELDS)
 
@@ -463,8 +471,8 @@ class ServerConnection(Connection):
         """
         signal = Signal.NEXT if self.persistent else Signal.CLOSE
         if self.receiving is not HalfState.BODY:
-            self.receiving = move(self.receiving, signal)
-        self.sending = move(self.sending, signal)
+            self.receiving = _move(self.receiving, signal)
+        self.sending = _move(self.sending, signal)
         # Forget the last request, so that an error in the next request is not attributed to the last one.
         self._request, self._method, self._empty_lines = None, b"", 0
         if not self.persistent:
@@ -497,10 +505,10 @@ class ServerConnection(Connection):
         self._check_scheme(request)
         self.has_content = framing.length != 0
         if framing.length == 0:
-            self.receiving = move(self.receiving, Signal.WHOLE)
+            self.receiving = _move(self.receiving, Signal.WHOLE)
             return [request, END]
         self._decoder = body_decoder(framing.length, self._body_limit_octets)
-        self.receiving = move(self.receiving, Signal.HEAD)
+        self.receiving = _move(self.receiving, Signal.HEAD)
         # RFC 9110 section 10.1.1: 100 may be omitted if content was received already.
         self.wants_continue = framing.expects_continue and not self._buffer
         return [request]

@@ -2,8 +2,8 @@ r"""States of an HTTP/1 connection: the state machine of its receiving and its s
 
 A connection has two halves, one per direction, and each half has its own state. Messages of one direction follow each
 other without overlap, so one state per half is enough; HTTP/2 needs one per stream (http2/streams.py). All transitions
-of both halves, for client and server, are in TRANSITIONS. A signal without an entry for the current state raises
-LocalProtocolError, because the caller tried to send something out of order.
+of both halves, for client and server, are in TRANSITIONS. For a signal without an entry for the current state,
+connection.py raises LocalProtocolError, because the caller tried to send something out of order.
 
              HEAD                      END
     IDLE ------------> BODY ------------------------> DONE
@@ -20,8 +20,6 @@ ready for the next message of a persistent connection, CLOSE ends it, and FAULT 
 """
 
 from enum import IntEnum, auto
-
-from lab7.services.http.errors import LocalProtocolError
 
 
 class HalfState(IntEnum):
@@ -64,11 +62,3 @@ TRANSITIONS: dict[tuple[HalfState, Signal], HalfState] = {
     (HalfState.DONE, Signal.FAULT): HalfState.FAILED,
     (HalfState.FAILED, Signal.CLOSE): HalfState.CLOSED,
 }
-
-
-def move(half: HalfState, signal: Signal) -> HalfState:
-    """Return the state of a half after `signal`. Raises LocalProtocolError if the table has no such transition."""
-    after = TRANSITIONS.get((half, signal))
-    if after is None:
-        raise LocalProtocolError(f"invalid transition: {signal.name} in state {half.name}")
-    return after

@@ -28,7 +28,6 @@ from lab7.services.http.intermediary.forwarding import (
     normal_route,
     parse_content_length,
 )
-from lab7.services.http.intermediary.invalidations import Invalidations
 from lab7.services.http.intermediary.pool import OnInterim
 from lab7.services.http.intermediary.proxy import Proxy, RoutedRequest
 from lab7.services.http.intermediary.settings import Settings
@@ -39,6 +38,10 @@ from lab7.services.http.server.error_pages import page_response
 from lab7.services.http.server.inbound import Inbound
 from lab7.services.http.storage.limits import HELD_CONTENT_OCTETS
 from lab7.services.http.storage.store import Store
+
+# Number of invalidated cache keys that are kept. Beyond it all are dropped, and any response to a request sent before
+# counts as outdated.
+INVALIDATIONS_MAX = 4096
 
 
 @dataclass(slots=True)
@@ -165,6 +168,34 @@ ATTEMPTS = 3
 # Seconds for which requests for a URI are not collapsed after an unshareable response: Varnish's hit-for-miss.
 UNSHARED_S = 120.0
 UNSHARED_URIS = 4096
+
+
+class Invalidations:
+    """Record of the last invalidation of each cache key, in the order of their number `count`.
+
+    The response to a request that was sent before an invalidation may be outdated (RFC 9111 section 4.4): it is not
+    stored if is_outdated() returns True for the `count` at which the request was sent.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._dropped_at = 0
+        self._noted: dict[bytes, int] = {}
+
+    def note(self, key: bytes) -> None:
+        """Record that all responses stored under `key` have been invalidated."""
+        if len(self._noted) >= INVALIDATIONS_MAX:
+            self._noted.clear()
+            self._dropped_at = self.count
+        self.count += 1
+        self._noted[key] = self.count
+
+    def is_outdated(self, key: bytes, begun: int) -> bool:
+        """Return whether the response to a request may be outdated: `key` has been invalidated in the meantime.
+
+        `begun` is the value of `count` at the time when the request was sent.
+        """
+        return begun < self._dropped_at or begun < self._noted.get(key, 0)
 
 
 class CachingProxy(Proxy):

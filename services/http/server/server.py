@@ -9,6 +9,7 @@ decides which one is evicted for a new one.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import cast
 
 from lab7.services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot
@@ -37,7 +38,7 @@ class HTTPServer:
         takes_websocket: bool = False,
         keeps_http_1_0: bool = True,
     ) -> None:
-        """Create a server without listening sockets; protocol() is the factory for its connections.
+        """Create a server without listening sockets; `protocol` is the factory for its connections, each with a Slot.
 
         `handler` is called with complete requests. If there is a `relay`, it is called instead, as soon as the head of
         a request has arrived. `refusal` is a function of a request's head that returns an error response, or None for a
@@ -49,12 +50,9 @@ class HTTPServer:
         self.context = ServerContext(
             handler, log, wall_clock, limits, push, refusal, relay, speaks_http_2, takes_websocket, keeps_http_1_0
         )
+        self.protocol: Callable[[Slot], Http1Connection] = partial(Http1Connection, self.context)
         maxima = ConnectionLimits(limits.connections)
         self.connections = ConnectionSet(self.context.loop, maxima, self._no_room, log, limits.sweep_s)
-
-    def protocol(self, slot: Slot) -> Http1Connection:
-        """Return the asyncio protocol for a new connection that occupies `slot`."""
-        return Http1Connection(self.context, slot)
 
     @property
     def under_way_count(self) -> int:

@@ -56,6 +56,24 @@ class Entry:
         return self.head_octets + (len(self.content) if self.content is not None else 0)
 
 
+def named(stored: StoredResponse, name: str, size_octets: int | None = None) -> StoredResponse:
+    """Return a stored response with the name and the size of its content in the store.
+
+    This is cheaper than dataclasses.replace().
+    """
+    return StoredResponse(
+        stored.uri,
+        stored.method,
+        stored.request_fields,
+        stored.request_time,
+        stored.response_time,
+        stored.response,
+        size_octets,
+        stored.span,
+        name,
+    )
+
+
 def head_octets(stored: StoredResponse) -> int:
     """Estimate the memory of a stored response without its content, in octets."""
     octets = limits.ENTRY_OVERHEAD_OCTETS + len(stored.uri)

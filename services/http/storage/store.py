@@ -31,7 +31,7 @@ from lab7.services.http.ranges import Span
 from lab7.services.http.storage import limits
 from lab7.services.http.storage.folder import Folder, blocks, write_all
 from lab7.services.http.storage.format import Head, encode_head
-from lab7.services.http.storage.index import Entry, Index, IndexLimits, SameKey, Space, head_octets
+from lab7.services.http.storage.index import Entry, Index, IndexLimits, SameKey, Space, head_octets, named
 from lab7.services.http.storage.limits import HELD_CONTENT_OCTETS, PIECE_OCTETS
 
 # Content, in memory and in files.
@@ -200,7 +200,7 @@ class StoreWriter:
         """
         if not self.is_open:
             return None
-        stored = (stored or self.stored).under_name(self.stored.name, self.size_octets)
+        stored = named(stored or self.stored, self.stored.name, self.size_octets)
         span = stored.span
         if span is not None and span.last - span.first + 1 != self.size_octets:
             self.abort()
@@ -413,7 +413,7 @@ class Store:
         rejected at once, before other entries are evicted for it.
         """
         self._last_name += 1
-        stored = stored.under_name(f"{self._last_name:016x}")
+        stored = named(stored, f"{self._last_name:016x}")
         writer = StoreWriter(self._space, stored, self._finish)
         self._writers.setdefault(stored.uri, set()).add(writer)
         octets = head_octets(stored)
@@ -432,7 +432,7 @@ class Store:
         is_small = len(stored.uri) <= limits.URI_OCTETS and octets <= limits.HEAD_OCTETS
         is_whole = stored.span is None or len(stored.span) == len(content)
         has_room = len(content) <= self._space.object_octets and self._index.may_reserve(octets + len(content), 0)
-        stored = stored.under_name(f"{self._last_name:016x}", len(content))
+        stored = named(stored, f"{self._last_name:016x}", len(content))
         entry = self._write_files(stored, zlib.crc32(content), content) if is_small and is_whole and has_room else None
         if entry is None:
             self._discard(stored.name)

@@ -50,17 +50,17 @@ def run_access(
         accounts = load_accounts(options)
         check_root(options.maildirs, accounts.domains)
 
-        def make_session(offers_starttls: bool) -> Session:
-            correct = session(offers_starttls, options.need_tls)
-            return FaultyAccessSession(correct, options.fault) if options.fault else correct
+        def factory(offers_starttls: bool) -> Callable[[], Session]:
+            correct = partial(session, offers_starttls, options.need_tls)
+            return (lambda: FaultyAccessSession(correct(), options.fault)) if options.fault else correct
 
-        server = AccessServer(shell, accounts, options.maildirs, partial(make_session, tls is not None), tls, limits)
+        server = AccessServer(shell, accounts, options.maildirs, factory(tls is not None), tls, limits)
         shell.on_hangup(lambda: reload_accounts(shell, server.context, options))
         await shell.open_tcp(server.protocol, connections=server.connections)
         if options.tls_port is not None:
             # RFC 8314 section 3: TLS begins with the first octet, so STARTTLS is not offered.
             shell.port = options.tls_port
-            in_tls = server.protocol_of(partial(make_session, False))
+            in_tls = server.protocol_of(factory(False))
             await shell.open_tcp(in_tls, tls=tls, connections=server.connections)
         return server.stop
 

@@ -366,7 +366,8 @@ class Connection(asyncio.Protocol):
     async def _answer(self, request: Output) -> object:
         if isinstance(request, LogIn | Challenge):
             opened = await self._context.log_in(request)
-            self._context.log.write("login", peer=self._peer, user=request.user, ok=opened is not None)
+            if self._context.log.enabled:
+                self._context.log.write("login", peer=self._peer, user=request.user, ok=opened is not None)
             if opened is None:
                 # RFC 3501 section 11.2: a delay after each failed login slows down password guessing.
                 await asyncio.sleep(self._context.limits.failed_login_s)

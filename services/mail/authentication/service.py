@@ -53,26 +53,25 @@ class Authentication:
         self._resolver = resolver
         self._authserv_id = authserv_id
         self._keys = keys
-        self.checks = checks
+        self._checks = checks
+        # True if received messages are checked.
+        self.is_checking = checks.any
 
-    async def receive(self, message: Accept, client: Client, now_s: float) -> tuple[Decision | None, bytes]:
-        """Check a message from a client without permission to relay; return (decision or None, content to queue).
+    async def receive(self, message: Accept, client: Client, now_s: float) -> tuple[Decision, bytes]:
+        """Check a message from a client without permission to relay; return (decision, content to queue).
 
-        The decision is None if no check is enabled. The content has no forged Authentication-Results fields of this
-        server.
+        Called only if a check is enabled. The content has no forged Authentication-Results fields of this server.
         """
-        if not self.checks.any:
-            return None, message.content
         percent = self._random.randrange(100)
         sender = Sender(client.address, client.hello, message.reverse_path)
         content = message.content
-        steps = authenticate(content, sender, self.checks, self._authserv_id, now_s, percent)
+        steps = authenticate(content, sender, self._checks, self._authserv_id, now_s, percent)
         decision = await self._run(steps, len(content) >= LARGE_OCTETS)
         return decision, without_results(content, self._authserv_id)
 
     async def submit(self, content: bytes, now_s: float) -> bytes:
         """Return a message submitted by a user, signed if there are DKIM keys for the domain of its From field."""
-        if self.checks.any:
+        if self.is_checking:
             content = without_results(content, self._authserv_id)
         keys = self._keys_for(content)
         if not keys:
@@ -82,8 +81,8 @@ class Authentication:
         return _signed(content, keys, now_s)
 
     def is_junk(self, content: bytes) -> bool:
-        """Return True if a queued message was quarantined by this server's DMARC check."""
-        return self.checks.any and is_quarantined(content, self._authserv_id)
+        """Return True if a queued message was quarantined by this server's DMARC check, which is enabled."""
+        return is_quarantined(content, self._authserv_id)
 
     def _keys_for(self, content: bytes) -> list[SigningKey]:
         if not self._keys:

@@ -21,9 +21,8 @@ from lab7.services.mail.delivery.local import Mailboxes
 from lab7.services.mail.delivery.remote import Destination, Job, Remote
 from lab7.services.mail.queue.entry import Change, Entry, Recipient, Schedule
 from lab7.services.mail.queue.spool import Spool
-from lab7.services.mail.smtp.dsn_request import NO_RECIPIENT_REQUEST, RecipientRequest
 from lab7.services.mail.smtp.policy import refusal
-from lab7.services.mail.smtp.syntax import Reply
+from lab7.services.mail.smtp.syntax import NO_RECIPIENT_REQUEST, RecipientRequest, Reply
 
 # Seconds until writing a bounce or an expanded message to the queue is tried again after an error, such as a full disk.
 BOUNCE_RETRY_S = 10.0

@@ -20,9 +20,8 @@ from lab7.services.mail.address import POSTMASTER, Mailbox
 from lab7.services.mail.delivery.trace import address_literal, date_time
 from lab7.services.mail.queue.entry import Recipient
 from lab7.services.mail.smtp.content import header_section
-from lab7.services.mail.smtp.dsn_request import NO_MESSAGE_REQUEST, MessageRequest, decode_xtext
 from lab7.services.mail.smtp.short_lines import has_long_line, quoted_printable
-from lab7.services.mail.smtp.syntax import Reply
+from lab7.services.mail.smtp.syntax import NO_MESSAGE_REQUEST, MessageRequest, Reply, decode_xtext
 
 # Maximum octets of a message that its bounce returns whole; of a larger message, only the header (as in Postfix).
 RETURNED_OCTETS_MAX = 50_000

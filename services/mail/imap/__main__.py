@@ -5,7 +5,6 @@ import sys
 from lab7.services.mail.access.program import run_access
 from lab7.services.mail.faults import IMAP_FAULTS
 from lab7.services.mail.imap.session import Session
-from lab7.services.mail.imap.session_state import Capabilities
 
 DEFAULT_PORT = 143
 # RFC 8314 section 3
@@ -15,11 +14,7 @@ TLS_PORT = 993
 def main(argv: list[str] | None = None) -> int:
     """Serve IMAP until SIGTERM; return the exit status."""
     description = "Serve mailboxes by IMAP (IMAP4rev1 and IMAP4rev2; the response to CAPABILITY lists the extensions)."
-    return run_access("imap", description, DEFAULT_PORT, TLS_PORT, _session, argv, IMAP_FAULTS)
-
-
-def _session(tls: bool, needs_tls: bool) -> Session:
-    return Session(Capabilities(tls, needs_tls))
+    return run_access("imap", description, DEFAULT_PORT, TLS_PORT, Session.offering, argv, IMAP_FAULTS)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from lab7.services.mail.imap.cached_message import CachedMessage
 from lab7.services.mail.imap.errors import BadError, NoError
-from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.session_state import CachedMessage, SessionState
 from lab7.services.mail.imap.syntax.fetch_items import Section, parse_section, section_octets
 from lab7.services.mail.maildir.errors import MaildirError
 from lab7.services.mail.maildir.folder import Folder

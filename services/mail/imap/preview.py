@@ -3,7 +3,7 @@
 import re
 from html.parser import HTMLParser
 
-from lab7.services.mail.imap.cached_message import CachedMessage
+from lab7.services.mail.imap.session_state import CachedMessage
 from lab7.services.mail.mime.structure import Part
 from lab7.services.mail.mime.words import decode_transfer, text_of
 

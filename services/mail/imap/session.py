@@ -8,6 +8,10 @@
 The caller sends the octets, carries out each request (check a password, start TLS) and passes its result to the
 generator by send(). The generator must be exhausted before receive() is called again. `session.waits` is True while the
 server may send updates unasked. In state LOGOUT the connection is closed, and further input is ignored.
+
+A literal is checked by its announced size, before the client sends the octets (RFC 3501 section 4.3, RFC 7888): a
+client with a synchronising literal waits for "+", so that a refused literal is never sent. The refusal of a literal
+that is too large has the response code TOOBIG (RFC 4469 section 4.2).
 """
 
 from collections.abc import Iterator
@@ -15,10 +19,17 @@ from collections.abc import Iterator
 from lab7.services.errors import LimitExceededError
 from lab7.services.mail.access.requests import ContinuationRequest, Outputs, StartCompression, StartTls, Steps
 from lab7.services.mail.imap.command import Command
-from lab7.services.mail.imap.commands.table import parse_command
+from lab7.services.mail.imap.commands.append import check_literal
+from lab7.services.mail.imap.commands.table import COMMANDS, UID_COMMANDS
 from lab7.services.mail.imap.errors import BadError, ByeError, NoError, store_failure_text
-from lab7.services.mail.imap.limits import BAD_COMMANDS_MAX, MESSAGE_OCTETS, PIPELINE_OCTETS
-from lab7.services.mail.imap.literals import literal_refusal
+from lab7.services.mail.imap.limits import (
+    BAD_COMMANDS_MAX,
+    EARLY_LITERAL_OCTETS,
+    LITERAL_OCTETS,
+    MESSAGE_OCTETS,
+    NUMBER_MAX,
+    PIPELINE_OCTETS,
+)
 from lab7.services.mail.imap.session_state import Capabilities, SessionState, State
 from lab7.services.mail.imap.syntax.reader import TAG, AnnouncedLiteral, Framer, Line, OverlongLine, Reader
 from lab7.services.mail.maildir.errors import MaildirError
@@ -36,6 +47,11 @@ class Session:
         self._framer = Framer(PIPELINE_OCTETS)
         self._running: tuple[bytes, Command, Steps] | None = None
         self._bad_commands = 0
+
+    @classmethod
+    def offering(cls, starttls: bool, needs_tls: bool) -> "Session":
+        """Return a session that offers STARTTLS or not; with `needs_tls`, passwords are permitted only in TLS."""
+        return cls(Capabilities(starttls, needs_tls))
 
     @property
     def state(self) -> State:
@@ -86,7 +102,7 @@ class Session:
         try:
             self._state.tag = tag = reader.match(TAG, "tag")
             reader.expect_space()
-            command = parse_command(reader, self._state.state)
+            command = _parse_command(reader, self._state.state)
         except BadError as error:
             yield from self._reject(tag, error)
             return
@@ -145,7 +161,7 @@ class Session:
             raise ByeError("Too many invalid commands.")
 
     def _handle_literal(self, unit: AnnouncedLiteral) -> Outputs:
-        refusal = literal_refusal(self._state, unit)
+        refusal = _literal_refusal(self._state, unit)
         if refusal is None:
             self._framer.accept()
             if unit.is_synchronizing:
@@ -204,3 +220,61 @@ class Session:
     def end(self, text: str) -> bytes:
         """End the session on time-out or shutdown; return the BYE response with `text`."""
         return b"".join(self._bye(text)) if self.state is not State.LOGOUT else b""
+
+
+def _parse_command(reader: Reader, state: State) -> Command:
+    """Parse a command name; return its Command in the command table.
+
+    Raises BadError if the command is unknown or not permitted in the session state `state`.
+    """
+    word = reader.word("command")
+    if word == b"UID":
+        reader.expect_space()
+        command = UID_COMMANDS.get(reader.word("command"))
+    else:
+        command = COMMANDS.get(word)
+    if command is None:
+        raise BadError("Unknown command.")
+    if state not in command.states:
+        raise BadError(_wrong_state_text(command, state))
+    return command
+
+
+def _wrong_state_text(command: Command, state: State) -> str:
+    if state is State.SELECTED and State.AUTHENTICATED in command.states:
+        return "A mailbox is selected already."
+    if State.NOT_AUTHENTICATED in command.states:
+        return "You are logged in already."
+    return "No mailbox is selected." if State.AUTHENTICATED not in command.states else "Log in first."
+
+
+def _literal_refusal(session: SessionState, unit: AnnouncedLiteral) -> bytes | None:
+    """Check a literal that the client has announced; return the tagged response that refuses it, or None."""
+    reader = Reader(unit.received, utf8=session.is_rev2)
+    tag = b"*"
+    try:
+        tag = reader.match(TAG, "tag")
+        reader.expect_space()
+        _parse_command(reader, session.state)
+        if unit.size_octets > NUMBER_MAX:
+            raise BadError("The number is too large.")
+        _check_size(session, unit, reader.position, unit.received[len(tag) + 1 : reader.position].upper())
+    except BadError as error:
+        return b"%b BAD %b\r\n" % (tag, str(error).encode("ascii"))
+    except NoError as error:
+        return b"%b NO [%b] %b\r\n" % (tag, error.code.encode("ascii"), error.text.encode("ascii"))
+    except (MaildirError, OSError) as error:
+        return b"%b NO %b\r\n" % (tag, store_failure_text(error).encode("ascii", "replace"))
+    return None
+
+
+def _check_size(session: SessionState, unit: AnnouncedLiteral, position: int, command: bytes) -> None:
+    """Raise NoError if a command with its literals, or a message to APPEND or REPLACE, is too large."""
+    is_append, replaces = command == b"APPEND", command in (b"REPLACE", b"UID REPLACE")
+    limit = EARLY_LITERAL_OCTETS if session.state is State.NOT_AUTHENTICATED else LITERAL_OCTETS
+    if is_append or replaces:
+        limit += MESSAGE_OCTETS
+    if unit.size_octets + len(unit.received) > limit:
+        raise NoError("The literal is too large.", "TOOBIG")
+    if is_append or replaces:
+        check_literal(session, unit.received, position, unit.size_octets, replaces)

@@ -7,10 +7,9 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab7.services.mail.imap.cached_message import CachedMessage
+from lab7.services.mail.imap.session_state import CachedMessage, View
 from lab7.services.mail.imap.syntax.base_subject import base_subject
 from lab7.services.mail.imap.syntax.dates import sent_time
-from lab7.services.mail.imap.view import View
 from lab7.services.mail.mime.addresses import MISSING_HOST, Address, parse_addresses
 from lab7.services.mail.mime.words import decode_words
 

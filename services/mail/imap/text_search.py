@@ -7,7 +7,7 @@ Encoded words and transfer encodings are decoded first. Text is compared after c
 import unicodedata
 from collections.abc import Iterator
 
-from lab7.services.mail.imap.cached_message import CachedMessage
+from lab7.services.mail.imap.session_state import CachedMessage
 from lab7.services.mail.mime.addresses import MISSING_HOST, MISSING_MAILBOX, parse_addresses
 from lab7.services.mail.mime.header import Field
 from lab7.services.mail.mime.structure import Part

@@ -32,8 +32,7 @@ from lab7.services.mail.maildir.errors import QuotaExceededError as QuotaExceede
 from lab7.services.mail.maildir.folder import Folder
 from lab7.services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, checked_new, directory_of, name_of
 from lab7.services.mail.maildir.limits import ABANDONED_S, FOLDERS_MAX, SUBSCRIPTIONS_MAX
-from lab7.services.mail.maildir.uid_index import LOCK, UidIndex
-from lab7.services.mail.maildir.uid_validities import UidValidities
+from lab7.services.mail.maildir.uid_index import LOCK, UidIndex, UidValidities
 
 # Subscribed names need not name existing folders (RFC 3501 section 6.3.6).
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab7.services.mail.address import Mailbox
-from lab7.services.mail.smtp.dsn_request import (
+from lab7.services.mail.smtp.syntax import (
     NO_MESSAGE_REQUEST,
     NO_RECIPIENT_REQUEST,
     MessageRequest,
     RecipientRequest,
+    Reply,
 )
-from lab7.services.mail.smtp.syntax import Reply
 
 # RFC 5321 section 4.5.4.1 recommends intervals of 30 minutes or more, and more attempts in the first hour.
 # RFC 5321 section 4.5.4.1 recommends expiry after four to five days.

@@ -26,14 +26,17 @@ from lab7.services.buffer import OctetBuffer
 from lab7.services.errors import LimitExceededError
 from lab7.services.mail.address import Mailbox
 from lab7.services.mail.smtp.content import header_section, stuffed
-from lab7.services.mail.smtp.dsn_request import (
+from lab7.services.mail.smtp.short_lines import shorten_lines
+from lab7.services.mail.smtp.syntax import (
     NO_MESSAGE_REQUEST,
     NO_RECIPIENT_REQUEST,
+    REPLY_LINE_OCTETS_MAX,
     MessageRequest,
     RecipientRequest,
+    Reply,
+    ReplyError,
+    ReplyReader,
 )
-from lab7.services.mail.smtp.short_lines import shorten_lines
-from lab7.services.mail.smtp.syntax import REPLY_LINE_OCTETS_MAX, Reply, ReplyError, ReplyReader
 
 # Maximum octets of replies that are buffered: a pipelined group gets a reply of some lines per command.
 _UNREAD_OCTETS = 1 << 20

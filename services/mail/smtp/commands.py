@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from lab7.services.mail.address import Mailbox
-from lab7.services.mail.smtp.dsn_request import NO_MESSAGE_REQUEST, MessageRequest, RecipientRequest
-from lab7.services.mail.smtp.syntax import Reply
+from lab7.services.mail.smtp.syntax import NO_MESSAGE_REQUEST, MessageRequest, RecipientRequest, Reply
 
 
 class State(Enum):

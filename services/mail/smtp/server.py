@@ -246,7 +246,8 @@ class ServerConnection(asyncio.Protocol):
             out = session.accepted(reply)
         elif isinstance(request, CheckPassword):
             account = await self._context.check_password(request.user, request.password)
-            self._context.log.write("login", user=request.user, peer=self.address, ok=account is not None)
+            if self._context.log.enabled:
+                self._context.log.write("login", user=request.user, peer=self.address, ok=account is not None)
             out = session.authenticated(account)
         else:
             await self._start_tls(session)

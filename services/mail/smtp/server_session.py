@@ -30,9 +30,8 @@ from lab7.services.mail.smtp import limits, syntax
 from lab7.services.mail.smtp.chunks import SYNTAX, Chunk, ChunkedContent, parse_chunk
 from lab7.services.mail.smtp.commands import COMMANDS, Accept, CheckPassword, Request, StartTLS, State
 from lab7.services.mail.smtp.content import SMUGGLING_SUSPECTED, TOO_BIG, ContentReader
-from lab7.services.mail.smtp.dsn_request import RecipientRequest
 from lab7.services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
-from lab7.services.mail.smtp.syntax import CommandLines, EndlessLineError, Reply, line_limit
+from lab7.services.mail.smtp.syntax import CommandLines, EndlessLineError, RecipientRequest, Reply, line_limit
 
 # Extensions that are always announced, in addition to SIZE.
 _EXTENSIONS = ("8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES", "DSN", "CHUNKING", "SMTPUTF8", "HELP")

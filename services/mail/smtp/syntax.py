@@ -7,6 +7,12 @@ The syntax is specified in RFC 5321 sections 2.3.7, 4.1.1.2, 4.1.1.3, 4.1.1.11, 
 replies have an enhanced status code (RFC 3463), except the greeting and the replies to HELO and EHLO (RFC 2034 section
 3). Parameters of MAIL: SIZE (RFC 1870), BODY (RFC 6152), RET and ENVID (RFC 3461), SMTPUTF8 (RFC 6531), and AUTH (RFC
 4954 section 5), which is validated and otherwise ignored; of RCPT: NOTIFY and ORCPT (RFC 3461).
+
+    MAIL FROM:<ann@example.net> RET=HDRS ENVID=QQ314159
+    RCPT TO:<bob@example.com> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;Bob@example.com
+
+The values of these requests for delivery status notifications (RFC 3461 section 4) are kept as they were sent, so that
+they can be relayed unchanged (section 5.2); decode_xtext() decodes them for a notification.
 """
 
 import re
@@ -23,15 +29,6 @@ from lab7.services.mail.address import (
     parse_path,
 )
 from lab7.services.mail.smtp import limits
-from lab7.services.mail.smtp.dsn_request import (
-    NO_MESSAGE_REQUEST,
-    MessageRequest,
-    RecipientRequest,
-    parse_envelope_id,
-    parse_notify,
-    parse_original,
-    parse_returned,
-)
 
 CRLF = b"\r\n"
 # RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets, code and CRLF included.
@@ -44,6 +41,48 @@ _UNPRINTABLE = re.compile(r"[^ -~]")
 _KEYWORD = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?\Z")
 # RFC 1870 section 4: the value of SIZE has up to 20 digits.
 _SIZE = re.compile(rb"[0-9]{1,20}\Z")
+# RFC 3461 sections 4.2 and 4.4: maximum lengths of the values of ORCPT and ENVID.
+ORCPT_OCTETS_MAX = 500
+ENVID_OCTETS_MAX = 100
+
+_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+\Z")
+_XTEXT_ENCODED = re.compile(r"\+([0-9A-F]{2})")
+_ORIGINAL_RECIPIENT = re.compile(r"([A-Za-z0-9-]+);(.+)\Z", re.DOTALL)
+_CONDITIONS = frozenset(("SUCCESS", "FAILURE", "DELAY"))
+_NEVER = "NEVER"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRequest:
+    """Parameters of MAIL: `returned` is FULL or HDRS, `envelope_id` the xtext of ENVID; both are empty if not given."""
+
+    returned: str = ""
+    envelope_id: str = ""
+
+    def parameters(self) -> list[str]:
+        """Return the parameters of MAIL that repeat the request to another server."""
+        values = (("RET", self.returned), ("ENVID", self.envelope_id))
+        return [f"{name}={value}" for name, value in values if value]
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientRequest:
+    """Parameters of RCPT: `notify` is NEVER or a list of conditions, `original` is that of ORCPT; empty: not given."""
+
+    notify: str = ""
+    original: str = ""
+
+    def wants(self, condition: str) -> bool:
+        """Return True if a notification is requested for SUCCESS, FAILURE or DELAY; FAILURE is the default."""
+        return condition in (self.notify or "FAILURE").split(",")
+
+    def parameters(self) -> list[str]:
+        """Return the parameters of RCPT that repeat the request to another server."""
+        return [f"{name}={value}" for name, value in (("NOTIFY", self.notify), ("ORCPT", self.original)) if value]
+
+
+NO_MESSAGE_REQUEST = MessageRequest()
+NO_RECIPIENT_REQUEST = RecipientRequest()
 
 
 class EndlessLineError(Exception):
@@ -254,7 +293,7 @@ def parse_mail(argument: bytes, with_auth: bool, strict: bool = True) -> MailPar
             raise ParameterError(NOT_UNDERSTOOD)
         elif keyword not in (b"RET", b"ENVID", b"SMTPUTF8") and not (keyword == b"AUTH" and with_auth and value):
             raise ParameterError(NOT_TAKEN)
-    request = MessageRequest(_value(values, b"RET", parse_returned), _value(values, b"ENVID", parse_envelope_id))
+    request = MessageRequest(_value(values, b"RET", _parse_returned), _value(values, b"ENVID", _parse_envelope_id))
     return MailParameters(mailbox, size, body == b"8BITMIME", request, b"SMTPUTF8" in values)
 
 
@@ -266,7 +305,9 @@ def parse_rcpt(argument: bytes, strict: bool = True, is_smtputf8: bool = False) 
     values = _keywords(rest)
     if not values.keys() <= {b"NOTIFY", b"ORCPT"}:
         raise ParameterError(NOT_TAKEN)
-    return mailbox, RecipientRequest(_value(values, b"NOTIFY", parse_notify), _value(values, b"ORCPT", parse_original))
+    return mailbox, RecipientRequest(
+        _value(values, b"NOTIFY", _parse_notify), _value(values, b"ORCPT", _parse_original)
+    )
 
 
 def _value(values: Mapping[bytes, bytes], keyword: bytes, parse: Callable[[str], str]) -> str:
@@ -316,3 +357,43 @@ def _keywords(octets: bytes) -> dict[bytes, bytes]:
             raise ParameterError(TWICE)
         values[keyword] = match[2] or b""
     return values
+
+
+def _parse_returned(value: str) -> str:
+    """Parse the value of RET; raises ValueError."""
+    if value.upper() not in ("FULL", "HDRS"):
+        raise ValueError("RET takes FULL or HDRS")
+    return value.upper()
+
+
+def _parse_envelope_id(value: str) -> str:
+    """Parse the value of ENVID; raises ValueError."""
+    if len(value) > ENVID_OCTETS_MAX or not _is_xtext(value):
+        raise ValueError("ENVID takes xtext of at most 100 characters")
+    return value
+
+
+def _parse_notify(value: str) -> str:
+    """Parse the value of NOTIFY: NEVER alone, or SUCCESS, FAILURE and DELAY separated by commas; raises ValueError."""
+    words = value.upper().split(",")
+    if words != [_NEVER] and not (_CONDITIONS.issuperset(words) and len(set(words)) == len(words)):
+        raise ValueError("NOTIFY takes NEVER, or a list of SUCCESS, FAILURE and DELAY")
+    return value.upper()
+
+
+def _parse_original(value: str) -> str:
+    """Parse the value of ORCPT, `type;xtext`; raises ValueError."""
+    match = _ORIGINAL_RECIPIENT.match(value)
+    if match is None or len(value) > ORCPT_OCTETS_MAX or not _is_xtext(match[2]):
+        raise ValueError("ORCPT takes an address type, a semicolon and xtext")
+    return value
+
+
+def decode_xtext(value: str) -> str:
+    """Decode xtext (RFC 3461 section 4), such as the value of ENVID, or of ORCPT with its address type."""
+    return _XTEXT_ENCODED.sub(lambda match: chr(int(match[1], 16)), value)
+
+
+def _is_xtext(value: str) -> bool:
+    # The decoded text goes into a header field of the notification, so it is printable ASCII (RFC 3461 section 4.4).
+    return _XTEXT.match(value) is not None and all(" " <= one <= "~" for one in decode_xtext(value))

@@ -11,7 +11,7 @@ import pytest
 from scapy.layers.inet import UDP
 from scapy.utils import PcapNgReader
 
-from lab7.experiments.harness.capture.reader import read_packets
+from lab7.experiments.harness.capture.pcapng import read_packets
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DATAGRAMS = 500

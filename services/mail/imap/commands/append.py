@@ -11,11 +11,10 @@ from lab7.services.mail.access.requests import Output, Steps
 from lab7.services.mail.imap.errors import BadError, NoError
 from lab7.services.mail.imap.limits import MESSAGE_OCTETS
 from lab7.services.mail.imap.mailbox_url import read_message_url
-from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.session_state import SessionState, pauses
 from lab7.services.mail.imap.syntax.dates import read_date_time
 from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
 from lab7.services.mail.imap.syntax.reader import Reader, read_flag
-from lab7.services.mail.imap.view import pauses
 from lab7.services.mail.maildir.delivery import NewMessage
 from lab7.services.mail.maildir.errors import NoFolderError
 from lab7.services.mail.maildir.folder import Folder

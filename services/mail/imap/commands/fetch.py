@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 
 from lab7.services.mail.access.requests import Steps
-from lab7.services.mail.imap.cached_message import CachedMessage
 from lab7.services.mail.imap.commands.select import vanished_earlier
 from lab7.services.mail.imap.errors import EXPUNGED_CODE, EXPUNGED_TEXT, BadError, NoError
 from lab7.services.mail.imap.limits import TURN_MESSAGES
-from lab7.services.mail.imap.object_ids import email_id
 from lab7.services.mail.imap.preview import preview
-from lab7.services.mail.imap.session_state import SessionState, read_message_set
+from lab7.services.mail.imap.session_state import CachedMessage, SessionState, View, read_message_set
 from lab7.services.mail.imap.syntax import encoder
 from lab7.services.mail.imap.syntax.binary_section import binary_octets
 from lab7.services.mail.imap.syntax.dates import date_time
@@ -25,7 +23,6 @@ from lab7.services.mail.imap.syntax.fetch_items import (
 )
 from lab7.services.mail.imap.syntax.reader import Reader
 from lab7.services.mail.imap.syntax.structures import body_structure, envelope
-from lab7.services.mail.imap.view import View
 from lab7.services.mail.maildir.errors import MessageGoneError
 from lab7.services.mail.mime.header import parse_header
 from lab7.services.mail.mime.structure import parse
@@ -170,7 +167,7 @@ def _value(view: View, content: CachedMessage, item: bytes) -> bytes:
         saved = view.folder.save_date(content.uid)
         return encoder.NIL if saved is None else date_time(saved)
     if item == b"EMAILID":
-        return b"(%b)" % email_id(content.octets)
+        return b"(%b)" % encoder.email_id(content.octets)
     if item == b"THREADID":
         # RFC 8474 section 5.2: NIL for a server without thread identifiers.
         return encoder.NIL

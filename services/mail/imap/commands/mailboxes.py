@@ -4,11 +4,9 @@ from collections.abc import Collection, Iterator
 
 from lab7.services.mail.access.requests import Steps
 from lab7.services.mail.imap.errors import BadError
-from lab7.services.mail.imap.object_ids import mailbox_id
-from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.session_state import SessionState, pauses
 from lab7.services.mail.imap.syntax import encoder
 from lab7.services.mail.imap.syntax.reader import Reader
-from lab7.services.mail.imap.view import pauses
 from lab7.services.mail.maildir.errors import NoFolderError
 from lab7.services.mail.maildir.folder import Folder
 from lab7.services.mail.maildir.folder_names import SEPARATOR, canonical
@@ -18,14 +16,14 @@ STATUS_ITEMS = frozenset(
 )
 
 
-def read_name(reader: Reader) -> str:
+def _read_name(reader: Reader) -> str:
     """Parse a space and a mailbox name; return the name in canonical form (INBOX in capitals)."""
     reader.expect_space()
     return reader.mailbox()
 
 
 def _only_name(reader: Reader) -> str:
-    name = read_name(reader)
+    name = _read_name(reader)
     reader.expect_end()
     return name
 
@@ -39,7 +37,7 @@ def create(session: SessionState, reader: Reader) -> Steps:
     folder = maildir.folder(name.removesuffix(SEPARATOR))
     folder.refresh()
     # RFC 8474 section 4.1
-    return f"[MAILBOXID ({mailbox_id(folder).decode('ascii')})] Create completed."
+    return f"[MAILBOXID ({encoder.mailbox_id(folder.first_uidvalidity).decode('ascii')})] Create completed."
 
 
 def delete(session: SessionState, reader: Reader) -> Steps:
@@ -56,7 +54,7 @@ def delete(session: SessionState, reader: Reader) -> Steps:
 
 def rename(session: SessionState, reader: Reader) -> Steps:
     """Handle RENAME (RFC 3501 section 6.3.5): rename a mailbox and its inferiors; of INBOX, move the messages."""
-    name = read_name(reader)
+    name = _read_name(reader)
     new_name = _only_name(reader)
     yield b""
     session.user_maildir().rename(name, new_name.removesuffix(SEPARATOR))
@@ -84,7 +82,7 @@ def unsubscribe(session: SessionState, reader: Reader) -> Steps:
 
 def status(session: SessionState, reader: Reader) -> Steps:
     """Handle STATUS (RFC 3501 section 6.3.10): report the requested numbers of a mailbox, without selecting it."""
-    name = read_name(reader)
+    name = _read_name(reader)
     reader.expect_space()
     items = read_status_items(reader)
     reader.expect_end()
@@ -116,7 +114,7 @@ def _status_value(session: SessionState, folder: Folder, item: bytes) -> bytes:
     messages = folder.messages.values()
     if item == b"MAILBOXID":
         # RFC 8474 section 4.3
-        return b"(%b)" % mailbox_id(folder)
+        return b"(%b)" % encoder.mailbox_id(folder.first_uidvalidity)
     if item == b"SIZE":
         # RFC 8438 section 2
         return b"%d" % sum(folder.size_octets(uid) for uid in folder.uids)

@@ -11,10 +11,9 @@ from lab7.services.mail.access.requests import Output, Steps
 from lab7.services.mail.imap.commands.append import target_folder
 from lab7.services.mail.imap.errors import EXPUNGED_CODE, EXPUNGED_TEXT, BadError, NoError
 from lab7.services.mail.imap.limits import TURN_MESSAGES
-from lab7.services.mail.imap.session_state import SessionState, read_message_set
+from lab7.services.mail.imap.session_state import SessionState, View, pauses, read_message_set
 from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
 from lab7.services.mail.imap.syntax.reader import Reader, read_flags
-from lab7.services.mail.imap.view import View, pauses
 from lab7.services.mail.maildir.errors import MessageGoneError
 from lab7.services.mail.maildir.folder import SYSTEM_FLAGS, Folder
 

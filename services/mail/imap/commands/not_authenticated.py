@@ -9,10 +9,9 @@ from lab7.services.mail import sasl
 from lab7.services.mail.access.requests import LogIn, Steps, continue_exchange
 from lab7.services.mail.imap.errors import BadError, ByeError, NoError
 from lab7.services.mail.imap.limits import FAILED_LOGINS_MAX, ID_PAIRS_MAX
-from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.session_state import REV2, SessionState
 from lab7.services.mail.imap.syntax import encoder
 from lab7.services.mail.imap.syntax.reader import Reader
-from lab7.services.mail.imap.view import REV2
 
 
 def capability(session: SessionState, reader: Reader) -> Steps:

@@ -16,11 +16,10 @@ from lab7.services.mail.imap.commands.fetch import fetch_response
 from lab7.services.mail.imap.commands.mailbox_list import list_response, listed_names
 from lab7.services.mail.imap.errors import BadError, NoError
 from lab7.services.mail.imap.limits import NOTIFIED_MAILBOXES_MAX
-from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.session_state import SessionState, View, pauses
 from lab7.services.mail.imap.syntax import encoder
 from lab7.services.mail.imap.syntax.fetch_items import Item, read_item
 from lab7.services.mail.imap.syntax.reader import Reader
-from lab7.services.mail.imap.view import View, pauses
 from lab7.services.mail.maildir.errors import MaildirError, MessageGoneError
 from lab7.services.mail.maildir.folder import Folder
 from lab7.services.mail.maildir.folder_names import INBOX, SEPARATOR, canonical

@@ -4,11 +4,9 @@ import re
 
 from lab7.services.mail.access.requests import Steps
 from lab7.services.mail.imap.commands.append import message_content, read_message, target_folder
-from lab7.services.mail.imap.commands.mailboxes import read_name
 from lab7.services.mail.imap.errors import EXPUNGED_TEXT, BadError, NoError
-from lab7.services.mail.imap.session_state import SessionState, read_message_set
+from lab7.services.mail.imap.session_state import SessionState, pauses, read_message_set
 from lab7.services.mail.imap.syntax.reader import Reader
-from lab7.services.mail.imap.view import pauses
 from lab7.services.mail.maildir.delivery import NewMessage
 from lab7.services.mail.maildir.errors import MessageGoneError
 
@@ -25,7 +23,8 @@ def replace(session: SessionState, reader: Reader, by_uid: bool = False) -> Step
     uids = read_message_set(session, reader, by_uid)
     if not _ONE_MESSAGE.fullmatch(reader.octets[begin : reader.position]):
         raise BadError("REPLACE takes one message.")
-    name = read_name(reader)
+    reader.expect_space()
+    name = reader.mailbox()
     message = read_message(reader)
     reader.expect_end()
     yield b""

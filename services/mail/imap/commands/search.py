@@ -11,11 +11,10 @@ from lab7.services.mail.access.requests import Output, Steps
 from lab7.services.mail.imap.errors import NoError
 from lab7.services.mail.imap.limits import SEARCH_CONTEXTS_MAX
 from lab7.services.mail.imap.search_context import SearchContext
-from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.session_state import SessionState, View
 from lab7.services.mail.imap.syntax.reader import Reader
 from lab7.services.mail.imap.syntax.search_keys import Candidate, KeyReader, Predicate
 from lab7.services.mail.imap.syntax.search_returns import SearchReturns, read_search_returns
-from lab7.services.mail.imap.view import View
 from lab7.services.mail.maildir.errors import MessageGoneError
 
 # Values of CHARSET that SEARCH accepts; RFC 3501 section 6.4.4 requires US-ASCII.

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 from lab7.services.mail.access.requests import Output, Steps
 from lab7.services.mail.imap.commands.mailbox_list import list_response
-from lab7.services.mail.imap.commands.mailboxes import read_name
 from lab7.services.mail.imap.errors import BadError
 from lab7.services.mail.imap.limits import TURN_MESSAGES
-from lab7.services.mail.imap.object_ids import mailbox_id
-from lab7.services.mail.imap.session_state import SessionState, highest_mod_sequence_line
+from lab7.services.mail.imap.session_state import SessionState, View, highest_mod_sequence_line
+from lab7.services.mail.imap.syntax import encoder
 from lab7.services.mail.imap.syntax.fetch_items import SequenceSet, format_ranges, read_sequence_set, uids_in
 from lab7.services.mail.imap.syntax.reader import Reader
-from lab7.services.mail.imap.view import View
 from lab7.services.mail.maildir.errors import MessageGoneError
 from lab7.services.mail.maildir.folder_names import canonical
 
@@ -32,7 +30,8 @@ class _Resync:
 
 def select(session: SessionState, reader: Reader, read_only: bool = False) -> Steps:
     """Handle SELECT (RFC 3501 section 6.3.1) or, if `read_only`, EXAMINE (section 6.3.2)."""
-    name = read_name(reader)
+    reader.expect_space()
+    name = reader.mailbox()
     parameters: list[_Resync | None] = []
     if reader.accept(b" "):
         parameters = reader.in_parentheses(lambda: _read_parameter(reader))
@@ -66,7 +65,7 @@ def select(session: SessionState, reader: Reader, read_only: bool = False) -> St
     yield b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % view.folder.uidvalidity
     yield b"* OK [UIDNEXT %d] Predicted next UID.\r\n" % view.folder.uidnext
     # RFC 8474 section 4.2
-    yield b"* OK [MAILBOXID (%b)] Mailbox identifier.\r\n" % mailbox_id(view.folder)
+    yield b"* OK [MAILBOXID (%b)] Mailbox identifier.\r\n" % encoder.mailbox_id(view.folder.first_uidvalidity)
     yield highest_mod_sequence_line(view)
     session.select(view)
     if resync is not None and resync.uidvalidity == view.folder.uidvalidity and view.has_mod_sequences:

@@ -6,12 +6,11 @@ from lab7.services.mail.access.requests import Output, Steps
 from lab7.services.mail.imap.commands.search import extended_response, matching, numbers_response, read_charset_name
 from lab7.services.mail.imap.errors import BadError, NoError
 from lab7.services.mail.imap.limits import SORT_KEYS_MAX
-from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.session_state import SessionState, View
 from lab7.services.mail.imap.sort_keys import SORT_KEYS, SortCriterion, SortValue
 from lab7.services.mail.imap.syntax.reader import Reader
 from lab7.services.mail.imap.syntax.search_keys import KeyReader
 from lab7.services.mail.imap.syntax.search_returns import read_search_returns
-from lab7.services.mail.imap.view import View
 from lab7.services.mail.maildir.errors import MessageGoneError
 
 

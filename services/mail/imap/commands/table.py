@@ -45,9 +45,7 @@ from lab7.services.mail.imap.commands import (
     sort,
     thread,
 )
-from lab7.services.mail.imap.errors import BadError
 from lab7.services.mail.imap.session_state import State
-from lab7.services.mail.imap.syntax.reader import Reader
 
 _ANY = frozenset((State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED))
 _NOT_YET = frozenset((State.NOT_AUTHENTICATED,))
@@ -120,29 +118,3 @@ UID_COMMANDS: dict[bytes, Command] = {
     b"STORE": Command(_SELECTED, partial(messages.store, by_uid=True)),
     b"THREAD": Command(_SELECTED, partial(thread.thread, by_uid=True)),
 }
-
-
-def parse_command(reader: Reader, state: State) -> Command:
-    """Parse a command name; return its Command in the command table.
-
-    Raises BadError if the command is unknown or not permitted in the session state `state`.
-    """
-    word = reader.word("command")
-    if word == b"UID":
-        reader.expect_space()
-        command = UID_COMMANDS.get(reader.word("command"))
-    else:
-        command = COMMANDS.get(word)
-    if command is None:
-        raise BadError("Unknown command.")
-    if state not in command.states:
-        raise BadError(_wrong_state_text(command, state))
-    return command
-
-
-def _wrong_state_text(command: Command, state: State) -> str:
-    if state is State.SELECTED and State.AUTHENTICATED in command.states:
-        return "A mailbox is selected already."
-    if State.NOT_AUTHENTICATED in command.states:
-        return "You are logged in already."
-    return "No mailbox is selected." if State.AUTHENTICATED not in command.states else "Log in first."

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable
 
 from lab7.services.mail.access.requests import Steps
-from lab7.services.mail.imap.cached_message import CachedMessage
 from lab7.services.mail.imap.commands.search import matching, read_charset_name
 from lab7.services.mail.imap.errors import BadError
-from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.session_state import CachedMessage, SessionState, View
 from lab7.services.mail.imap.sort_keys import sent_at, subject_of
 from lab7.services.mail.imap.syntax.base_subject import base_subject
 from lab7.services.mail.imap.syntax.reader import Reader
@@ -19,7 +18,6 @@ from lab7.services.mail.imap.thread_tree import (
     threads_by_references,
     threads_by_subject,
 )
-from lab7.services.mail.imap.view import View
 from lab7.services.mail.maildir.errors import MessageGoneError
 
 _ALGORITHMS: dict[bytes, Callable[[Iterable[ThreadMessage]], list[Node]]] = {

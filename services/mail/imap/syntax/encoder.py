@@ -1,6 +1,7 @@
-"""Encoder of values in IMAP responses: strings, literals, lists, flags (RFC 3501 section 9)."""
+"""Encoder of values in IMAP responses: strings, literals, lists, flags (RFC 3501 section 9), identifiers (RFC 8474)."""
 
 import contextlib
+import hashlib
 import re
 from collections.abc import Iterable
 
@@ -11,6 +12,7 @@ from lab7.services.mail.maildir import folder_names
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*\Z")
 _QUOTED_OCTETS = 1024
 NIL = b"NIL"
+_DIGEST_OCTETS = 16
 _SYSTEM_FLAGS = ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft", "\\Recent")
 _ORDER = {flag: position for position, flag in enumerate(_SYSTEM_FLAGS)} | {"\\*": len(_SYSTEM_FLAGS) + 1}
 
@@ -67,3 +69,16 @@ def flag_list(flags: Iterable[str]) -> bytes:
 def literal8(octets: bytes) -> bytes:
     """Encode a literal, as a literal8 if it contains NUL octets (RFC 3516 section 4.4)."""
     return b"~{%d}\r\n%b" % (len(octets), octets) if b"\0" in octets else literal(octets)
+
+
+def email_id(octets: bytes) -> bytes:
+    """Return the EMAILID of a message: a digest of its octets, equal for all copies (RFC 8474 section 5.1)."""
+    return b"M" + hashlib.blake2b(octets, digest_size=_DIGEST_OCTETS).hexdigest().encode("ascii")
+
+
+def mailbox_id(first_uidvalidity: int) -> bytes:
+    """Return the MAILBOXID of a mailbox, made from its first UIDVALIDITY.
+
+    This is suitable because a rename keeps it (RFC 8474 section 4), and no two mailboxes of a user have the same.
+    """
+    return b"F%d" % first_uidvalidity

@@ -10,15 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from lab7.services.mail.imap.cached_message import CachedMessage
 from lab7.services.mail.imap.errors import BadError, NoError
 from lab7.services.mail.imap.limits import SEARCH_DEPTH_MAX, SEARCH_KEYS_MAX, SEARCH_TEXTS_MAX
-from lab7.services.mail.imap.object_ids import email_id
+from lab7.services.mail.imap.session_state import CachedMessage, View
+from lab7.services.mail.imap.syntax import encoder
 from lab7.services.mail.imap.syntax.dates import day_of, read_date, sent_day
 from lab7.services.mail.imap.syntax.fetch_items import SequenceSet, read_sequence_set, uids_in
 from lab7.services.mail.imap.syntax.reader import Reader
 from lab7.services.mail.imap.text_search import addresses_contain, body_contains, fold, header_contains, text_contains
-from lab7.services.mail.imap.view import View
 from lab7.services.mail.maildir.folder import Message
 
 
@@ -139,7 +138,7 @@ class KeyReader:
         if word in (b"EMAILID", b"THREADID"):
             # RFC 8474 section 6: the key THREADID is valid, but no message has a THREADID.
             identifier = reader.atom()
-            return lambda message: word == b"EMAILID" and email_id(message.content.octets) == identifier
+            return lambda message: word == b"EMAILID" and encoder.email_id(message.content.octets) == identifier
         if word == b"MODSEQ":
             return self._mod_sequence()
         if word in (b"OLDER", b"YOUNGER"):

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from click.testing import Result as Done
 
 from lab7.experiments.export.cli import export_command
-from lab7.experiments.harness.judge.frame_number import FrameNumber
+from lab7.experiments.harness.judge.frames import FrameNumber
 from lab7.experiments.harness.judge.verdict import Verdict, shown
 from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Result, ResultError, Timing
 from lab7.experiments.harness.results.schema import result_schema

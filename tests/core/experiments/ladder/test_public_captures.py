@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from tests.core.experiments.ladder.tshark import compared, needs_tshark
 
 VARIABLE = "LAB7_CAPTURES"

@@ -11,8 +11,7 @@ from scapy.layers.dns import DNS, DNSQR
 from scapy.layers.l2 import Ether
 
 from lab7.experiments.harness.claims import load_claims
-from lab7.experiments.harness.judge.frame_number import FrameNumber
-from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.judge.frames import FrameNumber, read_capture
 from lab7.experiments.harness.judge.verdict import Verdict, shown
 from lab7.experiments.harness.report.page import render_report, write_report
 from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Files

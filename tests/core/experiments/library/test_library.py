@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from lab7.experiments import library
-from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.capture.pcapng import CaptureReadError
 from lab7.experiments.harness.cli import runs as run_command
-from lab7.experiments.harness.judge.frame_number import FrameNumber
+from lab7.experiments.harness.judge.frames import FrameNumber
 from lab7.experiments.harness.judge.verdict import Verdict, shown
 from lab7.experiments.library import runs
 from lab7.experiments.library.tables import Table, table_of

@@ -13,8 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from lab7.experiments.harness.capture.pcapng import DECRYPTION_SECRETS, PcapngWriter
-from lab7.experiments.harness.judge.frame_number import FrameNumber
-from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.judge.frames import FrameNumber, read_capture
 from lab7.experiments.harness.judge.verdict import Verdict, shown
 from lab7.experiments.wireshark.captures import COMMENT_MAX, comments_of
 from lab7.experiments.wireshark.cli import wireshark_command

@@ -18,8 +18,14 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 
-from lab7.experiments.harness.capture.pcapng import InterfaceCounts, PcapngWriter
-from lab7.experiments.harness.capture.reader import CaptureReadError, Packet, read_packets, read_readable
+from lab7.experiments.harness.capture.pcapng import (
+    CaptureReadError,
+    InterfaceCounts,
+    Packet,
+    PcapngWriter,
+    read_packets,
+    read_readable,
+)
 
 DATAGRAM = bytes(IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=53) / b"four")
 ADDRESS = bytes.fromhex("020000000001")

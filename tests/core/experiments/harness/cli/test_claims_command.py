@@ -13,7 +13,7 @@ from lab7.experiments.harness.catalogue.known_claims import known_claims
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.cli import load_command
 from lab7.experiments.harness.discovery import all_experiments
-from lab7.experiments.harness.judge.frame_number import FrameNumber
+from lab7.experiments.harness.judge.frames import FrameNumber
 from lab7.experiments.harness.judge.verdict import Verdict, shown
 from lab7.experiments.harness.report.page import write_index
 from lab7.experiments.harness.results.result import new_folder

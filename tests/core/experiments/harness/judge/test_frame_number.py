@@ -7,8 +7,7 @@ import json
 import pickle
 from pathlib import Path
 
-from lab7.experiments.harness.judge.frame_number import FrameNumber, by_capture
-from lab7.experiments.harness.judge.frames import connections, read_capture
+from lab7.experiments.harness.judge.frames import FrameNumber, by_capture, connections, read_capture
 from lab7.experiments.harness.judge.verdict import Verdict, shown, timed
 from lab7.experiments.harness.results.result import Result
 from tests.core.experiments.harness.samples import sample_result

@@ -11,9 +11,8 @@ from lab7.services.dns.codec.codes import Rcode, type_from_text
 from lab7.services.dns.codec.master_file import parse_master_file
 from lab7.services.dns.codec.message import Message, Question, RRset, encode
 from lab7.services.dns.codec.name import Name
-from lab7.services.dns.recursion.cache import Cache, Delegation, Service
+from lab7.services.dns.recursion.cache import Cache, Delegation, InfraCache, Service
 from lab7.services.dns.recursion.context import ResolverContext, UpstreamAddresses
-from lab7.services.dns.recursion.infra_cache import InfraCache
 from lab7.services.dns.recursion.iterator import Resolution, Result
 from lab7.services.dns.recursion.query import (
     MISMATCH_GRACE_S,

@@ -11,8 +11,7 @@ import pytest
 from lab7.services.dns.codec.codes import Rcode, RRType
 from lab7.services.dns.codec.message import EDNS, Message, Question, RRset
 from lab7.services.dns.codec.name import Name
-from lab7.services.dns.recursion.cache import Cache
-from lab7.services.dns.recursion.infra_cache import InfraCache
+from lab7.services.dns.recursion.cache import Cache, InfraCache
 from lab7.services.dns.recursion.query import MISMATCH_GRACE_S, UpstreamQuery
 from tests.core.services.dns.recursion.simulated_internet import (
     EXAMPLE_ZONE,

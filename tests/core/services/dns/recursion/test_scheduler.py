@@ -16,11 +16,10 @@ from lab7.services.dns.codec.codes import Rcode, RRType
 from lab7.services.dns.codec.master_file import parse_master_file
 from lab7.services.dns.codec.message import EDNS, Message, Question
 from lab7.services.dns.codec.name import Name
-from lab7.services.dns.recursion.cache import Cache, Delegation
+from lab7.services.dns.recursion.cache import Cache, Delegation, InfraCache
 from lab7.services.dns.recursion.context import ResolverContext
 from lab7.services.dns.recursion.ecs_cache import ECSCache
 from lab7.services.dns.recursion.handler import AccessList
-from lab7.services.dns.recursion.infra_cache import InfraCache
 from lab7.services.dns.recursion.iterator import Result
 from lab7.services.dns.recursion.query import Outcome, Replied, UpstreamQuery
 from lab7.services.dns.recursion.root_hints import root_delegation

@@ -9,10 +9,9 @@ import pytest
 
 from lab7.services.dns.codec.codes import Rcode, RRType
 from lab7.services.dns.codec.message import EDNS, Message, Question
-from lab7.services.dns.recursion.cache import STALE_TTL_S, Cache, Trust
+from lab7.services.dns.recursion.cache import STALE_TTL_S, Cache, InfraCache, Trust
 from lab7.services.dns.recursion.context import ResolverContext
 from lab7.services.dns.recursion.handler import recursive_reply
-from lab7.services.dns.recursion.infra_cache import InfraCache
 from lab7.services.dns.recursion.iterator import Result
 from lab7.services.dns.recursion.query import Outcome, TimedOut, UpstreamQuery
 from lab7.services.dns.recursion.root_hints import root_delegation

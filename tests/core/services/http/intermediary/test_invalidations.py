@@ -2,8 +2,8 @@
 
 import pytest
 
-from lab7.services.http.intermediary import invalidations
-from lab7.services.http.intermediary.invalidations import Invalidations
+from lab7.services.http.intermediary import caching_proxy
+from lab7.services.http.intermediary.caching_proxy import Invalidations
 
 
 def test_a_request_sent_before_an_invalidation_is_outdated_and_one_sent_after_is_not() -> None:
@@ -16,7 +16,7 @@ def test_a_request_sent_before_an_invalidation_is_outdated_and_one_sent_after_is
 
 
 def test_what_is_no_longer_known_counts_as_outdated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(invalidations, "KEYS_KEPT", 2)
+    monkeypatch.setattr(caching_proxy, "INVALIDATIONS_MAX", 2)
     known = Invalidations()
     before = known.count
     for key in (b"a", b"b", b"c"):

@@ -12,8 +12,7 @@ from lab7.services.mail.delivery.dsn import RETURNED_OCTETS_MAX, ReportedMessage
 from lab7.services.mail.delivery.dsn import notification as encoded
 from lab7.services.mail.queue.entry import Recipient
 from lab7.services.mail.smtp.content import ContentReader, stuffed
-from lab7.services.mail.smtp.dsn_request import NO_MESSAGE_REQUEST, MessageRequest, RecipientRequest
-from lab7.services.mail.smtp.syntax import Reply
+from lab7.services.mail.smtp.syntax import NO_MESSAGE_REQUEST, MessageRequest, RecipientRequest, Reply
 
 ANN, BOB, EVE = Mailbox("ann", "example.net"), Mailbox("bob", "example.com"), Mailbox("e ve", "example.com")
 SENT = b"Subject: hello\r\nFrom: ann@example.net\r\n\r\n.body\r\n"

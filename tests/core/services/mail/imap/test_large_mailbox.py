@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab7.services.mail.access.requests import LogIn, Opened
-from lab7.services.mail.imap import view
+from lab7.services.mail.imap import session_state
 from lab7.services.mail.imap.session import Session
 from lab7.services.mail.imap.session_state import Capabilities
 from lab7.services.mail.maildir import folder, limits
@@ -51,7 +51,7 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
 
     monkeypatch.setattr(folder, "Message", message)
     monkeypatch.setattr(folder, "STEP_MESSAGES", STEP)
-    monkeypatch.setattr(view, "STEP_MESSAGES", STEP)
+    monkeypatch.setattr(session_state, "STEP_MESSAGES", STEP)
     return counter
 
 

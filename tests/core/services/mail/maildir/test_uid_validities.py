@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab7.services.mail.maildir.uid_validities import UidValidities
+from lab7.services.mail.maildir.uid_index import UidValidities
 
 
 def test_the_greatest_value_of_a_name_is_kept(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_the_greatest_value_of_a_name_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_values_of_many_names_are_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab7.services.mail.maildir.uid_validities.FORMER_NAMES_MAX", 3)
+    monkeypatch.setattr("lab7.services.mail.maildir.uid_index.FORMER_NAMES_MAX", 3)
     values = UidValidities(str(tmp_path))
     for number in range(1, 7):
         values.retire(f"n{number}", number)

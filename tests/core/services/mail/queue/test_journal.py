@@ -14,8 +14,7 @@ from lab7.services.mail.address import Mailbox
 from lab7.services.mail.queue import journal as module
 from lab7.services.mail.queue.entry import Change, Entry, Recipient, decode_entry, encode_entry
 from lab7.services.mail.queue.journal import CHANGE, ENTRY, Journal, encode_record, read_entries, scan_records, segments
-from lab7.services.mail.smtp.dsn_request import MessageRequest, RecipientRequest
-from lab7.services.mail.smtp.syntax import Reply
+from lab7.services.mail.smtp.syntax import MessageRequest, RecipientRequest, Reply
 
 ANN, BOB = Mailbox("ann", "example.net"), Mailbox("b ob", "example.com")
 

@@ -6,7 +6,7 @@ import pytest
 
 from lab7.services.mail.address import Mailbox
 from lab7.services.mail.smtp.client_session import ClientSession, Envelope, SessionOptions
-from lab7.services.mail.smtp.dsn_request import MessageRequest, RecipientRequest, decode_xtext
+from lab7.services.mail.smtp.syntax import MessageRequest, RecipientRequest, decode_xtext
 from tests.core.services.mail.smtp.transcripts import World, check, session
 
 ANN, BOB, EVE = (Mailbox(name, "example.com") for name in ("ann", "bob", "eve"))

@@ -1,4 +1,4 @@
-"""Local names: localhost, invalid and onion are answered without a query (RFC 6761, RFC 7686)."""
+"""Special names: localhost, invalid and onion are answered without a query (RFC 6761, RFC 7686)."""
 
 from __future__ import annotations
 
