@@ -19,7 +19,7 @@ CONDITIONAL_NAMES = frozenset(
 # RFC 9110 section 8.8.3
 _ENTITY_TAG = rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*+"'
 _TAG = re.compile(_ENTITY_TAG)
-_TAG_LIST = re.compile(rb"[ \t,]*+%b(?:[ \t]*+,[ \t,]*+%b)*+[ \t,]*+" % (_ENTITY_TAG, _ENTITY_TAG))
+_TAG_LIST = re.compile(rb"[ \t,]*+%b(?>(?:[ \t]*+,[ \t,]*+%b)*)[ \t,]*+" % (_ENTITY_TAG, _ENTITY_TAG))
 
 
 @dataclass(frozen=True, slots=True)

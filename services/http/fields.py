@@ -26,13 +26,14 @@ from functools import lru_cache
 # Tokens, lists and quoted strings (RFC 9110 section 5.6).
 
 TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-QUOTED_STRING = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'
+_QDTEXT = rb"[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]"
+QUOTED_STRING = rb'"%b*+(?>(?:\\[\t \x21-\x7e\x80-\xff]%b*+)*)"' % (_QDTEXT, _QDTEXT)
 TOKEN = re.compile(TCHAR + rb"++")
 
-_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_QUOTED = re.compile(rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"', re.DOTALL)
 # The part of a value before an unterminated quoted-string. The match takes linear time; a search from each quotation
 # mark would take quadratic time, seconds for a long value.
-_BALANCED = re.compile(rb'[^"]*+(?:"(?:[^"\\]|\\.)*+"[^"]*+)*+', re.DOTALL)
+_BALANCED = re.compile(rb'[^"]*+(?>(?:"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"[^"]*+)*)', re.DOTALL)
 
 
 def is_token(value: bytes) -> bool:

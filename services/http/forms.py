@@ -43,7 +43,7 @@ PADDING_OCTETS = 1024
 _FIELD_LINE = re.compile(rb"(" + TCHAR + rb"+):([^\r\n\x00]*)\r\n")
 _DISPOSITION = re.compile(rb"form-data(?=[ \t]*(?:;|$))", re.IGNORECASE)
 # In a quoted string, a backslash escapes only a quotation mark or a backslash: browsers send C:\a.txt as it is.
-_QUOTED = rb'"(?:[^"\\\r\n]|\\.)*+"'
+_QUOTED = rb'"[^"\\\r\n]*+(?>(?:\\.[^"\\\r\n]*+)*)"'
 _DISPOSITION_PARAMETER = re.compile(rb"[ \t]*;[ \t]*(" + TCHAR + rb"+)=(" + _QUOTED + rb"|" + TCHAR + rb"+)")
 _ESCAPED = re.compile(rb'\\(["\\])')
 _PERCENT = re.compile(rb"%(0[DdAa]|22)")

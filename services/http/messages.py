@@ -168,7 +168,7 @@ _UNRESERVED = rb"0-9A-Za-z\-._~"
 _SUB_DELIMS = rb"!$&'()*+,;="
 # RFC 3986 section 3.2.2: an IP literal or a registered name, then an optional port, any number of digits.
 _HOST = re.compile(
-    rb"(?:\[(?:(?P<ipv6>[0-9A-Fa-f:.]++)|[Vv][0-9A-Fa-f]++\.[%b%b:]++)\]|(?:[%b%b]|%b)*+)(?::(?P<port>\d*+))?"
+    rb"(?:\[(?:(?P<ipv6>[0-9A-Fa-f:.]++)|[Vv][0-9A-Fa-f]++\.[%b%b:]++)\]|(?>(?:[%b%b]|%b)*))(?::(?P<port>\d*+))?"
     % (_UNRESERVED, _SUB_DELIMS, _UNRESERVED, _SUB_DELIMS, _PERCENT_ENCODED)
 )
 # RFC 9112 sections 3 and 3.2.1: path and query have visible ASCII characters only, and no fragment.

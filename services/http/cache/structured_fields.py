@@ -13,14 +13,14 @@ from enum import Enum
 _KEY = rb"[a-z*][a-z0-9_\-.*]*+"
 _INTEGER = rb"-?+[0-9]{1,15}+(?![0-9.])"
 _DECIMAL = rb"-?+[0-9]{1,12}\.[0-9]{1,3}(?![0-9.])"
-_STRING = rb'"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*+"'
+_STRING = rb'"[\x20\x21\x23-\x5b\x5d-\x7e]*+(?>(?:\\["\\][\x20\x21\x23-\x5b\x5d-\x7e]*+)*)"'
 _TOKEN = rb"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*+"
 _BYTES = rb":[A-Za-z0-9+/]*+=*+:"
 _BOOLEAN = rb"\?[01]"
 _BARE = b"(?:%b)" % b"|".join((_INTEGER, _DECIMAL, _STRING, _TOKEN, _BYTES, _BOOLEAN))
-_PARAMETERS = rb"(?:;\x20*+%b(?:=%b)?)*+" % (_KEY, _BARE)
+_PARAMETERS = rb"(?>(?:;\x20*+%b(?:=%b)?)*)" % (_KEY, _BARE)
 _ITEM = _BARE + _PARAMETERS
-_INNER_LIST = rb"\(\x20*+(?:%b(?:\x20++%b)*+)?\x20*+\)" % (_ITEM, _ITEM)
+_INNER_LIST = rb"\(\x20*+(?:%b(?>(?:\x20++%b)*))?\x20*+\)" % (_ITEM, _ITEM)
 _MEMBER = re.compile(
     rb"(?P<key>%b)(?:=(?:(?P<integer>%b)|(?P<string>%b)|(?P<token>%b)|(?P<boolean>%b)|(?P<other>%b|%b|%b)))?%b"
     % (_KEY, _INTEGER, _STRING, _TOKEN, _BOOLEAN, _DECIMAL, _BYTES, _INNER_LIST, _PARAMETERS)

@@ -46,7 +46,7 @@ from lab7.services.http.messages import (
 HEAD_END = b"\r\n\r\n"
 
 # RFC 9112 section 5: name, colon, value, with no control characters but HTAB (RFC 9110 section 5.5).
-_FIELD_LINES = re.compile(rb"(?:%b++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+" % TCHAR)
+_FIELD_LINES = re.compile(rb"(?>(?:%b++:[\t\x20-\x7e\x80-\xff]*+\r\n)*)" % TCHAR)
 # Name and value, without the white space before it, of a line that _FIELD_LINES has accepted.
 _FIELD_LINE = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
 _SPACE_AT_END = re.compile(rb"[ \t]\r\n")
@@ -59,7 +59,7 @@ _SPACE_BEFORE_COLON = re.compile(rb"^(%b++)[ \t]++:" % TCHAR, re.MULTILINE)
 _FOLD = re.compile(rb"(?:\A|\n)[ \t]")
 _SENT_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+")
 _NAME = re.compile(TCHAR + rb"++")
-_NAMES = re.compile(rb"%b++(?:\n%b++)*+" % (TCHAR, TCHAR))
+_NAMES = re.compile(rb"%b++(?>(?:\n%b++)*)" % (TCHAR, TCHAR))
 
 
 def parse_request_head(head: bytes) -> Request:
@@ -326,7 +326,7 @@ def _response_length(fields: Fields) -> int | None:
 # RFC 9112 section 7.1.1: the grammar permits bad white space (BWS) around ";" and "=".
 _EXTENSION = rb"[ \t]*+;[ \t]*+%b++(?:[ \t]*+=[ \t]*+(?:%b++|%b))?" % (TCHAR, TCHAR, QUOTED_STRING)
 TOO_LARGE = "the content exceeds the size limit"
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]++)((?:%b)*+)" % _EXTENSION)
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]++)((?>(?:%b)*))" % _EXTENSION)
 
 
 class BodyDecoder(Protocol):
