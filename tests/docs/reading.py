@@ -5,6 +5,7 @@ A block of commands opens with  ```console  and may carry marks behind the word:
     elsewhere="why"     cannot run in a test (a virtual machine, a window, another system)
     slow                takes more than seconds: run by `make test-slow`
     up="NAME"           is typed while `lab7 up NAME` runs in another terminal
+    needs="PROGRAM ..." types these programs, which set-up does not install
     topology=NAME       needs a topology that a checkout may not have yet
     file=PATH           (of python) is an excerpt of that file; a line `...` stands for what is left out
 

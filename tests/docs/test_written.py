@@ -24,7 +24,7 @@ from lab7.topologies.emulation.errors import EmulationError
 from tests.docs.reading import GUIDES, REPOSITORY, Block, Command, blocks, every_command, short
 
 LANGUAGES = {"console", "python", "json", "toml", "yaml", "text", "html", "xml", ""}
-MARKS = {"elsewhere", "slow", "topology", "file", "up"}
+MARKS = {"elsewhere", "slow", "topology", "file", "up", "needs"}
 # What a guide's commands outside of tests may be, and why they are.
 ELSEWHERE = {
     "vagrant",

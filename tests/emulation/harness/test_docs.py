@@ -39,6 +39,9 @@ REAL = {one.name: one.program for one in implementations().values()}
 def missing(one: Command) -> str:
     """The program that this machine lacks for a command, or nothing."""
     words = one.text.split()
+    for program in one.block.marks.get("needs", "").split():
+        if shutil.which(program) is None:
+            return program
     if VIRTUAL in one.text and kernel.find() is None:
         return "the kernel of virtual time"
     _, of_role, what = one.text.partition("--replace ")
@@ -84,7 +87,10 @@ def sessions(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """One running network for each that the tests of this run need."""
     mine = [item for item in request.session.items if item.path == request.path]
     asked = [item.callspec.params.get("one") for item in mine if hasattr(item, "callspec")]
-    typed: dict[str, list[Command]] = {network_of(one): [] for one in SHELLS if one in asked and is_there(one)}
+    typed: dict[str, list[Command]] = {}
+    for one in SHELLS:
+        if one in asked and is_there(one) and not missing(one):
+            typed[network_of(one)] = []
     for one in TYPED:
         if one in asked and is_there(one) and not missing(one):
             typed.setdefault(network_of(one), []).append(one)
@@ -106,6 +112,8 @@ def top(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_network_of_the_guides_starts_and_says_what_is_there(one: Command, sessions: dict[str, Session]) -> None:
     if not is_there(one):
         pytest.skip(f"this checkout has no topology {one.block.marks['topology']} yet")
+    if missing(one):
+        pytest.skip(f"{missing(one)} is not installed")
     said, _ = sessions[network_of(one)].said()
     assert_agrees(one, said)
 
