@@ -89,7 +89,7 @@ def test_what_is_installed_and_speaks_a_protocol_is_put_to_the_test(cells: list[
                 # Named with how to get it.
                 assert (cell["verdict"], cell["evidence"]) == (
                     "not installed",
-                    f"sudo apt-get install {missing.package}",
+                    f"`sudo apt-get install {missing.package}`",
                 )
             elif missing is None and server is not None and not server.supports(strategy):
                 assert (cell["verdict"], cell["evidence"]) == (

@@ -163,8 +163,10 @@ def test_validate_takes_the_newest_run_of_an_experiment(
 
 
 def test_lines_of_a_list_keep_their_indentation_at_forty_columns(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    # Where no results are: paths of reports are not wrapped.
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "40")
     lab7.main(["list", "http-versions", "web"], prog_name="lab7", standalone_mode=False)
     lab7.main(["claims", "H1"], prog_name="lab7", standalone_mode=False)
