@@ -89,7 +89,7 @@ class Datum:
         return self.source[1] == PORT
 
     def violation(self, rule: Rule, start: int, end: int, found: str, expected: str) -> Violation:
-        """Return a Violation of a rule, with the octets [start, end) of the message."""
+        """Return a Violation: the broken rule, with octets [start, end) of the message as evidence."""
         sender = f"{self.source[0]}:{self.source[1]}"
         octets = self.message.octets[start : min(end, start + EXCERPT_OCTETS)]
         return Violation(

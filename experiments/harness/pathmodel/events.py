@@ -66,7 +66,10 @@ class Clock:
         return self.after(max(0, time_ns - self.now_ns))
 
     def start(self, application: Application) -> Condition:
-        """Start an application (a generator of conditions) now; return a condition that becomes true at its end."""
+        """Start an application at the current simulated time; return a condition that becomes true when it ends.
+
+        An application is a generator: it yields a condition, and is resumed when that condition is true.
+        """
         ended = Condition()
 
         def go_on() -> None:
