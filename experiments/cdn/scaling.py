@@ -9,11 +9,10 @@ region are on one host.
 Claims of the course that are decided: a single origin does not scale (C1); a CDN shortens response times (C5) and
 relieves the origin's link (C6).
 
-In real time, delays caused by other load on the machine are not subtracted from the response times; measurements may
-deviate from theory by the fraction WITHIN in `claims.scaling`. A response time here is the mean over all requests of
-many simultaneous clients. When a program waits for the processor, all clients of its host share the delay, or it
-disappears in the queueing delay of the saturated link, or it postpones the client's next request instead of its
-response.
+Other experiments in real time subtract from a measured time the delays caused by other load on the machine. This one
+does not, because the effect of such a delay on one response time is unknown here: all clients of a host may share it,
+the queue of the saturated link may hide it, or it may fall into a client's think time. Instead, measurements may
+deviate from theory by the fraction WITHIN in `claims.scaling`.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class SweepResults:
     failures: dict[str, Verdict] = field(default_factory=dict)
 
     def fail(self, name: str, strategy: str, loads: Sequence[PageLoad], said: str) -> None:
-        """Record that a page was not delivered: the claim about the strategy of its page load has failed.
+        """Record that a page was not delivered, so that the claim about the strategy used to load it has failed.
 
         `said` is the client's error message, or empty.
         """

@@ -69,7 +69,7 @@ def _outgoing_only(tap: socket.socket) -> None:
 
 
 class Feed:
-    """Context manager that yields a network's live events (packets, loads, changes).
+    """Live events of a network (packets, loads of its links, changes), a context manager; events() yields them.
 
     `described`: description of the network at the start, as its control server sends it.
     """

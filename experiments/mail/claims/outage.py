@@ -399,7 +399,10 @@ class Resumption:
 
 
 def resumption(episode: Episode) -> Resumption | None:
-    """Return the resumption of delivery after an outage; None if no attempt failed or no message was then accepted."""
+    """Return the first delivery after an outage: its times, and the failed attempt before it.
+
+    None if no attempt failed during the outage, or if no message was accepted after it.
+    """
     first, failed = next_attempt(episode), during(episode)
     if first is None or not failed:
         return None

@@ -1,7 +1,7 @@
 """Mail user agent program: composes, submits and fetches messages, and runs scripted SMTP dialogues.
 
-The program reads one JSON request a line from standard input (see lab7.experiments.harness.driver_process). A key
-without a value stands for a key with a text or number:
+The program reads one JSON request a line from standard input (see lab7.experiments.harness.driver_process). Texts
+and numbers are left out here: "server" stands for "server": TEXT.
 
     {"compose": {"from", "to", "subject", "text", "files": [PATH, ...]}, "into": PATH}     write a message into a file
     {"send": [PATH, ...], "server", "port", "user", "password"}     submit messages on one connection

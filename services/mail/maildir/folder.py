@@ -498,7 +498,7 @@ class Folder:
         return [self._index.uids[base] for base in bases]
 
     def copy_to(self, uids: Iterable[int], target: "Folder", is_move: bool = False) -> list[tuple[int, int]]:
-        """Copy messages as copy_steps() does, but without pauses for other sessions; skip removed messages."""
+        """Copy messages as copy_steps() does, but without a yield to other sessions; skip messages that are gone."""
         return run_steps(self.copy_steps(uids, target, skips_removed=True, is_move=is_move))
 
     def copy_steps(

@@ -2,8 +2,8 @@
 
 Students work with curl, dig and other clients in an emulated network, and hand in a capture of their work. variant()
 draws the random parameters of one student, and solution() returns commands that solve all tasks. Each function q1, q2,
-... grades one task. It searches the student's capture for the packets that the task requires, and returns a Key whose
-answer, Found, is the share of the points that these packets earn.
+... grades one task: it searches the student's capture for the packets that the task requires, and returns a Key. The
+answer in the Key is an object of the class Found, with the share (0 to 1) of the points that these packets earn.
 """
 
 from __future__ import annotations
