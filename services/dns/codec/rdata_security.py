@@ -41,7 +41,7 @@ from lab7.services.dns.codec.gateway import Gateway, gateway_from_tokens, gatewa
 from lab7.services.dns.codec.lexer import Tokens
 from lab7.services.dns.codec.name import Name, Reader, Writer
 
-# Mnemonics of the IANA registry of DNSSEC algorithm numbers, which BIND accepts in master files.
+# Mnemonics of the IANA registry of DNSSEC algorithm numbers, and spellings that BIND accepts in master files.
 _ALGORITHMS = {
     "DELETE": 0,
     "RSAMD5": 1,
@@ -63,6 +63,9 @@ _ALGORITHMS = {
     "ECDSA384": 14,
     "ED25519": 15,
     "ED448": 16,
+    "SM2SM3": 17,  # RFC 9563
+    "MLDSA44": 18,
+    "ECC-GOST12": 23,  # RFC 9558
     "INDIRECT": 252,
     "PRIVATEDNS": 253,
     "PRIVATEOID": 254,

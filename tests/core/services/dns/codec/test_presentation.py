@@ -287,6 +287,7 @@ DECODED = sorted(number for number in RRType if rdata_class(number) is not Opaqu
 @example(RRType.LOC, bytes.fromhex("00ff1613 8b0d2cc6 6f5d4f28 00989488"))
 @example(RRType.APL, bytes.fromhex("0001 18 04 c0000200"))
 @example(RRType.CERT, bytes.fromhex("0000 0000 04 00"))
+@example(RRType.CERT, bytes.fromhex("0000 0000 12 00"))
 @example(RRType.NSEC, bytes.fromhex("00 0001 00"))
 @example(RRType.SVCB, bytes.fromhex("0001 00 0003 0001 00"))
 @example(RRType.WKS, bytes.fromhex("c0000201 06 00"))
